@@ -1,0 +1,94 @@
+//! The codecs that Ringway knows by name. Their arithmetic (G.711, G.722 …) comes here too.
+
+/// A codec as `allow` names it, with its RTP payload format (RFC 3551 and the format's own RFC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// G.711 µ-law, PCMU/8000.
+    Ulaw,
+    /// G.711 A-law, PCMA/8000.
+    Alaw,
+    /// G.722; 16 kHz audio with an RTP clock of 8000 (RFC 3551 §4.5.2).
+    G722,
+    /// G.729; relayed only.
+    G729,
+    /// GSM full rate; relayed only.
+    Gsm,
+    /// Opus (RFC 7587), opus/48000/2; relayed only.
+    Opus,
+    /// iLBC (RFC 3952); relayed only.
+    Ilbc,
+}
+
+impl Codec {
+    /// Every codec.
+    pub const ALL: [Codec; 7] = [
+        Codec::Ulaw,
+        Codec::Alaw,
+        Codec::G722,
+        Codec::G729,
+        Codec::Gsm,
+        Codec::Opus,
+        Codec::Ilbc,
+    ];
+
+    /// The name in a configuration (Asterisk's).
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Ulaw => "ulaw",
+            Codec::Alaw => "alaw",
+            Codec::G722 => "g722",
+            Codec::G729 => "g729",
+            Codec::Gsm => "gsm",
+            Codec::Opus => "opus",
+            Codec::Ilbc => "ilbc",
+        }
+    }
+
+    /// The codec with that configuration name.
+    pub fn from_name(name: &str) -> Option<Codec> {
+        Codec::ALL
+            .into_iter()
+            .find(|codec| codec.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The encoding name in an rtpmap.
+    pub fn encoding_name(self) -> &'static str {
+        match self {
+            Codec::Ulaw => "PCMU",
+            Codec::Alaw => "PCMA",
+            Codec::G722 => "G722",
+            Codec::G729 => "G729",
+            Codec::Gsm => "GSM",
+            Codec::Opus => "opus",
+            Codec::Ilbc => "iLBC",
+        }
+    }
+
+    /// The RTP clock rate in Hz.
+    pub fn clock_rate(self) -> u32 {
+        match self {
+            Codec::Opus => 48_000,
+            _ => 8_000,
+        }
+    }
+
+    /// The channel count of the rtpmap, where it is not 1.
+    pub fn channels(self) -> u8 {
+        match self {
+            Codec::Opus => 2,
+            _ => 1,
+        }
+    }
+
+    /// The static payload type of RFC 3551 table 4, if it has one.
+    pub fn static_payload_type(self) -> Option<u8> {
+        match self {
+            Codec::Ulaw => Some(0),
+            Codec::Gsm => Some(3),
+            Codec::Alaw => Some(8),
+            Codec::G722 => Some(9),
+            Codec::G729 => Some(18),
+            Codec::Opus | Codec::Ilbc => None,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The checked configuration. Every reference in it is known to exist, every value to be in range.
+//!
+//! Names and defaults are those of Asterisk's pjsip.conf and rtp.conf; CONTRACT: README, "Configuration".
+
+use super::diagnostic::Location;
+use crate::codec::Codec;
+use crate::sip::flow::{Protocol, TransportId};
+use crate::sip::message::Uri;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[global]`
+    pub global: Global,
+    /// `[rtp]`
+    pub rtp: Rtp,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[transport.*]`, in the order of the file; [`TransportId`] is the place.
+    pub transports: Vec<Transport>,
+    /// `[acl.*]` by name. Every one guards all SIP traffic.
+    pub acls: BTreeMap<String, Acl>,
+    /// `[endpoint.*]`, templates applied, in the order of their names; [`EndpointId`] is the place.
+    pub endpoints: Vec<Endpoint>,
+    /// `[identify.*]`
+    pub identifies: Vec<Identify>,
+    /// `[globals]`, `[context.*]`
+    pub dialplan: DialplanSource,
+    /// `[trunk_group.*]` by name.
+    pub trunk_groups: BTreeMap<String, TrunkGroup>,
+}
+
+/// An endpoint's place in [`Settings::endpoints`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(pub u32);
+
+/// `[global]`
+#[derive(Clone, Debug)]
+pub struct Global {
+    /// `user_agent`: Server and User-Agent headers; empty for none.
+    pub user_agent: String,
+    /// `endpoint_identifier_order`
+    pub identifier_order: Vec<IdentifyBy>,
+    /// `default_from_user`: From user of a call out, where nothing else gives one.
+    pub default_from_user: String,
+    /// `max_calls`: beyond it a new INVITE gets 503 with Retry-After.
+    pub max_calls: u32,
+}
+
+/// A way to tell who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentifyBy {
+    /// By source address and `[identify.*] match`.
+    Ip,
+    /// By the user of From.
+    Username,
+    /// By the user name of the digest credentials.
+    AuthUsername,
+    /// The endpoint named `anonymous`.
+    Anonymous,
+}
+
+/// `[rtp]`
+#[derive(Clone, Debug)]
+pub struct Rtp {
+    /// `ports`: first and last, both inclusive.
+    pub ports: (u16, u16),
+    /// `workers`: None for `auto`.
+    pub workers: Option<u16>,
+    /// `cores`: empty if not set.
+    pub cores: Vec<usize>,
+    /// `timeout`: 0 for never.
+    pub timeout: Duration,
+    /// `dscp`: 0 to 63.
+    pub dscp: u8,
+    /// `batch_wait_us`: the longest that a loaded worker waits to gather a batch, in microseconds; 0 for never.
+    pub batch_wait_us: u32,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `token`: a must on any address but loopback.
+    pub token: Option<Secret>,
+}
+
+/// Text that is never printed: its `Debug` is `***`, and it has no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// `[transport.*]`
+#[derive(Clone, Debug)]
+pub struct Transport {
+    /// The section's name.
+    pub name: String,
+    /// `protocol`
+    pub protocol: Protocol,
+    /// `bind`
+    pub bind: SocketAddr,
+    /// `local_net`: peers in them see our inside addresses. Empty: nobody is inside.
+    pub local_net: Vec<IpNet>,
+    /// `external_signaling_address`: what peers outside `local_net` see in Via and Contact.
+    pub external_signaling_address: Option<IpAddr>,
+    /// `external_media_address`: what they see in SDP.
+    pub external_media_address: Option<IpAddr>,
+}
+
+/// `[acl.*]`: Asterisk's rules: what `deny` covers is denied unless `permit` covers it too; the most specific rule
+/// wins, whatever the order. Nothing said: permitted.
+#[derive(Clone, Debug, Default)]
+pub struct Acl {
+    /// `deny`
+    pub deny: Vec<IpNet>,
+    /// `permit`
+    pub permit: Vec<IpNet>,
+}
+
+/// Digest credentials: `[auth.*]` or inline.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// `username`
+    pub username: String,
+    /// `password`
+    pub password: Secret,
+    /// `realm`: None for the default (inbound: `ringway`; outbound: whatever the challenge says).
+    pub realm: Option<String>,
+}
+
+/// `[endpoint.*]`, with its `aors` and `auth` resolved.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The section's name.
+    pub name: String,
+    /// Where the section stands.
+    pub location: Location,
+    /// `context`: where its calls enter the dialplan.
+    pub context: String,
+    /// `transport`: for calls to it; None for the first that fits.
+    pub transport: Option<TransportId>,
+    /// `allow`: codecs in order of preference.
+    pub allow: Vec<Codec>,
+    /// `auth`: credentials that it must show.
+    pub auth: Option<Auth>,
+    /// `outbound_auth`: credentials that we show it.
+    pub outbound_auth: Option<Auth>,
+    /// Static contacts of its `aors`, in order.
+    pub contacts: Vec<Uri>,
+    /// `acl`: further ACLs, by name, that its requests must pass.
+    pub acl: Vec<String>,
+    /// `callerid`: name and number that its calls carry; None to keep what the peer says.
+    pub callerid: Option<CallerId>,
+    /// `from_user`: user of From on calls to it.
+    pub from_user: Option<String>,
+    /// `from_domain`: host of From on calls to it.
+    pub from_domain: Option<String>,
+    /// `rtp_symmetric`: send media to where its media comes from.
+    pub rtp_symmetric: bool,
+    /// `force_rport`: answer to the source address and port, asked or not (RFC 3581). Default true.
+    pub force_rport: bool,
+    /// `rewrite_contact`: in-dialog requests go to where it sends from, not to its Contact.
+    pub rewrite_contact: bool,
+    /// `dtmf_mode`
+    pub dtmf_mode: DtmfMode,
+    /// `max_calls`: concurrent calls, in and out; None for no limit.
+    pub max_calls: Option<u32>,
+    /// `cps`: new calls a second; None for no limit.
+    pub cps: Option<f64>,
+}
+
+/// `dtmf_mode` (of pjsip.conf: `rfc4733`, `inband`, `info`, `auto`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DtmfMode {
+    /// Telephone events (RFC 4733), offered and passed.
+    Rfc4733,
+    /// Tones in the audio; no telephone events are offered.
+    Inband,
+    /// SIP INFO; no telephone events are offered.
+    Info,
+}
+
+/// A name and a number: `Living Room <6001>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallerId {
+    /// The name; may be empty.
+    pub name: String,
+    /// The number; may be empty.
+    pub number: String,
+}
+
+/// `[identify.*]`
+#[derive(Clone, Debug)]
+pub struct Identify {
+    /// The section's name.
+    pub name: String,
+    /// `endpoint`
+    pub endpoint: EndpointId,
+    /// Networks in `match`; an address is a /32 or /128.
+    pub networks: Vec<IpNet>,
+    /// Host names in `match`, resolved at start and again from time to time.
+    pub hosts: Vec<String>,
+}
+
+/// `[trunk_group.*]`
+#[derive(Clone, Debug)]
+pub struct TrunkGroup {
+    /// `members`
+    pub members: Vec<TrunkMember>,
+    /// `failover_on`: SIP status codes.
+    pub failover_on: Vec<u16>,
+}
+
+/// One of a group's `members`.
+#[derive(Clone, Debug)]
+pub struct TrunkMember {
+    /// `endpoint`
+    pub endpoint: EndpointId,
+    /// `priority`: lower is tried first.
+    pub priority: u16,
+    /// `weight`: share among those of one priority.
+    pub weight: u16,
+}
+
+/// The dialplan as written; `control::dialplan` compiles it.
+#[derive(Clone, Debug, Default)]
+pub struct DialplanSource {
+    /// `[globals]` in order.
+    pub globals: Vec<(String, String)>,
+    /// `[context.*]` in order.
+    pub contexts: Vec<ContextSource>,
+}
+
+/// `[context.NAME]`
+#[derive(Clone, Debug)]
+pub struct ContextSource {
+    /// NAME
+    pub name: String,
+    /// Where the section stands.
+    pub location: Location,
+    /// `include`, in order, each with its place.
+    pub include: Vec<(String, Location)>,
+    /// `hint`: extension → device.
+    pub hints: Vec<(String, String, Location)>,
+    /// `exten`: in order.
+    pub extensions: Vec<ExtensionSource>,
+}
+
+/// `"EXTEN" = ["step", …]`
+#[derive(Clone, Debug)]
+pub struct ExtensionSource {
+    /// The extension or pattern, not yet expanded.
+    pub pattern: String,
+    /// Where the key stands.
+    pub location: Location,
+    /// The steps, each with its place.
+    pub steps: Vec<(String, Location)>,
+}

@@ -1,0 +1,1 @@
+//! The B2BUA: a call and its legs.

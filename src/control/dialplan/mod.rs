@@ -1,0 +1,89 @@
+//! The dialplan: contexts, patterns, variables, expressions and applications, in Asterisk's language.
+//!
+//! [`Dialplan`] is compiled once from the configuration and shared by all calls. An [`Execution`] is one channel's
+//! place in it. It runs what concerns only itself (Set, Goto, NoOp …) and stops at each [`Action`] that the call must do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A compiled dialplan. Never changes; a reload makes another.
+#[derive(Debug)]
+pub struct Dialplan {}
+
+/// What the call is to do before the dialplan goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Answer, then wait this long.
+    Answer {
+        /// Delay after the answer.
+        delay: Duration,
+    },
+    /// Dial, then set DIALSTATUS, HANGUPCAUSE, and resume.
+    Dial(DialRequest),
+    /// Do nothing for so long.
+    Wait(Duration),
+    /// Send the caller's audio back until it hangs up.
+    Echo,
+    /// Tell the caller that it rings (180), without media.
+    Ringing,
+    /// Tell the caller that there is early media (183 with SDP).
+    Progress,
+    /// Answer 486 unless answered, and hang up (after so long).
+    Busy(Option<Duration>),
+    /// Answer 503 unless answered, and hang up (after so long).
+    Congestion(Option<Duration>),
+    /// Hang up with this Q.850 cause; None: normal clearing, or the cause that a Dial left.
+    Hangup(Option<u8>),
+}
+
+/// The arguments of Dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialRequest {
+    /// The technology/resource parts, split at `&`.
+    pub targets: Vec<DialTarget>,
+    /// None: ring for ever.
+    pub timeout: Option<Duration>,
+    /// The option letters with their arguments, as written.
+    pub options: String,
+}
+
+/// One thing to dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DialTarget {
+    /// `PJSIP/endpoint`: its contacts.
+    Endpoint {
+        /// The endpoint's or trunk group's name.
+        name: String,
+    },
+    /// `PJSIP/number@endpoint` or `PJSIP/endpoint/number`: its contact with this user.
+    Number {
+        /// The endpoint's or trunk group's name.
+        name: String,
+        /// The number.
+        number: String,
+    },
+    /// `PJSIP/endpoint/sip:user@host`: this URI, as that endpoint.
+    Uri {
+        /// The endpoint's name.
+        name: String,
+        /// The URI.
+        uri: String,
+    },
+}
+
+/// What a channel knows of itself, for `${CALLERID(num)}`, `${CHANNEL}`, `PJSIP_HEADER(read,…)` and the like.
+/// The call implements it.
+pub trait Channel {
+    /// The value of a dialplan function, None if this channel does not have it.
+    fn function(&self, name: &str, args: &str) -> Option<String>;
+    /// `Set(FUNC(args)=value)`; false if this function cannot be set.
+    fn set_function(&mut self, name: &str, args: &str, value: &str) -> bool;
+    /// Seconds since the epoch, for `${EPOCH}` and STRFTIME.
+    fn epoch(&self) -> u64;
+}
+
+/// One channel's place in the dialplan and its variables.
+#[derive(Debug)]
+pub struct Execution {
+    _plan: Arc<Dialplan>,
+}

@@ -1,0 +1,1 @@
+//! Which endpoint sent a request (`endpoint_identifier_order`).

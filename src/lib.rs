@@ -1,0 +1,56 @@
+//! Ringway: a SIP media gateway for Linux.
+//!
+//! # The two planes
+//!
+//! ```text
+//!  SIP (UDP TCP)                                          RTP/RTCP ports
+//!       │                                                        │
+//!  ┌────▼─────────── control thread ─────────┐      ┌────────────▼─── worker 1..N (pinned) ──┐
+//!  │ runtime::control_loop                   │      │ runtime::media_loop  (io_uring)         │
+//!  │   sip::Endpoint   bytes → transactions  │ link │   media::Worker   packet in → verdict   │
+//!  │   control::identify → acl → dialplan    │─────►│                                         │
+//!  │   control::call   the B2BUA             │ Cmd  │     session: latch, relay, echo         │
+//!  │   control::ports  leases port numbers   │◄─────│                                         │
+//!  └──────────┬──────────────────────────────┘ Event└─────────────────────────────────────────┘
+//!             │ admin (HTTP: metrics, API)
+//! ```
+//!
+//! **The path of a call.** [`runtime`] reads a datagram; [`control::Controller`] asks the ACL, hands the
+//! bytes to [`sip::Endpoint`], takes its event, identifies the sender, starts a [`control::call`], which
+//! walks the [`control::dialplan`] and dials out. What is to be sent, told to a worker or looked up comes
+//! out of the controller as values, and `runtime` does it.
+//!
+//! **The path of a packet.** A worker's ring completes a receive; [`media::Worker`] judges the packet in
+//! place (who sent it, where it goes, what its header must say) and the ring sends it from the same buffer.
+//!
+//! # Layers
+//!
+//! | layer | may import (of ours) |
+//! |---|---|
+//! | `codec`, `rtp`, `sip`, `metrics` | nothing |
+//! | `sdp` | `codec` |
+//! | `config`, `link` | `codec`, `sip` types, `metrics` |
+//! | `media` | `codec`, `rtp`, `link`, `metrics` |
+//! | `control` | `codec`, `sdp`, `sip`, `config`, `link`, `metrics` |
+//! | `admin` | `link`, `metrics`, `config` |
+//! | `sim` | all but `runtime`, `cli` |
+//! | `runtime` | all but `sim`, `cli` |
+//! | `cli` | all but `sim` |
+//!
+//! Nothing but `runtime` and `cli` touches sockets, files, threads or the clock: bytes and `now` go in,
+//! transmits, commands, events and the next deadline come out. `tests/tidy.rs` enforces the table.
+#![warn(missing_docs)]
+
+pub mod admin;
+pub mod cli;
+pub mod codec;
+pub mod config;
+pub mod control;
+pub mod link;
+pub mod media;
+pub mod metrics;
+pub mod rtp;
+pub mod runtime;
+pub mod sdp;
+pub mod sim;
+pub mod sip;

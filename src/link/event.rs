@@ -1,0 +1,81 @@
+//! What a worker tells control.
+
+use super::ids::LegId;
+use std::net::SocketAddr;
+
+/// One event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// The leg's sockets could not be had. The leg is closed; control ends or refuses the call.
+    OpenFailed {
+        /// The leg.
+        leg: LegId,
+        /// Why.
+        error: OpenError,
+    },
+    /// The leg now sends to and hears this source (the first time, or after a move).
+    Latched {
+        /// The leg.
+        leg: LegId,
+        /// The peer's RTP address.
+        source: SocketAddr,
+    },
+    /// Somebody else sends to the leg's port; told once a latch, the rest is counted.
+    Stranger {
+        /// The leg.
+        leg: LegId,
+        /// The stranger.
+        source: SocketAddr,
+    },
+    /// No RTP for the remote's `timeout_s`. Told once; control ends the call.
+    Silent {
+        /// The leg.
+        leg: LegId,
+    },
+    /// An interim report; dropped when the queue is full.
+    Report {
+        /// The leg.
+        leg: LegId,
+        /// Its counts so far.
+        report: LegReport,
+    },
+    /// The leg is closed and its ports are free. Never lost.
+    Closed {
+        /// The leg.
+        leg: LegId,
+        /// Its final counts.
+        report: LegReport,
+    },
+}
+
+/// Why a leg's sockets could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The leg's port is not this worker's, or its pair is still open.
+    NotOurs,
+    /// The operating system said no: this errno, to `socket`, `bind` or the ring.
+    System(i32),
+}
+
+/// What a leg has seen. All counts are since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LegReport {
+    /// RTP packets from the peer that passed the latch.
+    pub packets_in: u64,
+    /// Their bytes, RTP header and payload.
+    pub bytes_in: u64,
+    /// RTP packets sent to the peer.
+    pub packets_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Packets from anybody else, dropped.
+    pub strangers: u64,
+    /// Packets lost on the way to us, by RFC 3550 appendix A.3; negative if duplicates outnumber losses.
+    pub lost_in: i64,
+    /// Interarrival jitter in RTP clock units (RFC 3550 §6.4.1), as of the last packet.
+    pub jitter: u32,
+    /// RTCP packets in, out.
+    pub rtcp_in: u64,
+    /// See above.
+    pub rtcp_out: u64,
+}

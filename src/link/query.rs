@@ -1,0 +1,114 @@
+//! The rows that `show`, `status` and the JSON API give. Control and the workers fill them, admin prints them.
+
+use serde::{Deserialize, Serialize};
+
+/// One running call (`show calls`, `GET /api/v1/calls`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallRow {
+    /// The id for `ringway hangup`.
+    pub id: String,
+    /// Where it stands: `dialplan`, `ringing`, `up`, `held`, `ending`.
+    pub state: String,
+    /// The endpoint that called.
+    pub from_endpoint: String,
+    /// The endpoint called, once dialled.
+    pub to_endpoint: Option<String>,
+    /// The caller's number.
+    pub caller: String,
+    /// The number dialled.
+    pub called: String,
+    /// The dialplan context it came into.
+    pub context: String,
+    /// Seconds since the INVITE.
+    pub age_s: u64,
+    /// Seconds since the answer, if answered.
+    pub up_s: Option<u64>,
+    /// The two RTP ports of ours.
+    pub rtp_ports: Vec<u16>,
+    /// The latched sources, one a leg, if any.
+    pub rtp_sources: Vec<String>,
+}
+
+/// One media worker (`show workers`, `GET /api/v1/workers`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkerRow {
+    /// From 0.
+    pub worker: u16,
+    /// The core that it is pinned to, if it is.
+    pub core: Option<usize>,
+    /// First and last RTP port of its slice.
+    pub ports: (u16, u16),
+    /// Open legs.
+    pub legs: u64,
+    /// RTP packets in.
+    pub packets_in: u64,
+    /// RTP packets out.
+    pub packets_out: u64,
+    /// Packets dropped, for any reason.
+    pub dropped: u64,
+    /// Relay latency quantiles in microseconds: p50, p99, p99.9.
+    pub latency_us: (f64, f64, f64),
+    /// Part of the last second that the thread was busy, 0 to 1.
+    pub busy: f64,
+}
+
+/// One endpoint (`show endpoints`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EndpointRow {
+    /// Its section name.
+    pub name: String,
+    /// Its context.
+    pub context: String,
+    /// Its transport, if it names one.
+    pub transport: Option<String>,
+    /// Codec names in order.
+    pub allow: Vec<String>,
+    /// Static contacts.
+    pub contacts: Vec<String>,
+    /// What identifies it: networks, or `username`.
+    pub identified_by: Vec<String>,
+    /// Running calls.
+    pub calls: u64,
+}
+
+/// One transport (`show transports`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TransportRow {
+    /// Its section name.
+    pub name: String,
+    /// `udp`, `tcp` or `tls`.
+    pub protocol: String,
+    /// Where it listens.
+    pub listen: String,
+    /// Open connections, on a stream.
+    pub connections: u64,
+}
+
+/// The screen of `ringway status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusRow {
+    /// The version.
+    pub version: String,
+    /// `starting`, `serving` or `draining`.
+    pub state: String,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// Calls now.
+    pub calls_active: u64,
+    /// Calls since the start.
+    pub calls_total: u64,
+    /// SIP transactions now.
+    pub transactions: u64,
+    /// Port pairs in calls, resting after a call, and in all.
+    pub rtp_pairs: (u64, u64, u64),
+    /// SIP requests rejected, by reason.
+    pub rejected: Vec<(String, u64)>,
+    /// RTP packets dropped, by reason.
+    pub rtp_dropped: Vec<(String, u64)>,
+    /// The workers.
+    pub workers: Vec<WorkerRow>,
+    /// When the configuration was last read without error, in seconds since the start.
+    pub config_loaded_s_ago: u64,
+    /// Whether the last reload succeeded.
+    pub config_ok: bool,
+}

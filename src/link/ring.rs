@@ -1,0 +1,1 @@
+//! The bounded queues between control and one worker, and the bell that wakes the other side.

@@ -1,0 +1,3 @@
+//! `ringway`: arguments → configuration → runtime.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Threads, sockets, files and time: the only layer that touches them.

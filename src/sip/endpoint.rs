@@ -1,0 +1,247 @@
+//! The SIP endpoint: bytes in, transactions and their events out.
+//!
+//! It owns the transactions of RFC 3261 §17 (with RFC 6026), the stream framing of §18.3 and the duties of the
+//! UAS and UAC core that are the same for every user: a 2xx to an INVITE is retransmitted until its ACK comes
+//! (§13.3.1.4), an ACK to a 2xx is sent again when the 2xx is (§13.2.2.4), a CANCEL is answered and reported,
+//! a malformed or unmatched message is answered or dropped as the RFC asks, and counted.
+
+use super::flow::{Flow, Transmit};
+use super::message::{Method, Request, RequestDraft, Response, ResponseDraft};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+
+/// Timers and limits of the endpoint.
+#[derive(Clone, Debug)]
+pub struct EndpointSettings {
+    /// RFC 3261 timer T1, an estimate of the round trip. 500 ms.
+    pub t1: Duration,
+    /// RFC 3261 timer T2, the longest retransmission interval of a non-INVITE request. 4 s.
+    pub t2: Duration,
+    /// RFC 3261 timer T4, how long a message stays in the network. 5 s.
+    pub t4: Duration,
+    /// Most transactions at once, client and server. Beyond it a new request gets a stateless 503 (Retry-After).
+    pub transactions_max: usize,
+    /// Most bytes of one message on a stream, head and body. 65,535 on UDP by nature.
+    pub stream_message_max: usize,
+    /// Value of the `Server` / `User-Agent` header; empty for none.
+    pub user_agent: String,
+}
+
+impl Default for EndpointSettings {
+    fn default() -> Self {
+        EndpointSettings {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            transactions_max: 65_536,
+            stream_message_max: 65_535,
+            user_agent: String::from("ringway"),
+        }
+    }
+}
+
+/// A server transaction (we were asked). The generation makes a late use of a dead one harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ServerTx {
+    /// Place in the table.
+    pub index: u32,
+    /// Counts the uses of that place.
+    pub generation: u32,
+}
+
+/// A client transaction (we asked).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientTx {
+    /// Place in the table.
+    pub index: u32,
+    /// Counts the uses of that place.
+    pub generation: u32,
+}
+
+/// What the endpoint has to say to its user. Drained by [`Endpoint::poll_event`].
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A new request, not a retransmission. Never ACK or CANCEL. For an INVITE, the user may answer after any
+    /// time; 100 Trying is sent by the endpoint if none is given within 200 ms (RFC 3261 §17.2.1).
+    Request {
+        /// Answer with [`Endpoint::respond`].
+        tx: ServerTx,
+        /// Where it came from.
+        flow: Flow,
+        /// The request, with `received` and `rport` filled into its top Via.
+        request: Request,
+    },
+    /// The ACK of our 2xx to the INVITE `tx` (with the SDP answer of a delayed offer, perhaps).
+    Ack {
+        /// The INVITE's transaction.
+        tx: ServerTx,
+        /// The ACK.
+        request: Request,
+    },
+    /// No ACK came to our 2xx within 64*T1; the user ends the dialog with BYE (RFC 3261 §13.3.1.4).
+    AckTimeout {
+        /// The INVITE's transaction.
+        tx: ServerTx,
+    },
+    /// A CANCEL came for the INVITE `tx`, which has no final answer yet. The endpoint has answered the CANCEL
+    /// with 200; the user answers the INVITE with 487 (RFC 3261 §9.2).
+    Cancelled {
+        /// The INVITE's transaction.
+        tx: ServerTx,
+        /// The CANCEL (its Reason header is of use).
+        request: Request,
+    },
+    /// A response to our request: every provisional one but retransmissions, the final one once; for INVITE also
+    /// each further 2xx from another fork (another To tag).
+    Response {
+        /// Our request's transaction.
+        tx: ClientTx,
+        /// The response.
+        response: Response,
+    },
+    /// No final answer: timer B or F ran out (treat as 408), or the transport failed (treat as 503).
+    Failed {
+        /// Our request's transaction.
+        tx: ClientTx,
+        /// Which of the two.
+        failure: ClientFailure,
+    },
+}
+
+/// Why a client transaction ended without a final response (RFC 3261 §8.1.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFailure {
+    /// Timer B or F.
+    Timeout,
+    /// The transport said that it cannot be sent (ICMP, connection refused, connection closed).
+    Transport,
+}
+
+/// Plain counters, read by the control plane at a scrape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests and responses sent again by a timer.
+    pub retransmissions: u64,
+    /// Requests that could not be parsed or failed the checks of RFC 3261 §8.2 and §16.3, answered 400 or dropped.
+    pub malformed: u64,
+    /// Responses and ACKs that match nothing.
+    pub unmatched: u64,
+    /// Requests refused with 503 because the transaction table is full.
+    pub overload: u64,
+}
+
+/// See the module's comment.
+pub struct Endpoint {
+    _settings: EndpointSettings,
+}
+
+#[allow(unused_variables)]
+impl Endpoint {
+    /// `seed` feeds branches and tags, so that a test can repeat a run; at run time it comes from the kernel.
+    pub fn new(settings: EndpointSettings, seed: u64) -> Self {
+        Endpoint {
+            _settings: settings,
+        }
+    }
+
+    /// One UDP datagram.
+    pub fn handle_datagram(&mut self, now: Instant, flow: Flow, datagram: Bytes) {
+        todo!()
+    }
+
+    /// Bytes of a stream. An error means: close the connection (framing lost, or a message over the limit).
+    pub fn handle_stream(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        bytes: &[u8],
+    ) -> Result<(), super::message::ParseError> {
+        todo!()
+    }
+
+    /// The connection of a stream flow has closed or could not be opened, or the kernel reported that a datagram
+    /// peer is unreachable: client transactions on it fail at once (RFC 3261 §18.4).
+    pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
+        todo!()
+    }
+
+    /// Runs every timer that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        todo!()
+    }
+
+    /// Answers. Provisional answers may be given many times, the final one once; a later one is ignored.
+    pub fn respond(&mut self, now: Instant, tx: ServerTx, response: ResponseDraft) {
+        todo!()
+    }
+
+    /// Sends a request in a new client transaction. `sent_by` (host, or host:port) goes into the Via.
+    /// Never for ACK (see [`Endpoint::ack`]) or CANCEL (see [`Endpoint::cancel`]). None if the table is full.
+    pub fn request(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        sent_by: &str,
+        request: RequestDraft,
+    ) -> Option<ClientTx> {
+        todo!()
+    }
+
+    /// Sends the ACK of a 2xx (made by the dialog) and keeps it, to send it again each time that 2xx comes again.
+    pub fn ack(
+        &mut self,
+        now: Instant,
+        tx: ClientTx,
+        flow: Flow,
+        sent_by: &str,
+        ack: RequestDraft,
+    ) {
+        todo!()
+    }
+
+    /// Cancels our INVITE: at once if a provisional response came, else when the first one comes
+    /// (RFC 3261 §9.1). `reason` is the value of a Reason header (RFC 3326), if any.
+    pub fn cancel(&mut self, now: Instant, tx: ClientTx, reason: Option<&str>) {
+        todo!()
+    }
+
+    /// The next bytes for the wire.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        todo!()
+    }
+
+    /// The next event for the user.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        todo!()
+    }
+
+    /// When [`Endpoint::handle_timeout`] wants to be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        todo!()
+    }
+
+    /// Transactions alive now.
+    pub fn transactions(&self) -> usize {
+        todo!()
+    }
+
+    /// The counters so far.
+    pub fn counters(&self) -> Counters {
+        todo!()
+    }
+
+    /// A fresh tag, with at least 32 bits of randomness (RFC 3261 §19.3).
+    pub fn new_tag(&mut self) -> String {
+        todo!()
+    }
+
+    /// A fresh Call-ID; tells nothing about this host.
+    pub fn new_call_id(&mut self) -> String {
+        todo!()
+    }
+
+    /// True if the method is one that this endpoint lets through to its user.
+    pub fn knows(method: &Method) -> bool {
+        todo!()
+    }
+}

@@ -1,0 +1,65 @@
+//! Where a message came from, and so where its answer goes.
+
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// The transport protocols of RFC 3261 §18.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Datagrams; at most one message each.
+    Udp,
+    /// A stream, framed by Content-Length (RFC 3261 §18.3).
+    Tcp,
+    /// A stream over TLS.
+    Tls,
+}
+
+impl Protocol {
+    /// True where the transport retransmits by itself, so that transactions do not (RFC 3261 §17.1.1.2).
+    pub fn is_reliable(self) -> bool {
+        !matches!(self, Protocol::Udp)
+    }
+
+    /// The name in a Via (`UDP`, `TCP`, `TLS`).
+    pub fn via_name(self) -> &'static str {
+        match self {
+            Protocol::Udp => "UDP",
+            Protocol::Tcp => "TCP",
+            Protocol::Tls => "TLS",
+        }
+    }
+
+    /// The name in a `transport=` parameter and in a configuration (`udp`, `tcp`, `tls`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Udp => "udp",
+            Protocol::Tcp => "tcp",
+            Protocol::Tls => "tls",
+        }
+    }
+}
+
+/// One of the configured transports (listening sockets), by its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransportId(pub u16);
+
+/// The way to a peer: one of our transports and the peer's address. On a stream there is at most one
+/// connection a flow, so whatever is sent on it uses the connection that is there, and opens one if none is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Flow {
+    /// Which of our transports.
+    pub transport: TransportId,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// The peer's address and port: the source of what came, the destination of what goes.
+    pub peer: SocketAddr,
+}
+
+/// Bytes for the wire.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    /// Where to.
+    pub flow: Flow,
+    /// One whole message, or a keep-alive.
+    pub bytes: Bytes,
+}
