@@ -1,1 +1,459 @@
+//! A peer's session description, as far as a media gateway needs it.
+//!
+//! The grammar is `sdp-types`'; here are the meanings: addresses, directions, payload formats, and which media lines
+//! are audio that we could carry.
 
+use crate::codec::Codec;
+use sdp_types::{Attribute, Connection, Session};
+use std::net::{IpAddr, SocketAddr};
+
+/// Longest body that is read, in bytes. An offer of a browser with dozens of codecs has under 8 KiB.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Most media lines of a body.
+pub const MEDIA_MAX: usize = 16;
+/// Most payload formats of a media line that are looked at; the rest is as if it were not there.
+pub const FORMATS_MAX: usize = 64;
+
+/// What a peer described.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Session id and version of its `o=` line: the same version means that nothing changed (RFC 3264 §8).
+    pub session: (String, u64),
+    /// Its media lines, in order. An answer has one line for each (RFC 3264 §6).
+    pub media: Vec<Media>,
+}
+
+/// One media line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// Audio over plain RTP that is not switched off.
+    Audio(Audio),
+    /// Anything else, or audio with port 0: kept as it has to stand in the answer that refuses it.
+    Other {
+        /// `video`, `image`, `application` … or `audio`.
+        kind: String,
+        /// `RTP/SAVP`, `udptl` …
+        protocol: String,
+        /// The formats, as written.
+        formats: String,
+    },
+}
+
+/// An audio line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audio {
+    /// `RTP/AVP` or `RTP/AVPF`; an answer repeats it.
+    pub protocol: String,
+    /// Where it wants RTP.
+    pub rtp: SocketAddr,
+    /// Where it wants RTCP: what `a=rtcp` says (RFC 3605), else the next port.
+    pub rtcp: SocketAddr,
+    /// What it may do. `c=0.0.0.0`, the hold of RFC 2543, counts as [`Direction::SendOnly`] of the peer.
+    pub direction: Direction,
+    /// Payload formats that we know, in order of its preference.
+    pub formats: Vec<Format>,
+    /// Packet time in milliseconds that it would like to receive.
+    pub ptime_ms: Option<u32>,
+}
+
+/// A payload type and what it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// 0 to 127.
+    pub payload_type: u8,
+    /// What it carries.
+    pub payload: Payload,
+    /// The format's parameters (`a=fmtp`), as written.
+    pub fmtp: Option<String>,
+}
+
+/// What a payload type carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Payload {
+    /// Audio.
+    Codec(Codec),
+    /// Telephone events at this clock rate (RFC 4733).
+    TelephoneEvent {
+        /// In Hz.
+        clock_rate: u32,
+    },
+    /// Comfort noise at 8 kHz (RFC 3389).
+    ComfortNoise,
+}
+
+/// The direction attribute (RFC 8866 §6.7), from the view of who wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Sends and receives.
+    SendRecv,
+    /// Sends only: it has put us on hold.
+    SendOnly,
+    /// Receives only.
+    RecvOnly,
+    /// Neither.
+    Inactive,
+}
+
+impl Direction {
+    /// From what the writer sends and receives.
+    pub fn new(sends: bool, receives: bool) -> Direction {
+        match (sends, receives) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        }
+    }
+
+    /// The writer sends.
+    pub fn sends(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::SendOnly)
+    }
+
+    /// The writer receives.
+    pub fn receives(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::RecvOnly)
+    }
+
+    /// The same from the other side's view.
+    pub fn reversed(self) -> Direction {
+        Direction::new(self.receives(), self.sends())
+    }
+
+    /// What both allow.
+    pub fn and(self, other: Direction) -> Direction {
+        Direction::new(
+            self.sends() && other.sends(),
+            self.receives() && other.receives(),
+        )
+    }
+
+    /// The attribute's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        }
+    }
+
+    fn of(attributes: &[Attribute]) -> Option<Direction> {
+        attributes
+            .iter()
+            .find_map(|attribute| match attribute.attribute.as_str() {
+                "sendrecv" => Some(Direction::SendRecv),
+                "sendonly" => Some(Direction::SendOnly),
+                "recvonly" => Some(Direction::RecvOnly),
+                "inactive" => Some(Direction::Inactive),
+                _ => None,
+            })
+    }
+}
+
+/// Why a body cannot be used: the peer's fault, answered 400 or 488.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SdpError {
+    /// Over [`BODY_BYTES_MAX`] or [`MEDIA_MAX`].
+    #[error("session description too large")]
+    TooLarge,
+    /// Not SDP.
+    #[error("session description: {0}")]
+    Syntax(String),
+    /// An audio line whose address is missing, a host name, multicast or of no use.
+    #[error("audio without an IP address to send to")]
+    Address,
+}
+
+impl Description {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// See [`SdpError`].
+    pub fn parse(body: &[u8]) -> Result<Description, SdpError> {
+        if body.len() > BODY_BYTES_MAX {
+            return Err(SdpError::TooLarge);
+        }
+        let session = Session::parse(body).map_err(|error| SdpError::Syntax(error.to_string()))?;
+        if session.medias.len() > MEDIA_MAX {
+            return Err(SdpError::TooLarge);
+        }
+        let media = session
+            .medias
+            .iter()
+            .map(|line| Media::read(&session, line))
+            .collect::<Result<_, _>>()?;
+        Ok(Description {
+            session: (session.origin.sess_id, session.origin.sess_version),
+            media,
+        })
+    }
+
+    /// The first audio line that could be carried.
+    pub fn audio(&self) -> Option<&Audio> {
+        self.media.iter().find_map(|media| match media {
+            Media::Audio(audio) => Some(audio),
+            Media::Other { .. } => None,
+        })
+    }
+}
+
+impl Media {
+    fn read(session: &Session, line: &sdp_types::Media) -> Result<Media, SdpError> {
+        let is_plain_rtp = ["RTP/AVP", "RTP/AVPF"]
+            .iter()
+            .any(|name| line.proto.eq_ignore_ascii_case(name));
+        if !line.media.eq_ignore_ascii_case("audio") || !is_plain_rtp || line.port == 0 {
+            let (kind, protocol, formats) =
+                (line.media.clone(), line.proto.clone(), line.fmt.clone());
+            return Ok(Media::Other {
+                kind,
+                protocol,
+                formats,
+            });
+        }
+        // RFC 8866 §5.7: a media line's own c= is stronger than the session's.
+        let connection = line
+            .connections
+            .first()
+            .or(session.connection.as_ref())
+            .ok_or(SdpError::Address)?;
+        let address = unicast_address(connection)?;
+        let rtp = SocketAddr::new(address, line.port);
+        let stated = Direction::of(&line.attributes).or_else(|| Direction::of(&session.attributes));
+        let direction = stated.unwrap_or(Direction::SendRecv);
+        Ok(Media::Audio(Audio {
+            protocol: line.proto.clone(),
+            rtp,
+            rtcp: rtcp_address(&line.attributes, rtp),
+            // RFC 3264 §8.4: an unspecified address means that nothing is to be sent there.
+            direction: if address.is_unspecified() {
+                Direction::new(direction.sends(), false)
+            } else {
+                direction
+            },
+            formats: read_formats(line),
+            ptime_ms: value_of(&line.attributes, "ptime").and_then(|text| text.trim().parse().ok()),
+        }))
+    }
+}
+
+/// The address of a c= line. A host name is refused: looking up a name that a stranger wrote, for each call, is a tool
+/// for others, and no trunk sends one.
+fn unicast_address(connection: &Connection) -> Result<IpAddr, SdpError> {
+    match connection.try_parse_connection_ip_address() {
+        Ok(address) if !address.is_multicast() => Ok(address.to_canonical()),
+        _ => Err(SdpError::Address),
+    }
+}
+
+/// `a=rtcp:port [IN IP4 address]` (RFC 3605 §2.1); without it, or where it makes no sense, the next port.
+fn rtcp_address(attributes: &[Attribute], rtp: SocketAddr) -> SocketAddr {
+    let next = SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
+    let Some(text) = value_of(attributes, "rtcp") else {
+        return next;
+    };
+    let mut words = text.split_ascii_whitespace();
+    let Some(port) = words
+        .next()
+        .and_then(|word| word.parse::<u16>().ok())
+        .filter(|port| *port != 0)
+    else {
+        return next;
+    };
+    let address = words.nth(2).and_then(|word| word.parse::<IpAddr>().ok());
+    SocketAddr::new(
+        address.filter(|ip| !ip.is_multicast()).unwrap_or(rtp.ip()),
+        port,
+    )
+}
+
+fn value_of<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
+    let attribute = attributes
+        .iter()
+        .find(|attribute| attribute.attribute.eq_ignore_ascii_case(name))?;
+    attribute.value.as_deref()
+}
+
+/// The formats of an m= line that we know, in its order.
+fn read_formats(line: &sdp_types::Media) -> Vec<Format> {
+    let mut formats: Vec<Format> = Vec::new();
+    for word in line.fmt.split_ascii_whitespace().take(FORMATS_MAX) {
+        let Some(payload_type) = word.parse::<u8>().ok().filter(|number| *number < 128) else {
+            continue;
+        };
+        if formats
+            .iter()
+            .any(|format| format.payload_type == payload_type)
+        {
+            continue;
+        }
+        if let Some(payload) = payload_of(&line.attributes, payload_type) {
+            let fmtp = numbered(&line.attributes, "fmtp", payload_type).map(str::to_owned);
+            formats.push(Format {
+                payload_type,
+                payload,
+                fmtp,
+            });
+        }
+    }
+    formats
+}
+
+/// What a payload type carries: its rtpmap's word, else the static table of RFC 3551 §6.
+fn payload_of(attributes: &[Attribute], payload_type: u8) -> Option<Payload> {
+    let Some(rtpmap) = numbered(attributes, "rtpmap", payload_type) else {
+        return static_payload(payload_type);
+    };
+    let mut parts = rtpmap.trim().split('/');
+    let name = parts.next()?;
+    let clock_rate: u32 = parts.next()?.trim().parse().ok()?;
+    if name.eq_ignore_ascii_case("telephone-event") {
+        return Some(Payload::TelephoneEvent { clock_rate });
+    }
+    if name.eq_ignore_ascii_case("CN") && clock_rate == 8000 {
+        return Some(Payload::ComfortNoise);
+    }
+    let is_named = |codec: &Codec| {
+        codec.encoding_name().eq_ignore_ascii_case(name) && codec.clock_rate() == clock_rate
+    };
+    Codec::ALL.into_iter().find(is_named).map(Payload::Codec)
+}
+
+fn static_payload(payload_type: u8) -> Option<Payload> {
+    if payload_type == 13 {
+        return Some(Payload::ComfortNoise);
+    }
+    let codec = Codec::ALL
+        .into_iter()
+        .find(|codec| codec.static_payload_type() == Some(payload_type));
+    codec.map(Payload::Codec)
+}
+
+/// The rest of `a=NAME:PT rest`.
+fn numbered<'a>(attributes: &'a [Attribute], name: &str, payload_type: u8) -> Option<&'a str> {
+    attributes
+        .iter()
+        .filter(|attribute| attribute.attribute.eq_ignore_ascii_case(name))
+        .find_map(|attribute| {
+            let (number, rest) = attribute.value.as_deref()?.trim().split_once(' ')?;
+            (number.parse() == Ok(payload_type)).then(|| rest.trim())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TRUNK: &str = "v=0\r\no=- 3848 7 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
+        m=audio 49170 RTP/AVP 8 0 18 101 13\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+        a=fmtp:101 0-16\r\na=fmtp:18 annexb=no\r\na=ptime:20\r\na=rtcp:50001\r\n";
+
+    fn audio(body: &str) -> Audio {
+        Description::parse(body.as_bytes())
+            .expect("parses")
+            .audio()
+            .expect("has audio")
+            .clone()
+    }
+
+    #[test]
+    fn a_trunks_offer_is_understood() {
+        let audio = audio(TRUNK);
+        assert_eq!(audio.rtp, "198.51.100.7:49170".parse().expect("address"));
+        assert_eq!(audio.rtcp, "198.51.100.7:50001".parse().expect("address"));
+        assert_eq!(audio.direction, Direction::SendRecv);
+        assert_eq!(audio.ptime_ms, Some(20));
+        let seen: Vec<_> = audio
+            .formats
+            .iter()
+            .map(|format| (format.payload_type, format.payload))
+            .collect();
+        let expected = [
+            (8, Payload::Codec(Codec::Alaw)),
+            (0, Payload::Codec(Codec::Ulaw)),
+            (18, Payload::Codec(Codec::G729)),
+            (101, Payload::TelephoneEvent { clock_rate: 8000 }),
+            (13, Payload::ComfortNoise),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(audio.formats[2].fmtp.as_deref(), Some("annexb=no"));
+    }
+
+    #[test]
+    fn hold_in_each_of_its_forms() {
+        for (body, direction) in [
+            (
+                TRUNK.replace("a=ptime:20", "a=sendonly"),
+                Direction::SendOnly,
+            ),
+            (
+                TRUNK.replace("a=ptime:20", "a=inactive"),
+                Direction::Inactive,
+            ),
+            (
+                TRUNK.replace("s=-", "s=-\r\na=recvonly"),
+                Direction::RecvOnly,
+            ),
+            (
+                TRUNK.replace("c=IN IP4 198.51.100.7", "c=IN IP4 0.0.0.0"),
+                Direction::SendOnly,
+            ),
+        ] {
+            assert_eq!(audio(&body).direction, direction, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_media_lines_own_address_wins_and_a_bad_one_is_refused() {
+        let own = TRUNK.replace("a=ptime:20", "c=IN IP4 198.51.100.9");
+        assert_eq!(
+            audio(&own).rtp.ip(),
+            "198.51.100.9".parse::<IpAddr>().expect("address")
+        );
+        for bad in ["c=IN IP4 media.example.com", "c=IN IP4 224.2.1.1/127"] {
+            let body = TRUNK.replace("c=IN IP4 198.51.100.7", bad);
+            assert_eq!(
+                Description::parse(body.as_bytes()),
+                Err(SdpError::Address),
+                "{bad}"
+            );
+        }
+        let none = TRUNK.replace("c=IN IP4 198.51.100.7\r\n", "");
+        assert_eq!(Description::parse(none.as_bytes()), Err(SdpError::Address));
+    }
+
+    #[test]
+    fn what_is_not_plain_audio_is_kept_for_its_refusal() {
+        let body = format!(
+            "{TRUNK}m=video 5000 RTP/AVP 31\r\nm=audio 0 RTP/AVP 0\r\nm=audio 7000 RTP/SAVP 0\r\n"
+        );
+        let description = Description::parse(body.as_bytes()).expect("parses");
+        assert_eq!(description.media.len(), 4);
+        let refused = description
+            .media
+            .iter()
+            .filter(|media| matches!(media, Media::Other { .. }))
+            .count();
+        assert_eq!(refused, 3);
+    }
+
+    #[test]
+    fn limits_hold() {
+        let long = format!("{TRUNK}a={}\r\n", "x".repeat(BODY_BYTES_MAX));
+        assert_eq!(Description::parse(long.as_bytes()), Err(SdpError::TooLarge));
+        let many = TRUNK.to_owned() + &"m=audio 1 RTP/AVP 0\r\n".repeat(MEDIA_MAX);
+        assert_eq!(Description::parse(many.as_bytes()), Err(SdpError::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(mut body in Just(TRUNK.as_bytes().to_vec()), at in 0..300usize, byte: u8, cut in 0..300usize) {
+            let length = body.len();
+            body[at % length] = byte;
+            body.truncate(length - cut % length);
+            let _ = Description::parse(&body);
+        }
+    }
+}

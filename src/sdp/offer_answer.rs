@@ -1,1 +1,356 @@
+//! Offer and answer (RFC 3264): which formats both sides have, and our side's words.
 
+use super::body::{Audio, Description, Direction, Format, Media, Payload};
+use crate::codec::Codec;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// Our side of a leg's session: what stands in every description that we write on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalMedia {
+    /// Session id of our `o=` line; the same for the leg's life.
+    pub session_id: u64,
+    /// Session version: one more whenever what we describe changes (RFC 3264 §8).
+    pub version: u64,
+    /// The address that the peer is to see.
+    pub address: IpAddr,
+    /// Our RTP port; RTCP is on the next.
+    pub port: u16,
+}
+
+/// What we offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OurOffer<'a> {
+    /// Formats in order of preference.
+    pub formats: &'a [Format],
+    /// What we would do.
+    pub direction: Direction,
+    /// Packet time in milliseconds, if it is to be said.
+    pub ptime_ms: Option<u32>,
+}
+
+/// Clock rate of the telephone events that go with 8 kHz codecs.
+const EVENTS_RATE: u32 = 8000;
+/// Payload type of the telephone events that we offer on our own (101 by long custom).
+const EVENTS_PAYLOAD_TYPE: u8 = 101;
+
+/// Formats for an offer that starts from nothing but an endpoint's `allow`: static payload types where RFC 3551 has
+/// them, dynamic ones from 96 up elsewhere.
+pub fn formats_for(allow: &[Codec], events: bool) -> Vec<Format> {
+    let mut dynamic = 96..=127u8;
+    let mut formats: Vec<Format> = Vec::with_capacity(allow.len() + 1);
+    for codec in allow {
+        let free = || {
+            dynamic
+                .by_ref()
+                .find(|number| *number != EVENTS_PAYLOAD_TYPE)
+        };
+        let Some(payload_type) = codec.static_payload_type().or_else(free) else {
+            continue;
+        };
+        formats.push(Format {
+            payload_type,
+            payload: Payload::Codec(*codec),
+            fmtp: None,
+        });
+    }
+    if events {
+        let payload = Payload::TelephoneEvent {
+            clock_rate: EVENTS_RATE,
+        };
+        formats.push(Format {
+            payload_type: EVENTS_PAYLOAD_TYPE,
+            payload,
+            fmtp: Some("0-16".to_owned()),
+        });
+    }
+    formats
+}
+
+/// What is left of `formats` if only these codecs are allowed, in the order of `formats`, with telephone events and
+/// comfort noise kept where a codec is left. Empty if no codec is: that is a 488.
+pub fn common_formats(formats: &[Format], allow: &[Codec], events: bool) -> Vec<Format> {
+    let allowed = |format: &&Format| match format.payload {
+        Payload::Codec(codec) => allow.contains(&codec),
+        Payload::TelephoneEvent { .. } => events,
+        Payload::ComfortNoise => true,
+    };
+    let kept: Vec<Format> = formats.iter().filter(allowed).cloned().collect();
+    if kept
+        .iter()
+        .any(|format| matches!(format.payload, Payload::Codec(_)))
+    {
+        kept
+    } else {
+        Vec::new()
+    }
+}
+
+/// What the answer leaves of the offer, with the offer's numbers: the formats of `offered` that `answered` has too,
+/// in the order of `offered`. Empty if no codec is left.
+pub fn answered_formats(offered: &[Format], answered: &[Format]) -> Vec<Format> {
+    let kept: Vec<Format> = offered
+        .iter()
+        .filter(|format| answered.iter().any(|other| other.payload == format.payload))
+        .cloned()
+        .collect();
+    if kept
+        .iter()
+        .any(|format| matches!(format.payload, Payload::Codec(_)))
+    {
+        kept
+    } else {
+        Vec::new()
+    }
+}
+
+/// Payload types that pass from a peer that uses `from` to one that uses `to`, and what they become. The sender of a
+/// packet uses the numbers of the description that its receiver, we, gave it: `from` is what we told the one side,
+/// `to` what the other side told us (RFC 3264 §5.1).
+pub fn payload_pairs(from: &[Format], to: &[Format]) -> Vec<(u8, u8)> {
+    let partner = |format: &Format| to.iter().find(|other| other.payload == format.payload);
+    from.iter()
+        .filter_map(|format| Some((format.payload_type, partner(format)?.payload_type)))
+        .collect()
+}
+
+impl LocalMedia {
+    /// The body of an offer with one audio line.
+    pub fn offer(&self, offer: &OurOffer<'_>) -> String {
+        let mut body = self.session_lines();
+        self.audio_lines(
+            &mut body,
+            "RTP/AVP",
+            offer.formats,
+            offer.direction,
+            offer.ptime_ms,
+        );
+        body
+    }
+
+    /// The body of an offer with the media lines of an earlier exchange: an offer never has fewer lines than the
+    /// session had, and they keep their places (RFC 3264 §8).
+    pub fn offer_like(&self, session: &Description, offer: &OurOffer<'_>) -> String {
+        self.lines_like(session, offer.formats, offer.direction, offer.ptime_ms)
+    }
+
+    /// The session lines, then a line for each of the other's: its first audio is ours, the rest refused with port 0.
+    fn lines_like(
+        &self,
+        other: &Description,
+        formats: &[Format],
+        direction: Direction,
+        ptime: Option<u32>,
+    ) -> String {
+        let mut body = self.session_lines();
+        let mut audio_done = false;
+        for media in &other.media {
+            match media {
+                Media::Audio(audio) if !audio_done => {
+                    audio_done = true;
+                    self.audio_lines(&mut body, &audio.protocol, formats, direction, ptime);
+                }
+                Media::Audio(audio) => {
+                    let first = audio
+                        .formats
+                        .first()
+                        .map_or(0, |format| format.payload_type);
+                    let _ = write!(body, "m=audio 0 {} {first}\r\n", audio.protocol);
+                }
+                Media::Other {
+                    kind,
+                    protocol,
+                    formats,
+                } => {
+                    let _ = write!(body, "m={kind} 0 {protocol} {formats}\r\n");
+                }
+            }
+        }
+        if !audio_done {
+            self.audio_lines(&mut body, "RTP/AVP", formats, direction, ptime);
+        }
+        body
+    }
+
+    fn session_lines(&self) -> String {
+        let family = if self.address.is_ipv4() { "IP4" } else { "IP6" };
+        let (id, version, address) = (self.session_id, self.version, self.address);
+        format!(
+            "v=0\r\no=- {id} {version} IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n"
+        )
+    }
+
+    fn audio_lines(
+        &self,
+        body: &mut String,
+        protocol: &str,
+        formats: &[Format],
+        direction: Direction,
+        ptime_ms: Option<u32>,
+    ) {
+        // Writing into a String cannot fail, so each result is dropped.
+        let _ = write!(body, "m=audio {} {protocol}", self.port);
+        for format in formats {
+            let _ = write!(body, " {}", format.payload_type);
+        }
+        body.push_str("\r\n");
+        for format in formats {
+            let _ = write!(
+                body,
+                "a=rtpmap:{} {}\r\n",
+                format.payload_type,
+                rtpmap(format.payload)
+            );
+            if let Some(fmtp) = &format.fmtp {
+                let _ = write!(body, "a=fmtp:{} {fmtp}\r\n", format.payload_type);
+            }
+        }
+        if let Some(ptime_ms) = ptime_ms {
+            let _ = write!(body, "a=ptime:{ptime_ms}\r\n");
+        }
+        let _ = write!(body, "a={}\r\n", direction.name());
+    }
+}
+
+/// The body of an answer: our audio with these formats (from [`common_formats`] of the offer, so with the offer's
+/// numbers) on its first audio line, every other line refused (RFC 3264 §6). The direction is what the offer leaves
+/// of `direction` (§6.1).
+pub fn answer(
+    local: &LocalMedia,
+    offer: &Description,
+    formats: &[Format],
+    direction: Direction,
+) -> String {
+    let offered = offer
+        .audio()
+        .map_or(Direction::SendRecv, |audio: &Audio| audio.direction);
+    local.lines_like(offer, formats, offered.reversed().and(direction), None)
+}
+
+/// `PCMU/8000` or, with more than one channel, `opus/48000/2`.
+fn rtpmap(payload: Payload) -> String {
+    match payload {
+        Payload::Codec(codec) if codec.channels() > 1 => {
+            format!(
+                "{}/{}/{}",
+                codec.encoding_name(),
+                codec.clock_rate(),
+                codec.channels()
+            )
+        }
+        Payload::Codec(codec) => format!("{}/{}", codec.encoding_name(), codec.clock_rate()),
+        Payload::TelephoneEvent { clock_rate } => format!("telephone-event/{clock_rate}"),
+        Payload::ComfortNoise => "CN/8000".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local() -> LocalMedia {
+        LocalMedia {
+            session_id: 42,
+            version: 1,
+            address: IpAddr::from([192, 0, 2, 1]),
+            port: 20000,
+        }
+    }
+
+    fn read(body: &str) -> Description {
+        Description::parse(body.as_bytes()).expect("our own words parse")
+    }
+
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
+        m=video 4000 RTP/AVP 31\r\nm=audio 49170 RTP/AVP 9 0 8 97\r\na=rtpmap:97 telephone-event/8000\r\n\
+        a=fmtp:97 0-15\r\na=sendonly\r\nm=audio 49180 RTP/AVP 0\r\n";
+
+    #[test]
+    fn what_we_offer_reads_back() {
+        let formats = formats_for(&[Codec::G722, Codec::Opus, Codec::Ulaw, Codec::Ilbc], true);
+        let offer = OurOffer {
+            formats: &formats,
+            direction: Direction::SendRecv,
+            ptime_ms: Some(20),
+        };
+        let description = read(&local().offer(&offer));
+        let audio = description.audio().expect("has audio");
+        assert_eq!(audio.formats, formats);
+        assert_eq!(audio.rtp.to_string(), "192.0.2.1:20000");
+        assert_eq!(audio.ptime_ms, Some(20));
+        let mut numbers: Vec<u8> = formats.iter().map(|format| format.payload_type).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), formats.len(), "no number twice");
+    }
+
+    #[test]
+    fn an_answer_has_the_offers_lines_numbers_and_order() {
+        let offer = read(OFFER);
+        let audio = offer.audio().expect("has audio");
+        let formats = common_formats(&audio.formats, &[Codec::Alaw, Codec::Ulaw], true);
+        let body = answer(&local(), &offer, &formats, Direction::SendRecv);
+        let lines: Vec<&str> = body.lines().filter(|line| line.starts_with("m=")).collect();
+        assert_eq!(
+            lines,
+            [
+                "m=video 0 RTP/AVP 31",
+                "m=audio 20000 RTP/AVP 0 8 97",
+                "m=audio 0 RTP/AVP 0"
+            ]
+        );
+        assert!(body.contains("a=recvonly\r\n"), "{body}");
+        assert!(body.contains("a=fmtp:97 0-15\r\n"), "{body}");
+    }
+
+    #[test]
+    fn no_common_codec_leaves_nothing_even_with_common_events() {
+        let offer = read(OFFER);
+        let formats = &offer.audio().expect("has audio").formats;
+        assert_eq!(common_formats(formats, &[Codec::G729], true), Vec::new());
+        let events: Vec<Format> = formats_for(&[], true);
+        assert_eq!(answered_formats(formats, &events), Vec::new());
+    }
+
+    #[test]
+    fn payload_types_are_matched_by_what_they_carry() {
+        let ours = formats_for(&[Codec::Ulaw, Codec::Alaw], true);
+        let theirs = read(OFFER).audio().expect("has audio").formats.clone();
+        assert_eq!(payload_pairs(&ours, &theirs), [(0, 0), (8, 8), (101, 97)]);
+        assert_eq!(payload_pairs(&theirs, &ours), [(0, 0), (8, 8), (97, 101)]);
+    }
+
+    #[test]
+    fn directions_answer_each_other() {
+        let all = [
+            Direction::SendRecv,
+            Direction::SendOnly,
+            Direction::RecvOnly,
+            Direction::Inactive,
+        ];
+        for offered in all {
+            for ours in all {
+                let answered = offered.reversed().and(ours);
+                assert!(!answered.sends() || offered.receives());
+                assert!(!answered.receives() || offered.sends());
+            }
+        }
+    }
+
+    #[test]
+    fn a_re_offer_keeps_the_lines_of_the_session() {
+        let session = read(OFFER);
+        let formats = formats_for(&[Codec::Alaw], false);
+        let offer = OurOffer {
+            formats: &formats,
+            direction: Direction::Inactive,
+            ptime_ms: None,
+        };
+        let body = local().offer_like(&session, &offer);
+        assert_eq!(
+            body.lines().filter(|line| line.starts_with("m=")).count(),
+            3
+        );
+        assert!(body.contains("a=inactive\r\n"));
+    }
+}
