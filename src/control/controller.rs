@@ -3,10 +3,14 @@
 //! Inputs go into the `handle_*` methods; then [`Controller::poll_output`] is drained and
 //! [`Controller::poll_timeout`] says when [`Controller::handle_timeout`] is due.
 
-use crate::link::{Command, Event, WorkerId};
-use crate::sip::{Flow, Transmit};
+use super::ports::{Gauges, Ports};
+use super::setup::Setup;
+use crate::link::query::{CallRow, EndpointRow};
+use crate::link::{Command, Event, PortRange, WorkerId};
+use crate::sip::{Endpoint, EndpointSettings, Flow, Transmit};
 use bytes::Bytes;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What the controller wants done. The order of transmits on one flow, and of commands to one worker, is kept.
@@ -32,13 +36,74 @@ pub trait Surroundings {
     /// The local address that a packet to `peer` would leave from, for transports bound to any address.
     /// None if there is no route.
     fn source_address(&self, peer: IpAddr) -> Option<IpAddr>;
+
+    /// Seconds since the epoch, for `${EPOCH}`, STRFTIME and the nonces of challenges.
+    fn unix_time(&self) -> u64;
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReloadReport {
+    /// What changed and holds from now on, a line each (`endpoint.6001: changed`).
+    pub changed: Vec<String>,
+    /// What changed but holds only after a restart (listening addresses, the port range, workers).
+    pub needs_restart: Vec<String>,
+}
+
+/// What the controller has counted since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Calls that came in and were taken into the dialplan.
+    pub calls: u64,
+    /// Requests that were refused, by reason.
+    pub rejected: Rejected,
+}
+
+/// The reasons of `ringway_sip_rejected_total`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rejected {
+    /// The source address is not permitted.
+    pub acl: u64,
+    /// Nothing tells which endpoint sent it.
+    pub unidentified: u64,
+    /// The credentials are wrong.
+    pub auth: u64,
+    /// Not SIP, or not as it must be.
+    pub malformed: u64,
+    /// More new calls a second than the endpoint's `cps`.
+    pub rate: u64,
+    /// No room in a table of ours.
+    pub overload: u64,
+    /// `max_calls`, of all or of the endpoint.
+    pub limit: u64,
 }
 
 /// See the module's comment.
-pub struct Controller {}
+pub struct Controller {
+    setup: Arc<Setup>,
+    sip: Endpoint,
+    ports: Ports,
+    surroundings: Box<dyn Surroundings>,
+}
 
 #[allow(unused_variables)]
 impl Controller {
+    /// A controller that serves at once. `range` is the RTP ports of the running workers; `seed` feeds tags, branches
+    /// and nonces, so that a test can repeat a run.
+    pub fn new(
+        setup: Setup,
+        range: PortRange,
+        seed: u64,
+        surroundings: Box<dyn Surroundings>,
+        now: Instant,
+    ) -> Self {
+        Controller {
+            sip: Endpoint::new(EndpointSettings::default(), seed),
+            setup: Arc::new(setup),
+            ports: Ports::new(range),
+            surroundings,
+        }
+    }
     /// One datagram or, on a stream, bytes in order.
     pub fn handle_datagram(&mut self, now: Instant, flow: Flow, datagram: Bytes) {
         todo!()
@@ -78,5 +143,46 @@ impl Controller {
     /// When [`Controller::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         todo!()
+    }
+
+    /// The running calls, oldest first.
+    pub fn calls(&self, now: Instant) -> Vec<CallRow> {
+        todo!()
+    }
+    /// The endpoints, in the order of their names.
+    pub fn endpoints(&self) -> Vec<EndpointRow> {
+        todo!()
+    }
+    /// Ends the call of that id ([`CallRow::id`]). False if there is none.
+    pub fn hangup(&mut self, now: Instant, id: &str) -> bool {
+        todo!()
+    }
+    /// Takes new settings: all of them, at once. Running calls keep theirs.
+    pub fn reload(&mut self, now: Instant, setup: Setup) -> ReloadReport {
+        todo!()
+    }
+    /// Takes no new call from now on (503 with Retry-After); [`Output::Drained`] comes when the last one has ended.
+    pub fn drain(&mut self, now: Instant) {
+        todo!()
+    }
+    /// Ends every call now; [`Output::Drained`] comes when they have ended.
+    pub fn stop(&mut self, now: Instant) {
+        todo!()
+    }
+    /// The setup that new calls get.
+    pub fn setup(&self) -> &Arc<Setup> {
+        &self.setup
+    }
+    /// The counters so far.
+    pub fn counters(&self) -> Counters {
+        todo!()
+    }
+    /// The port pairs.
+    pub fn ports(&self) -> Gauges {
+        self.ports.gauges()
+    }
+    /// The SIP side: its counters and transactions.
+    pub fn sip(&self) -> &Endpoint {
+        &self.sip
     }
 }

@@ -6,5 +6,7 @@ pub mod controller;
 pub mod dialplan;
 pub mod identify;
 pub mod ports;
+pub mod setup;
 
-pub use controller::Controller;
+pub use controller::{Controller, Output, Surroundings};
+pub use setup::Setup;
