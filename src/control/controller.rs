@@ -7,6 +7,7 @@ use super::ports::{Gauges, Ports};
 use super::setup::Setup;
 use crate::link::query::{CallRow, EndpointRow};
 use crate::link::{Command, Event, PortRange, WorkerId};
+use crate::metrics::ControlMetrics;
 use crate::sip::{Endpoint, EndpointSettings, Flow, Transmit};
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -50,40 +51,13 @@ pub struct ReloadReport {
     pub needs_restart: Vec<String>,
 }
 
-/// What the controller has counted since its start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Calls that came in and were taken into the dialplan.
-    pub calls: u64,
-    /// Requests that were refused, by reason.
-    pub rejected: Rejected,
-}
-
-/// The reasons of `ringway_sip_rejected_total`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rejected {
-    /// The source address is not permitted.
-    pub acl: u64,
-    /// Nothing tells which endpoint sent it.
-    pub unidentified: u64,
-    /// The credentials are wrong.
-    pub auth: u64,
-    /// Not SIP, or not as it must be.
-    pub malformed: u64,
-    /// More new calls a second than the endpoint's `cps`.
-    pub rate: u64,
-    /// No room in a table of ours.
-    pub overload: u64,
-    /// `max_calls`, of all or of the endpoint.
-    pub limit: u64,
-}
-
 /// See the module's comment.
 pub struct Controller {
     setup: Arc<Setup>,
     sip: Endpoint,
     ports: Ports,
     surroundings: Box<dyn Surroundings>,
+    metrics: Arc<ControlMetrics>,
 }
 
 #[allow(unused_variables)]
@@ -102,6 +76,7 @@ impl Controller {
             setup: Arc::new(setup),
             ports: Ports::new(range),
             surroundings,
+            metrics: Arc::new(ControlMetrics::new()),
         }
     }
     /// One datagram or, on a stream, bytes in order.
@@ -173,9 +148,9 @@ impl Controller {
     pub fn setup(&self) -> &Arc<Setup> {
         &self.setup
     }
-    /// The counters so far.
-    pub fn counters(&self) -> Counters {
-        todo!()
+    /// What control counts; shared with those who serve a scrape.
+    pub fn metrics(&self) -> &Arc<ControlMetrics> {
+        &self.metrics
     }
     /// The port pairs.
     pub fn ports(&self) -> Gauges {

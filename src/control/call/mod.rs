@@ -1,1 +1,3 @@
 //! The B2BUA: a call and its legs.
+
+pub mod cause;
