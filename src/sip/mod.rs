@@ -7,6 +7,7 @@ pub mod dialog;
 pub mod endpoint;
 pub mod flow;
 pub mod message;
+pub mod timer;
 pub mod transaction;
 
 pub use endpoint::{Endpoint, EndpointSettings, Event};
