@@ -1,5 +1,9 @@
 //! Methods.
 
+use super::text;
+use std::fmt;
+use std::str::FromStr;
+
 /// A request method. Unknown ones keep their name (RFC 3261 §8.2.1 answers them 405 or 501).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the names are the methods
@@ -23,6 +27,28 @@ pub enum Method {
 }
 
 impl Method {
+    /// The method of this name; None if the text is no token.
+    pub fn parse(text: &str) -> Option<Method> {
+        Some(match text {
+            "INVITE" => Method::Invite,
+            "ACK" => Method::Ack,
+            "BYE" => Method::Bye,
+            "CANCEL" => Method::Cancel,
+            "OPTIONS" => Method::Options,
+            "REGISTER" => Method::Register,
+            "INFO" => Method::Info,
+            "UPDATE" => Method::Update,
+            "PRACK" => Method::Prack,
+            "REFER" => Method::Refer,
+            "NOTIFY" => Method::Notify,
+            "SUBSCRIBE" => Method::Subscribe,
+            "MESSAGE" => Method::Message,
+            "PUBLISH" => Method::Publish,
+            other if text::is_token(other) => Method::Other(other.into()),
+            _ => return None,
+        })
+    }
+
     /// The name on the wire.
     pub fn as_str(&self) -> &str {
         match self {
@@ -42,5 +68,29 @@ impl Method {
             Method::Publish => "PUBLISH",
             Method::Other(name) => name,
         }
+    }
+
+    /// True for the methods whose 2xx makes a dialog (RFC 3261 §12.1, RFC 6665, RFC 3515).
+    pub fn makes_dialog(&self) -> bool {
+        matches!(self, Method::Invite | Method::Subscribe | Method::Refer)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text is no token, so it names no method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a method name")]
+pub struct NotAMethod;
+
+impl FromStr for Method {
+    type Err = NotAMethod;
+
+    fn from_str(text: &str) -> Result<Method, NotAMethod> {
+        Method::parse(text).ok_or(NotAMethod)
     }
 }

@@ -5,18 +5,39 @@
 //! that every accessor gives a plain `&str`.
 
 mod draft;
+mod error;
+mod field;
+mod head;
+mod headers;
 mod method;
 mod name_addr;
+mod parse;
+mod reason;
+mod text;
 mod uri;
 mod via;
 
+#[cfg(test)]
+mod tests;
+
 pub use draft::{RequestDraft, ResponseDraft};
-pub use method::Method;
+pub use error::{BadRequest, ParseError, ParseErrorKind};
+pub use headers::{CSeq, Headers};
+pub use method::{Method, NotAMethod};
 pub use name_addr::{NameAddr, Params};
+pub use parse::frame_len;
 pub use uri::{Host, Scheme, Uri};
 pub use via::Via;
 
 use bytes::Bytes;
+use headers::Span;
+use std::net::{IpAddr, SocketAddr};
+
+/// Most bytes of a head (start line and header fields). A longer one is answered 513 if it can be.
+pub const HEAD_LENGTH_MAX: usize = 65_535;
+
+/// Most header lines of a message. More are answered 400.
+pub const HEADER_LINES_MAX: usize = 256;
 
 /// What came: a request or a response.
 #[derive(Clone, Debug)]
@@ -28,13 +49,15 @@ pub enum Message {
 }
 
 impl Message {
-    /// Parses one whole message (a datagram, or what the stream framer cut).
+    /// Parses one whole message (a datagram, or what the stream framer cut with [`frame_len`]).
+    ///
+    /// What parsed has exactly one valid From, To, Call-ID and CSeq (in a request, of its own method) and a valid
+    /// top Via; at most one Max-Forwards and Content-Length, in range; in a request, only valid Contacts.
     ///
     /// # Errors
-    /// [`ParseError`] says what is wrong; where enough was understood to answer 400, it carries the request.
+    /// [`ParseError`] says what is wrong; where enough was understood to answer 400, [`ParseError::response`] does.
     pub fn parse(bytes: Bytes) -> Result<Message, ParseError> {
-        let _ = bytes;
-        todo!()
+        parse::message(bytes)
     }
 }
 
@@ -42,17 +65,20 @@ impl Message {
 #[derive(Clone, Debug)]
 pub struct Request {
     headers: Headers,
+    method: Method,
+    uri: Span,
+    body: Bytes,
+    source: Option<Source>,
 }
 
-#[allow(unused_variables)]
 impl Request {
     /// The method.
     pub fn method(&self) -> &Method {
-        todo!()
+        &self.method
     }
-    /// The Request-URI as it stands on the line.
+    /// The Request-URI as it stands on the line. It is a valid URI without headers; its scheme may be any.
     pub fn uri(&self) -> &str {
-        todo!()
+        self.uri.of(&self.headers.head)
     }
     /// The headers.
     pub fn headers(&self) -> &Headers {
@@ -60,7 +86,38 @@ impl Request {
     }
     /// The body, empty if none.
     pub fn body(&self) -> Bytes {
-        todo!()
+        self.body.clone()
+    }
+    /// Notes where the request came from, so that every response carries `received` and `rport` in its top Via as
+    /// RFC 3261 §18.2.1 and RFC 3581 §4 ask: `received` where sent-by is another address or `rport` was asked for,
+    /// `rport` where it was asked for or is forced.
+    pub fn with_received(mut self, address: SocketAddr, force_rport: bool) -> Self {
+        self.source = Some(Source {
+            address,
+            force_rport,
+        });
+        self
+    }
+    /// Where the request came from, if that was noted.
+    pub fn received_from(&self) -> Option<SocketAddr> {
+        self.source.map(|source| source.address)
+    }
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    address: SocketAddr,
+    force_rport: bool,
+}
+
+impl Source {
+    /// The values of `received` and `rport` for this Via.
+    fn of_via(self, via: &via::ViaText<'_>) -> (Option<IpAddr>, Option<u16>) {
+        let ip = self.address.ip().to_canonical();
+        let rport = self.force_rport || text::param(via.params, "rport").is_some();
+        let received = rport || via.host.to_host().ip() != Some(ip);
+        (received.then_some(ip), rport.then_some(self.address.port()))
     }
 }
 
@@ -68,16 +125,19 @@ impl Request {
 #[derive(Clone, Debug)]
 pub struct Response {
     headers: Headers,
+    status: u16,
+    reason: Span,
+    body: Bytes,
 }
 
 impl Response {
     /// The status code, 100 to 699.
     pub fn status(&self) -> u16 {
-        todo!()
+        self.status
     }
     /// The reason phrase.
     pub fn reason(&self) -> &str {
-        todo!()
+        self.reason.of(&self.headers.head)
     }
     /// The headers.
     pub fn headers(&self) -> &Headers {
@@ -85,94 +145,6 @@ impl Response {
     }
     /// The body, empty if none.
     pub fn body(&self) -> Bytes {
-        todo!()
+        self.body.clone()
     }
-}
-
-/// The header fields of a message, in their order.
-#[derive(Clone, Debug)]
-pub struct Headers {}
-
-/// The value of a CSeq header (RFC 3261 §20.16).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CSeq {
-    /// Below 2^31.
-    pub number: u32,
-    /// The method.
-    pub method: Method,
-}
-
-#[allow(unused_variables)]
-impl Headers {
-    /// The first value of the header: its whole line. `name` is the long form in any case (`"Call-ID"`); a compact
-    /// form in the message (`i`) is found by it.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        todo!()
-    }
-    /// Every line of that header, in order.
-    pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        std::iter::empty()
-    }
-    /// Every value of a list header, in order, whether on one line with commas or on several lines.
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        std::iter::empty()
-    }
-    /// Every header line in order: name as written, value.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        std::iter::empty()
-    }
-    /// Call-ID. Always there in a message that parsed.
-    pub fn call_id(&self) -> &str {
-        todo!()
-    }
-    /// CSeq. Always there in a message that parsed.
-    pub fn cseq(&self) -> CSeq {
-        todo!()
-    }
-    /// From. Always there and valid in a message that parsed.
-    pub fn from(&self) -> NameAddr {
-        todo!()
-    }
-    /// To. Always there and valid in a message that parsed.
-    pub fn to(&self) -> NameAddr {
-        todo!()
-    }
-    /// The tag of From.
-    pub fn from_tag(&self) -> Option<&str> {
-        todo!()
-    }
-    /// The tag of To.
-    pub fn to_tag(&self) -> Option<&str> {
-        todo!()
-    }
-    /// The top Via.
-    pub fn top_via(&self) -> Via<'_> {
-        todo!()
-    }
-    /// The first Contact that is an address.
-    pub fn contact(&self) -> Option<NameAddr> {
-        todo!()
-    }
-    /// Max-Forwards, if there and a number.
-    pub fn max_forwards(&self) -> Option<u8> {
-        todo!()
-    }
-}
-
-/// What is wrong with a message.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} at byte {offset}")]
-pub struct ParseError {
-    /// What.
-    pub kind: ParseErrorKind,
-    /// Where, in bytes from the start of the message.
-    pub offset: usize,
-}
-
-/// The kinds of [`ParseError`]. (The owner of this file completes them.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParseErrorKind {
-    /// Not a request line or status line.
-    #[error("no SIP start line")]
-    StartLine,
 }

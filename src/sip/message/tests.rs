@@ -1,0 +1,3 @@
+//! Whole messages, read and written.
+
+mod read;
