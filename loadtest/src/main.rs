@@ -1,1 +1,133 @@
-fn main() {}
+//! `ringway-loadtest`: puts a gateway under a real load and prints what it took.
+//!
+//! SIPp does the signalling on both sides, this program the media. It shares no parser with the gateway.
+
+mod child;
+mod compare;
+mod gateway;
+mod media;
+mod netns;
+mod packet;
+mod place;
+mod rtpengine;
+mod run;
+mod sipp;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Load tests for Ringway. They need SIPp (Debian: sip-tester).
+#[derive(Parser)]
+struct Arguments {
+    /// The gateway's binary
+    #[arg(long, global = true, default_value = "target/release/ringway")]
+    gateway: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Calls with media over loopback
+    Run {
+        /// Calls at once
+        #[arg(long, default_value_t = 500)]
+        calls: u32,
+        /// Seconds of media with all calls up
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// New calls a second
+        #[arg(long, default_value_t = 100)]
+        cps: u32,
+        /// Caller's and called's codec
+        #[arg(long, default_value = "ulaw:ulaw")]
+        codecs: String,
+    },
+    /// New calls at a steady rate, without media
+    Calls {
+        /// New calls a second
+        #[arg(long, default_value_t = 200)]
+        cps: u32,
+        /// For so many seconds
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Ringway and rtpengine in turn, over veth between network namespaces (root; Debian: rtpengine-daemon, iproute2)
+    Compare {
+        /// Calls at once
+        #[arg(long, default_value_t = 1000)]
+        calls: u32,
+        /// Rounds of both
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Packets a second of the fixed-rate part
+        #[arg(long, default_value_t = 50_000.0)]
+        rate: f64,
+        /// Seconds of the fixed-rate part
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// More lines for Ringway's [rtp], for trying settings
+        #[arg(long, default_value = "")]
+        rtp: String,
+    },
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    raise_open_files()?;
+    let gateway = arguments.gateway;
+    match arguments.command {
+        Command::Run {
+            calls,
+            seconds,
+            cps,
+            codecs,
+        } => {
+            let (a, b) = codecs
+                .split_once(':')
+                .context("CODECS is two codec names with a colon between")?;
+            let codecs = (a.to_owned(), b.to_owned());
+            run::with_media(&run::LoadTest {
+                gateway,
+                calls,
+                seconds,
+                cps,
+                codecs,
+            })
+        }
+        Command::Calls { cps, seconds } => {
+            let codecs = ("ulaw".to_owned(), "ulaw".to_owned());
+            let test = run::LoadTest {
+                gateway,
+                calls: 0,
+                seconds: 0,
+                cps,
+                codecs,
+            };
+            run::calls_only(&test, Duration::from_secs(seconds))
+        }
+        Command::Compare {
+            calls,
+            rounds,
+            rate,
+            seconds,
+            rtp,
+        } => compare::run(&compare::Comparison {
+            gateway,
+            calls,
+            rounds,
+            rate,
+            seconds,
+            rtp,
+        }),
+    }
+}
+
+/// A socket a leg needs more open files than the usual soft limit.
+fn raise_open_files() -> Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raising the limit of open files")
+}

@@ -1,0 +1,145 @@
+//! Two hosts on one machine: network namespaces joined by a veth pair, one for the system under test on core 0, one for
+//! the load on core 1. Each side's received packets are processed on its own core (RPS), so that the busy time of
+//! core 0 is what the system under test and the kernel on its behalf used.
+
+use anyhow::{Context, Result, bail};
+use std::net::Ipv4Addr;
+use std::process::Command;
+
+/// Address of the system under test (RFC 2544's benchmark range).
+pub const TESTED: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// Address of the calling trunk.
+pub const CALLER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+/// Address of the called trunk.
+pub const CALLED: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
+
+/// The pair; removed when it goes.
+pub struct Hosts {
+    /// Namespace of the system under test.
+    pub tested: String,
+    /// Namespace of the load.
+    pub load: String,
+}
+
+impl Hosts {
+    /// Makes them. Needs root.
+    pub fn make() -> Result<Hosts> {
+        let id = std::process::id();
+        let hosts = Hosts {
+            tested: format!("rw-tested-{id}"),
+            load: format!("rw-load-{id}"),
+        };
+        let (tested, load) = (&hosts.tested, &hosts.load);
+        for namespace in [tested, load] {
+            ip(&["netns", "add", namespace])
+                .context("a network namespace (this needs root and iproute2)")?;
+            ip(&["-n", namespace, "link", "set", "lo", "up"])?;
+        }
+        ip(&[
+            "-n", tested, "link", "add", "rw0", "type", "veth", "peer", "name", "rw1", "netns",
+            load,
+        ])?;
+        ip(&[
+            "-n",
+            tested,
+            "addr",
+            "add",
+            &format!("{TESTED}/24"),
+            "dev",
+            "rw0",
+        ])?;
+        for address in [CALLER, CALLED] {
+            ip(&[
+                "-n",
+                load,
+                "addr",
+                "add",
+                &format!("{address}/24"),
+                "dev",
+                "rw1",
+            ])?;
+        }
+        for (namespace, device, core_mask) in [(tested, "rw0", "1"), (load, "rw1", "2")] {
+            ip(&[
+                "-n",
+                namespace,
+                "link",
+                "set",
+                device,
+                "txqueuelen",
+                "10000",
+                "up",
+            ])?;
+            let set = format!("echo {core_mask} > /sys/class/net/{device}/queues/rx-0/rps_cpus");
+            run(Command::new("ip").args(["netns", "exec", namespace, "sh", "-c", &set]))?;
+        }
+        Ok(hosts)
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for namespace in [&self.tested, &self.load] {
+            let _ = ip(&["netns", "del", namespace]);
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    run(Command::new("ip").args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    if !output.status.success() {
+        bail!(
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}
+
+/// Runs the work on a thread of its own in the namespace, pinned to the core: sockets that it opens live there.
+pub fn inside<T: Send>(
+    namespace: &str,
+    core: usize,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            let handle = std::fs::File::open(format!("/run/netns/{namespace}"))?;
+            nix::sched::setns(handle, nix::sched::CloneFlags::CLONE_NEWNET)?;
+            let mut cores = nix::sched::CpuSet::new();
+            cores.set(core)?;
+            nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &cores)?;
+            work()
+        });
+        thread
+            .join()
+            .unwrap_or_else(|_| bail!("the thread in {namespace} panicked"))
+    })
+}
+
+/// Busy seconds of a core since boot: everything but idle and waiting for I/O (`/proc/stat`).
+pub fn core_busy_s(core: usize) -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let name = format!("cpu{core}");
+    let line = stat
+        .lines()
+        .find(|line| line.split(' ').next() == Some(&name))
+        .context("no such core")?;
+    let ticks: Vec<f64> = line
+        .split_ascii_whitespace()
+        .skip(1)
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    // user nice system idle iowait irq softirq steal guest guest_nice; guest is in user already.
+    let busy: f64 = [0, 1, 2, 5, 6, 7]
+        .iter()
+        .filter_map(|place| ticks.get(*place))
+        .sum();
+    // SAFETY: sysconf has no memory to get wrong.
+    let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+    Ok(busy / hertz)
+}

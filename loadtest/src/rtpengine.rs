@@ -1,0 +1,124 @@
+//! rtpengine as the peer to compare with: Debian's daemon in userspace mode, driven by its ng control protocol
+//! (bencoded dictionaries over UDP).
+
+use crate::child::Running;
+use crate::media::LegAddresses;
+use crate::netns::{CALLED, CALLER, TESTED};
+use crate::place::Place;
+use anyhow::{Context, Result, bail};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+const CONTROL: SocketAddrV4 = SocketAddrV4::new(TESTED, 2223);
+
+/// Starts the daemon at the given place.
+pub fn start(folder: &Path, place: &Place) -> Result<Running> {
+    let log = std::fs::File::create(folder.join("rtpengine.log"))?;
+    let mut command = place.command("rtpengine");
+    command.args([
+        "--config-file=none",
+        "--foreground",
+        "--log-stderr",
+        "--log-level=4",
+        "--table=-1",
+    ]);
+    command
+        .arg(format!("--interface={TESTED}"))
+        .arg(format!("--listen-ng={CONTROL}"));
+    command.args([
+        "--port-min=10000",
+        "--port-max=19999",
+        "--num-threads=1",
+        "--no-fallback",
+    ]);
+    command.arg(format!(
+        "--pidfile={}",
+        folder.join("rtpengine.pid").display()
+    ));
+    command.stdout(log.try_clone()?).stderr(log);
+    Running::start("rtpengine", &mut command)
+}
+
+/// Sets up so many calls; call it in the load's namespace. Their legs, callers first.
+pub fn set_up(calls: u32) -> Result<Vec<LegAddresses>> {
+    let control = UdpSocket::bind((CALLER, 0))?;
+    control.set_read_timeout(Some(Duration::from_millis(500)))?;
+    wait_for_answer(&control)?;
+    let (mut callers, mut called) = (Vec::new(), Vec::new());
+    for call in 0..calls {
+        let port = 30_000 + 4 * call as u16;
+        let (a, b) = (
+            SocketAddrV4::new(CALLER, port),
+            SocketAddrV4::new(CALLED, port),
+        );
+        let id = format!("call-{call}");
+        let offer = [
+            ("command", "offer"),
+            ("call-id", &id),
+            ("from-tag", "a"),
+            ("sdp", &description(a)),
+        ];
+        let for_b = port_of(&ask(&control, call * 2, &offer)?)?;
+        let sdp = description(b);
+        let answer = [
+            ("command", "answer"),
+            ("call-id", &id),
+            ("from-tag", "a"),
+            ("to-tag", "b"),
+            ("sdp", &sdp),
+        ];
+        let for_a = port_of(&ask(&control, call * 2 + 1, &answer)?)?;
+        callers.push(LegAddresses {
+            local: a,
+            gateway: SocketAddrV4::new(TESTED, for_a),
+        });
+        called.push(LegAddresses {
+            local: b,
+            gateway: SocketAddrV4::new(TESTED, for_b),
+        });
+    }
+    callers.extend(called);
+    Ok(callers)
+}
+
+fn wait_for_answer(control: &UdpSocket) -> Result<()> {
+    for _ in 0..40 {
+        match ask(control, 999_999, &[("command", "ping")]) {
+            Ok(_) => return Ok(()),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+    bail!("rtpengine does not answer on {CONTROL}")
+}
+
+fn ask(control: &UdpSocket, cookie: u32, entries: &[(&str, &str)]) -> Result<String> {
+    let text = |word: &str| format!("{}:{word}", word.len());
+    let body: String = entries
+        .iter()
+        .map(|(key, value)| text(key) + &text(value))
+        .collect();
+    control.send_to(format!("{cookie} d{body}e").as_bytes(), CONTROL)?;
+    let mut answer = [0; 4096];
+    let length = control.recv(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    if answer.contains("6:result5:error") {
+        bail!("rtpengine: {answer}");
+    }
+    Ok(answer)
+}
+
+fn description(address: SocketAddrV4) -> String {
+    let (ip, port): (&Ipv4Addr, u16) = (address.ip(), address.port());
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+    )
+}
+
+fn port_of(answer: &str) -> Result<u16> {
+    let after = answer
+        .split_once("m=audio ")
+        .context("no audio in rtpengine's answer")?
+        .1;
+    Ok(after.split(' ').next().context("no port")?.parse()?)
+}
