@@ -1,4 +1,4 @@
-//! A bell: wakes a thread that waits in its own event loop. Queues between planes carry the data, the bell only says
+//! The eventfd behind [`crate::link::ring::Bell`]: wakes a thread that waits in its own event loop. Queues between planes carry the data, the bell only says
 //! "look". Rings add up: ten of them before the other side wakes are one wake.
 
 use nix::errno::Errno;
@@ -26,12 +26,6 @@ impl Bell {
         self.fd.try_clone().map(|fd| Bell { fd })
     }
 
-    /// Rings. Never waits; a system call, so once a turn, not once a message.
-    pub fn ring(&self) {
-        // EAGAIN: 2^64 rings that nobody silenced; the bell is ringing, which is all that was wanted.
-        let _ = nix::unistd::write(&self.fd, &1u64.to_ne_bytes());
-    }
-
     /// Silences the bell, so that it can be heard again; look into the queue after, not before. True if it had rung.
     pub fn silence(&self) -> bool {
         let mut count = [0; 8];
@@ -42,6 +36,13 @@ impl Bell {
                 Err(_) => return false,
             }
         }
+    }
+}
+
+impl crate::link::ring::Bell for Bell {
+    fn ring(&self) {
+        // EAGAIN: 2^64 rings that nobody silenced; the bell is ringing, which is all that was wanted.
+        let _ = nix::unistd::write(&self.fd, &1u64.to_ne_bytes());
     }
 }
 
@@ -60,6 +61,7 @@ impl AsRawFd for Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::ring::Bell as _;
 
     #[test]
     fn rings_add_up_and_silence_clears_them() {

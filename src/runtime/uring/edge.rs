@@ -158,12 +158,17 @@ impl<'ring> Edge<'ring> {
         }
         // Completions that are left from the last turn are work enough.
         let idle = self.completions.is_empty();
+        let timeout = match wait {
+            Wait::No => Duration::ZERO,
+            Wait::First | Wait::Batch { .. } => timeout,
+        };
         let timespec = Timespec::from(timeout);
         let mut args = SubmitArgs::new().timespec(&timespec);
         let batch_timespec;
         let want = match wait {
             _ if !idle => 0,
-            Wait::First => 1,
+            // Deferred work runs only for one who waits, though it be for no time.
+            Wait::No | Wait::First => 1,
             Wait::Batch {
                 completions,
                 longest_us,

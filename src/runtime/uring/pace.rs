@@ -28,6 +28,8 @@ const BATCH: u32 = 64;
 /// How to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
+    /// Not at all.
+    No,
     /// For the first completion.
     First,
     /// For `completions`, or for `longest_us` if there is one by then, or for the first.
@@ -128,7 +130,7 @@ mod tests {
     fn between_them_the_wait_grows_with_the_load() {
         let waits: Vec<u32> = (5..=40)
             .map(|thousands| match wait_at_rate(200, thousands * 1000) {
-                Wait::First => 0,
+                Wait::No | Wait::First => 0,
                 Wait::Batch { longest_us, .. } => longest_us,
             })
             .collect();

@@ -1,6 +1,7 @@
 //! The edge on real sockets. Every test has an address of 127/8 to itself, so ports never meet.
 
 use super::*;
+use crate::link::ring::Bell as _;
 use crate::link::{LegId, RtpPort};
 use crate::media::worker::SocketOrder;
 use crate::media::{Component, DropReason, LegSlot, Verdict};
@@ -101,8 +102,7 @@ fn take(
 
 /// Has what is queued executed, without waiting.
 fn flush(edge: &mut Edge<'_>) {
-    edge.enter(Wait::First, Duration::ZERO)
-        .expect("the ring works");
+    edge.enter(Wait::No, PATIENCE).expect("the ring works");
 }
 
 macro_rules! edge {

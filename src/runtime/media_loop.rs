@@ -1,0 +1,341 @@
+//! A media worker's thread: one loop around one ring.
+//!
+//! ```text
+//!  ┌► enter the kernel: send the last batch, wait for the next
+//!  │  obey commands            (some a turn)
+//!  │  judge each packet        (some a turn; sent by the next enter)
+//!  │  tick                     (twenty times a second)
+//!  └─ tell events, publish counts
+//! ```
+
+use super::bell::Bell;
+use super::uring::{self, Edge, EdgeConfig, EdgeCounts, Pace, Wait};
+use crate::link::ring::{Receiver, Sender};
+use crate::link::{Command, Event, PortRange, WorkerId};
+use crate::media::{Component, DropReason, Nanos, Verdict, Worker};
+use crate::metrics::{Direction, Path, RtpDrop, WorkerCells};
+use nix::time::{ClockId, clock_gettime};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Commands obeyed in a turn: each open is some twenty system calls, and packets wait meanwhile.
+const COMMANDS_MAX: usize = 32;
+
+/// Packets taken in a turn; the rest are taken in the next, after commands and ticks had theirs.
+const PACKETS_MAX: usize = 1024;
+
+/// Between two ticks of the worker.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Over which time the busy ratio is taken.
+const BUSY_SPAN_NS: u64 = 1_000_000_000;
+
+/// How long a stopping worker waits for its last legs to close and its last events to be taken.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// What a worker's thread takes with it.
+pub struct Seat {
+    /// Which worker.
+    pub id: WorkerId,
+    /// All workers' ports.
+    pub range: PortRange,
+    /// DSCP of what it sends.
+    pub dscp: u8,
+    /// The longest wait for a batch, in microseconds.
+    pub batch_wait_us: u32,
+    /// Feeds SSRCs and first sequence numbers.
+    pub seed: u64,
+    /// From control.
+    pub commands: Receiver<Command>,
+    /// Wakes this worker.
+    pub bell: Bell,
+    /// To control.
+    pub events: Sender<Event, Bell>,
+    /// What a scrape reads.
+    pub cells: Arc<WorkerCells>,
+}
+
+/// Runs a worker until it is told to stop. Calls `ready` once the ring stands. Errors: the ring cannot be had, or broke.
+pub fn run(seat: Seat, ready: impl FnOnce()) -> io::Result<()> {
+    let mut ring = uring::ring::build()?;
+    let mut media_loop = MediaLoop::new(&mut ring, seat)?;
+    ready();
+    media_loop.run()
+}
+
+struct MediaLoop<'ring> {
+    worker: Worker,
+    edge: Edge<'ring>,
+    commands: Receiver<Command>,
+    events: Sender<Event, Bell>,
+    pace: Pace,
+    now: Nanos,
+    next_tick: Nanos,
+    life: Life,
+    counts: Counts,
+    busy: Busy,
+}
+
+/// Whether the worker goes on.
+enum Life {
+    Running,
+    Stopping { until: Nanos },
+}
+
+impl<'ring> MediaLoop<'ring> {
+    fn new(ring: &'ring mut io_uring::IoUring, seat: Seat) -> io::Result<MediaLoop<'ring>> {
+        let ports = seat.range.ports_of(seat.id);
+        let legs = u16::try_from(ports.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let first = ports
+            .into_iter()
+            .next()
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let config = EdgeConfig {
+            first_port: first.rtp(),
+            legs,
+            dscp: seat.dscp,
+            buffers: uring::BUFFERS,
+        };
+        let now = monotonic()?;
+        Ok(MediaLoop {
+            worker: Worker::new(seat.id, seat.range, seat.seed),
+            edge: Edge::new(ring, config, seat.bell)?,
+            commands: seat.commands,
+            events: seat.events,
+            pace: Pace::new(seat.batch_wait_us),
+            now,
+            next_tick: now,
+            life: Life::Running,
+            counts: Counts::new(seat.cells),
+            busy: Busy::new(now)?,
+        })
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        while !self.has_ended() {
+            self.enter()?;
+            self.take_commands()?;
+            let packets = self.take_packets()?;
+            self.pace.count(self.now, packets as u64);
+            if self.now >= self.next_tick {
+                self.tick()?;
+            }
+            self.tell_events();
+            self.counts.publish(&mut self.edge);
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self) -> io::Result<()> {
+        let wait = match self.commands.may_sleep() {
+            true => self.pace.wait(),
+            false => Wait::No,
+        };
+        let timeout = Duration::from_nanos(self.next_tick.0.saturating_sub(self.now.0));
+        self.edge.enter(wait, timeout)?;
+        self.commands.awake();
+        self.now = monotonic()?;
+        Ok(())
+    }
+
+    fn take_commands(&mut self) -> io::Result<()> {
+        for _ in 0..COMMANDS_MAX {
+            let Some(command) = self.commands.receive() else {
+                break;
+            };
+            self.worker.handle_command(self.now, command);
+            self.obey_orders()?;
+            if command == Command::Stop {
+                self.life = Life::Stopping {
+                    until: Nanos(self.now.0 + STOP_WITHIN.as_nanos() as u64),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn take_packets(&mut self) -> io::Result<usize> {
+        let mut taken = 0;
+        while taken < PACKETS_MAX {
+            let Some(arrival) = self.edge.next_arrival()? else {
+                break;
+            };
+            taken += 1;
+            let packet = self.edge.packet(&arrival);
+            let len = packet.len();
+            let verdict = self.worker.handle_packet(
+                self.now,
+                arrival.leg,
+                arrival.component,
+                arrival.source,
+                packet,
+            );
+            self.counts.count(arrival.component, len, &verdict);
+            self.edge.dispatch(arrival, verdict)?;
+            self.obey_orders()?;
+        }
+        // A leg that was closing may have been opened again, and failed.
+        self.obey_orders()?;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn obey_orders(&mut self) -> io::Result<()> {
+        while let Some(order) = self.worker.poll_socket() {
+            self.edge.obey(order)?;
+        }
+        while let Some((leg, errno)) = self.edge.poll_open_failure() {
+            self.worker.handle_open_failed(self.now, leg, errno);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> io::Result<()> {
+        self.next_tick = Nanos(self.now.0 + TICK.as_nanos() as u64);
+        self.worker.handle_tick(self.now);
+        self.obey_orders()?;
+        self.edge.handle_tick();
+        if let Some(ratio) = self.busy.ratio(self.now)? {
+            self.counts.cells.set_busy_ratio(ratio);
+        }
+        Ok(())
+    }
+
+    fn tell_events(&mut self) {
+        self.events.flush();
+        while let Some(event) = self.worker.poll_event() {
+            // Never refused: what may not be lost is kept, the rest is dropped and counted by the queue.
+            let _ = self.events.send(event);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        match self.life {
+            Life::Running => false,
+            Life::Stopping { until } => {
+                let done = self.edge.legs_used() == 0 && self.events.backlog() == 0;
+                done || self.now >= until
+            }
+        }
+    }
+}
+
+/// What has been counted since it was last published: plain numbers in the loop, cells once a turn.
+struct Counts {
+    cells: Arc<WorkerCells>,
+    packets_in: u64,
+    bytes_in: u64,
+    packets_out: u64,
+    bytes_out: u64,
+    unlatched: u64,
+    wrong_source: u64,
+    malformed: u64,
+    edge: EdgeCounts,
+}
+
+impl Counts {
+    fn new(cells: Arc<WorkerCells>) -> Counts {
+        Counts {
+            cells,
+            packets_in: 0,
+            bytes_in: 0,
+            packets_out: 0,
+            bytes_out: 0,
+            unlatched: 0,
+            wrong_source: 0,
+            malformed: 0,
+            edge: EdgeCounts::default(),
+        }
+    }
+
+    /// RTP that was let in counts as in, RTP that was queued to send as out; RTCP counts only where it is dropped.
+    #[inline]
+    fn count(&mut self, component: Component, len_in: usize, verdict: &Verdict) {
+        let rtp = u64::from(component == Component::Rtp);
+        match verdict {
+            Verdict::Send { len, .. } => {
+                self.packets_in += rtp;
+                self.bytes_in += rtp * len_in as u64;
+                self.packets_out += rtp;
+                self.bytes_out += rtp * *len as u64;
+            }
+            Verdict::Drop(DropReason::Unheard) => {
+                self.packets_in += rtp;
+                self.bytes_in += rtp * len_in as u64;
+            }
+            Verdict::Drop(DropReason::Unlatched) => self.unlatched += 1,
+            Verdict::Drop(DropReason::WrongSource) => self.wrong_source += 1,
+            Verdict::Drop(DropReason::Malformed) => self.malformed += 1,
+        }
+    }
+
+    fn publish(&mut self, edge: &mut Edge<'_>) {
+        let take = std::mem::take;
+        let cells = &self.cells;
+        let (packets, bytes) = (take(&mut self.packets_in), take(&mut self.bytes_in));
+        cells.count(Direction::In, Path::Relay, packets, bytes);
+        let (packets, bytes) = (take(&mut self.packets_out), take(&mut self.bytes_out));
+        cells.count(Direction::Out, Path::Relay, packets, bytes);
+        let (now, last) = (*edge.counts(), self.edge);
+        for (reason, packets) in [
+            (RtpDrop::Unlatched, take(&mut self.unlatched)),
+            (RtpDrop::WrongSource, take(&mut self.wrong_source)),
+            (RtpDrop::Malformed, take(&mut self.malformed)),
+            (RtpDrop::Malformed, now.oversize - last.oversize),
+            (RtpDrop::NoBuffer, now.no_buffer - last.no_buffer),
+            (RtpDrop::SendFailed, now.send_failed - last.send_failed),
+            (
+                RtpDrop::SocketOverflow,
+                now.socket_overflow - last.socket_overflow,
+            ),
+        ] {
+            if packets > 0 {
+                cells.dropped(reason, packets);
+            }
+        }
+        self.edge = now;
+        cells.set_sessions(Path::Relay, edge.legs_used() as u64);
+        for latency_ns in edge.drain_latencies_ns() {
+            cells.latency(latency_ns);
+        }
+    }
+}
+
+/// Which part of the time the thread has worked.
+struct Busy {
+    since: Nanos,
+    cpu: Nanos,
+}
+
+impl Busy {
+    fn new(now: Nanos) -> io::Result<Busy> {
+        Ok(Busy {
+            since: now,
+            cpu: clock(ClockId::CLOCK_THREAD_CPUTIME_ID)?,
+        })
+    }
+
+    /// The thread's CPU time over the wall's, once a span is over.
+    fn ratio(&mut self, now: Nanos) -> io::Result<Option<f64>> {
+        let wall_ns = now.0 - self.since.0;
+        if wall_ns < BUSY_SPAN_NS {
+            return Ok(None);
+        }
+        let cpu = clock(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+        let ratio = (cpu.0 - self.cpu.0) as f64 / wall_ns as f64;
+        (self.since, self.cpu) = (now, cpu);
+        Ok(Some(ratio))
+    }
+}
+
+fn monotonic() -> io::Result<Nanos> {
+    clock(ClockId::CLOCK_MONOTONIC)
+}
+
+fn clock(id: ClockId) -> io::Result<Nanos> {
+    let time = clock_gettime(id)?;
+    Ok(Nanos(
+        time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64,
+    ))
+}
