@@ -1,0 +1,103 @@
+# `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
+#
+# Each target installs the Debian packages that it needs, if they are missing, and says so. Without root, or on a
+# system without apt-get, it names them and stops.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+CALLS ?= 500
+SECONDS ?= 30
+CPS ?= 100
+CODECS ?= ulaw:ulaw
+ROUNDS ?= 5
+FUZZ_SECONDS ?= 60
+
+BUILD_PACKAGES = gcc libc6-dev
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester prometheus curl
+COMPARE_PACKAGES = $(TEST_PACKAGES) rtpengine-daemon iproute2 util-linux
+
+# $(call need,packages): present ones cost one dpkg-query.
+define need
+@missing=""; \
+if command -v dpkg-query >/dev/null; then \
+  for package in $(1); do \
+    dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+  done; \
+  if [ -n "$$missing" ]; then \
+    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+      echo "installing Debian packages:$$missing"; \
+      apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -qq --no-install-recommends $$missing >/dev/null || exit 1; \
+    else \
+      echo "these Debian packages are missing:$$missing" >&2; \
+      echo "install them (as root: apt-get install$$missing) and run make again" >&2; exit 1; \
+    fi; \
+  fi; \
+else \
+  echo "not a Debian system: make sure that these are installed: $(1)" >&2; \
+fi; \
+command -v $(CARGO) >/dev/null || { echo "a Rust toolchain is missing: see https://rustup.rs" >&2; exit 1; }
+endef
+
+.PHONY: help build run test lint bench compare loadtest loadtest-calls fuzz install
+
+help:
+	@echo "make run        serve with the default configuration (config/ringway.toml)"
+	@echo "make test       format, lints, unit tests, simulator, black-box tests with SIPp and Prometheus"
+	@echo "make build      the release binary, target/release/ringway"
+	@echo "make lint       format and lints only"
+	@echo "make loadtest   CALLS=$(CALLS) SECONDS=$(SECONDS) CPS=$(CPS) CODECS=$(CODECS): calls with media, one table"
+	@echo "make loadtest-calls  CPS=200 SECONDS=60: new calls at a steady rate, no media"
+	@echo "make bench      benchmarks of each layer"
+	@echo "make compare    ROUNDS=$(ROUNDS): Ringway and rtpengine in turn over network namespaces (root)"
+	@echo "make fuzz       FUZZ_SECONDS=$(FUZZ_SECONDS): every fuzz target for so long"
+	@echo "make install    PREFIX=$(PREFIX): binary, systemd unit, /etc/ringway"
+
+build:
+	$(call need,$(BUILD_PACKAGES))
+	$(CARGO) build --release --workspace
+
+run:
+	$(call need,$(BUILD_PACKAGES))
+	$(CARGO) build --release
+	@exec target/release/ringway run
+
+test: lint
+	$(call need,$(TEST_PACKAGES))
+	$(CARGO) test --workspace --no-fail-fast
+
+lint:
+	$(call need,$(BUILD_PACKAGES))
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench:
+	$(call need,$(BUILD_PACKAGES))
+	$(CARGO) bench
+
+compare: build
+	$(call need,$(COMPARE_PACKAGES))
+	target/release/ringway-loadtest compare --rounds $(ROUNDS)
+
+loadtest: build
+	$(call need,$(TEST_PACKAGES))
+	target/release/ringway-loadtest run --calls $(CALLS) --seconds $(SECONDS) --cps $(CPS) --codecs $(CODECS)
+
+loadtest-calls: build
+	$(call need,$(TEST_PACKAGES))
+	target/release/ringway-loadtest calls --cps $(CPS) --seconds $(SECONDS)
+
+fuzz:
+	$(call need,$(BUILD_PACKAGES) g++)
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "installing cargo-fuzz"; $(CARGO) install --locked cargo-fuzz; }
+	@for target in $$($(CARGO) fuzz list); do \
+	  echo "== $$target"; $(CARGO) fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 || exit 1; \
+	done
+
+install: build
+	install -D -m 0755 target/release/ringway $(DESTDIR)$(PREFIX)/bin/ringway
+	install -D -m 0644 config/ringway.service $(DESTDIR)/etc/systemd/system/ringway.service
+	sed -i 's|@PREFIX@|$(PREFIX)|' $(DESTDIR)/etc/systemd/system/ringway.service
+	[ -f $(DESTDIR)/etc/ringway/ringway.toml ] || install -D -m 0640 config/ringway.toml $(DESTDIR)/etc/ringway/ringway.toml
+	@echo "installed; next: edit /etc/ringway/ringway.toml, ringway check /etc/ringway/ringway.toml, systemctl enable --now ringway"
