@@ -289,7 +289,11 @@ mod tests {
                 assert_eq!(drain(&mut wheel, now), [0]);
                 let at = now + Duration::from_millis(delay);
                 wheel.arm(now, at, 7);
-                assert_eq!(drain(&mut wheel, at - MS), [0u32; 0], "{delay} ms at {phase}");
+                assert_eq!(
+                    drain(&mut wheel, at - MS),
+                    [0u32; 0],
+                    "{delay} ms at {phase}"
+                );
                 assert_eq!(drain(&mut wheel, at), [7], "{delay} ms at {phase}");
                 assert!(wheel.is_empty());
                 assert_eq!(wheel.next(), None);
@@ -302,7 +306,10 @@ mod tests {
         let mut wheel = TimerWheel::new();
         let start = Instant::now();
         wheel.arm(start, start + Duration::from_micros(1_500), 1);
-        assert_eq!(drain(&mut wheel, start + Duration::from_micros(1_999)), [0u32; 0]);
+        assert_eq!(
+            drain(&mut wheel, start + Duration::from_micros(1_999)),
+            [0u32; 0]
+        );
         assert_eq!(drain(&mut wheel, start + 2 * MS), [1]);
     }
 
