@@ -96,6 +96,13 @@ impl PayloadMap {
         Some(map)
     }
 
+    /// What a payload type becomes; None if it does not pass.
+    #[inline]
+    pub fn get(&self, from: u8) -> Option<u8> {
+        let pair = self.pairs().iter().find(|pair| pair.0 == from)?;
+        Some(pair.1)
+    }
+
     /// The pairs.
     pub fn pairs(&self) -> &[(u8, u8)] {
         &self.pairs[..usize::from(self.len)]

@@ -6,8 +6,12 @@ pub struct RtpPort(u16);
 
 impl RtpPort {
     /// None if the port is odd or zero.
-    pub fn new(port: u16) -> Option<RtpPort> {
-        (port != 0 && port.is_multiple_of(2)).then_some(RtpPort(port))
+    pub const fn new(port: u16) -> Option<RtpPort> {
+        if port != 0 && port.is_multiple_of(2) {
+            Some(RtpPort(port))
+        } else {
+            None
+        }
     }
 
     /// The port of RTP.

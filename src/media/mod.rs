@@ -1,6 +1,15 @@
 //! The data plane, sans-IO: what a worker does with a packet. No sockets, no clock, no allocation and no lock for a
 //! packet. The ring below it (`runtime::uring`) owns sockets and buffers.
 
+mod in_stream;
+mod latch;
+mod leg;
+mod out_stream;
+mod peer;
+mod rtcp_latch;
+mod seam;
+#[cfg(test)]
+mod testing;
 pub mod worker;
 
-pub use worker::{Component, DropReason, LegSlot, Nanos, Verdict, Worker};
+pub use worker::{Component, Counters, DropReason, LegSlot, Nanos, SocketOrder, Verdict, Worker};

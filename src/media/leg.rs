@@ -1,0 +1,390 @@
+//! One leg: its latch, the stream in, the stream out, and what it is watched for.
+
+use super::in_stream::InStream;
+use super::latch::{Admission, Latch};
+use super::out_stream::{Feed, OutStream};
+use super::peer::Peer;
+use super::rtcp_latch::RtcpLatch;
+use super::seam::{Component, DropReason, LegSlot, Nanos, SocketOrder};
+use crate::link::{Event, LegId, LegReport, PayloadMap, Remote};
+use crate::rtp::packet::Header;
+use crate::rtp::rtcp::{ReportedMap, SenderMap, Translation};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// A connected socket hears nobody new: after this silence it is disconnected, so that a moved phone is heard before
+/// its move is believed (`latch::MOVE_SILENCE`).
+pub(super) const DISCONNECT_SILENCE: Nanos = Nanos::from_millis(250);
+/// How long a locked source must have been steady before its socket is connected.
+pub(super) const CONNECT_AFTER: Nanos = Nanos::from_millis(1_000);
+/// Between two interim reports of a leg.
+pub(super) const REPORT_INTERVAL: Nanos = Nanos::from_millis(5_000);
+
+/// What becomes of a leg's packets.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    /// They are counted and go nowhere.
+    Alone,
+    /// They go back.
+    Echo,
+    /// They go out on another leg, which is bridged to this one.
+    Bridged {
+        /// The other leg.
+        to: LegSlot,
+        /// The payload types that pass.
+        map: PayloadMap,
+    },
+}
+
+/// Whether the RTP socket is connected, as far as this plane ordered it.
+#[derive(Clone, Copy, Debug)]
+enum Wire {
+    /// It hears everybody. The source has been steady since then.
+    Open { steady_since: Option<Nanos> },
+    /// It hears the locked source alone.
+    Connected,
+}
+
+/// Whether silence ends the call.
+#[derive(Clone, Copy, Debug)]
+enum Silence {
+    Unwatched,
+    Watched { limit: Nanos },
+    Told,
+}
+
+/// See the module's comment. In the order of use: a packet touches the first lines only.
+#[repr(C)]
+pub(super) struct Leg {
+    pub(super) latch: Latch,
+    pub(super) role: Role,
+    /// The peer may send to us.
+    pub(super) receive: bool,
+    /// We may send to the peer.
+    pub(super) send: bool,
+    pub(super) id: LegId,
+    heard_at: Nanos,
+    pub(super) input: InStream,
+    pub(super) output: OutStream,
+    pub(super) counts: LegReport,
+    pub(super) rtcp: RtcpLatch,
+    silence: Silence,
+    wire: Wire,
+    /// [`Event::Latched`] found the queue full and is still to be told.
+    latch_untold: bool,
+    stranger_told: bool,
+    report_due: Nanos,
+    /// Its place in the worker's list of open legs.
+    pub(super) place: usize,
+}
+
+impl Leg {
+    /// A leg that waits for its remote.
+    pub(super) fn new(now: Nanos, id: LegId, slot: LegSlot, place: usize) -> Leg {
+        // Spread over the interval, so that calls set up together do not report together.
+        let spread = REPORT_INTERVAL.0 / 64 * u64::from(slot.0 % 64);
+        Leg {
+            latch: Latch::new(),
+            role: Role::Alone,
+            receive: false,
+            send: false,
+            id,
+            heard_at: now,
+            input: InStream::default(),
+            output: OutStream::default(),
+            counts: LegReport::default(),
+            rtcp: RtcpLatch::default(),
+            silence: Silence::Unwatched,
+            wire: Wire::Open { steady_since: None },
+            latch_untold: false,
+            stranger_told: false,
+            report_due: Nanos(now.0 + REPORT_INTERVAL.0 + spread),
+            place,
+        }
+    }
+
+    /// Takes where the peer is and which directions are open.
+    pub(super) fn set_remote(&mut self, now: Nanos, remote: &Remote) {
+        if self.latch.set_remote(now, remote) {
+            self.rtcp.forget();
+            self.stranger_told = false;
+            self.latch_untold = false;
+        }
+        self.rtcp.set_remote(remote);
+        if remote.send && !self.send {
+            // What was held back left a gap.
+            self.output.interrupt();
+        }
+        self.send = remote.send;
+        self.receive = remote.receive;
+        self.heard_at = now;
+        self.silence = match remote.timeout_s {
+            0 => Silence::Unwatched,
+            _ if !remote.receive => Silence::Unwatched,
+            seconds => Silence::Watched {
+                limit: Nanos::from_millis(u64::from(seconds) * 1_000),
+            },
+        };
+    }
+
+    /// Judges who sent an RTP packet, and tells what control is to know of it.
+    #[inline]
+    pub(super) fn admit(
+        &mut self,
+        now: Nanos,
+        source: SocketAddr,
+        header: &Header,
+        events: &mut Events,
+    ) -> Result<(), DropReason> {
+        match self.latch.admit(now, source, header) {
+            Admission::Pass => {}
+            Admission::Latched => self.latched(source, events),
+            Admission::Unset => return Err(DropReason::Unlatched),
+            Admission::Refused => return Err(self.refused()),
+            Admission::Stranger => return Err(self.stranger(source, events)),
+        }
+        self.heard_at = now;
+        Ok(())
+    }
+
+    #[cold]
+    fn latched(&mut self, source: SocketAddr, events: &mut Events) {
+        self.rtcp.forget();
+        self.stranger_told = false;
+        self.wire = Wire::Open { steady_since: None };
+        let leg = self.id;
+        self.latch_untold = !events.tell(Event::Latched { leg, source });
+    }
+
+    fn refused(&mut self) -> DropReason {
+        self.counts.strangers += 1;
+        DropReason::WrongSource
+    }
+
+    #[cold]
+    fn stranger(&mut self, source: SocketAddr, events: &mut Events) -> DropReason {
+        if !self.stranger_told {
+            let leg = self.id;
+            self.stranger_told = events.tell(Event::Stranger { leg, source });
+        }
+        self.refused()
+    }
+
+    /// Why a packet on the RTP port that is no RTP is dropped.
+    pub(super) fn reject(&mut self, source: SocketAddr, events: &mut Events) -> DropReason {
+        let peer = Peer::from(source);
+        if self.latch.is_unset() {
+            DropReason::Unlatched
+        } else if self.latch.is_from_peer(peer) {
+            DropReason::Malformed
+        } else if self.latch.is_peer_ip(peer.ip) {
+            self.refused()
+        } else {
+            self.stranger(source, events)
+        }
+    }
+
+    /// Judges who sent an RTCP packet; `valid` if it is one.
+    pub(super) fn admit_rtcp(
+        &mut self,
+        now: Nanos,
+        component: Component,
+        source: SocketAddr,
+        valid: bool,
+    ) -> Result<(), DropReason> {
+        let peer = Peer::from(source);
+        let heard = match component {
+            Component::Rtp => self.latch.is_from_peer(peer),
+            Component::Rtcp => self.rtcp.hears(now, peer, &self.latch),
+        };
+        if self.latch.is_unset() {
+            Err(DropReason::Unlatched)
+        } else if !heard {
+            Err(self.refused())
+        } else if !valid {
+            Err(DropReason::Malformed)
+        } else {
+            if component == Component::Rtcp {
+                self.rtcp.learn(now, source);
+            }
+            Ok(())
+        }
+    }
+
+    /// Where RTP to the peer goes; None if none may.
+    #[inline]
+    pub(super) fn rtp_destination(&self) -> Option<SocketAddr> {
+        self.latch.destination().filter(|_| self.send)
+    }
+
+    /// Where RTCP to the peer goes; None if none may.
+    pub(super) fn rtcp_destination(&self) -> Option<SocketAddr> {
+        self.rtcp.destination().filter(|_| self.send)
+    }
+
+    /// The source that the peer sends at the moment, as a feed of another leg's stream.
+    pub(super) fn feed(&self, slot: LegSlot) -> Option<(u32, Feed)> {
+        let (ssrc, epoch) = self.input.source()?;
+        let feed = Feed {
+            leg: slot,
+            generation: self.id.generation,
+            epoch,
+        };
+        Some((ssrc, feed))
+    }
+
+    /// How RTCP of this leg's peer is translated for the peer of `far`. None if it is about a source that `far` does
+    /// not send.
+    pub(super) fn translation(&self, slot: LegSlot, far: &Leg, to: LegSlot) -> Option<Translation> {
+        let sender = match self.feed(slot) {
+            None => None,
+            Some((from, feed)) => {
+                let shift = far.output.shift_of(feed)?;
+                Some(SenderMap {
+                    from,
+                    to: shift.ssrc,
+                    timestamp_offset: shift.timestamp_offset,
+                })
+            }
+        };
+        let reported = far.feed(to).and_then(|(ssrc, feed)| {
+            let shift = self.output.shift_of(feed)?;
+            Some(ReportedMap {
+                from: shift.ssrc,
+                to: ssrc,
+                sequence_offset: shift.sequence_offset,
+                highest: far.input.highest(),
+            })
+        });
+        Some(Translation { sender, reported })
+    }
+
+    /// What is due: what could not be told, silence, the socket's connection, a report.
+    pub(super) fn tick(
+        &mut self,
+        now: Nanos,
+        slot: LegSlot,
+        events: &mut Events,
+        orders: &mut VecDeque<SocketOrder>,
+    ) {
+        let leg = self.id;
+        if self.latch_untold
+            && let Some(source) = self.latch.locked()
+        {
+            self.latch_untold = !events.tell(Event::Latched { leg, source });
+        }
+        if let Silence::Watched { limit } = self.silence
+            && now.since(self.heard_at) >= limit
+            && events.tell(Event::Silent { leg })
+        {
+            self.silence = Silence::Told;
+        }
+        self.rewire(now, slot, orders);
+        if now >= self.report_due {
+            self.report_due = Nanos(now.0 + REPORT_INTERVAL.0);
+            let report = self.report();
+            events.tell_report(Event::Report { leg, report });
+        }
+    }
+
+    /// Connects the RTP socket of a steady leg, disconnects that of a silent one.
+    fn rewire(&mut self, now: Nanos, slot: LegSlot, orders: &mut VecDeque<SocketOrder>) {
+        // Connected, it could send nowhere else.
+        let peer = self
+            .latch
+            .locked()
+            .filter(|peer| self.latch.destination() == Some(*peer));
+        let silent = now.since(self.heard_at) >= DISCONNECT_SILENCE;
+        self.wire = match (self.wire, peer) {
+            (Wire::Open { steady_since }, Some(peer)) if !silent => {
+                let since = steady_since.unwrap_or(now);
+                if now.since(since) < CONNECT_AFTER {
+                    Wire::Open {
+                        steady_since: Some(since),
+                    }
+                } else {
+                    orders.push_back(SocketOrder::Connect {
+                        leg: slot,
+                        component: Component::Rtp,
+                        peer,
+                    });
+                    Wire::Connected
+                }
+            }
+            (Wire::Connected, Some(_)) if !silent => Wire::Connected,
+            (wire, _) => {
+                if matches!(wire, Wire::Connected) {
+                    orders.push_back(SocketOrder::Disconnect {
+                        leg: slot,
+                        component: Component::Rtp,
+                    });
+                }
+                Wire::Open { steady_since: None }
+            }
+        };
+    }
+
+    /// The leg's address changed, or is told again: see that its socket hears it.
+    pub(super) fn unwire(&mut self, slot: LegSlot, orders: &mut VecDeque<SocketOrder>) {
+        if matches!(self.wire, Wire::Connected) {
+            orders.push_back(SocketOrder::Disconnect {
+                leg: slot,
+                component: Component::Rtp,
+            });
+        }
+        self.wire = Wire::Open { steady_since: None };
+    }
+
+    /// Its counts so far.
+    pub(super) fn report(&self) -> LegReport {
+        LegReport {
+            lost_in: self.input.lost(),
+            jitter: self.input.jitter(),
+            ..self.counts
+        }
+    }
+}
+
+/// Events on their way to control.
+pub(super) struct Events {
+    queue: VecDeque<Event>,
+    /// Reports that found it full.
+    pub(super) reports_dropped: u64,
+}
+
+/// Most events that wait, besides the last event of each leg.
+pub(super) const EVENTS_MAX: usize = 1_024;
+
+impl Events {
+    pub(super) fn new() -> Events {
+        Events {
+            queue: VecDeque::with_capacity(EVENTS_MAX),
+            reports_dropped: 0,
+        }
+    }
+
+    /// False if there is no room; the teller keeps it and tries again at a tick.
+    pub(super) fn tell(&mut self, event: Event) -> bool {
+        let room = self.queue.len() < EVENTS_MAX;
+        if room {
+            self.queue.push_back(event);
+        }
+        room
+    }
+
+    /// Dropped and counted if there is no room.
+    fn tell_report(&mut self, event: Event) {
+        if !self.tell(event) {
+            self.reports_dropped += 1;
+        }
+    }
+
+    /// The last event of a leg, which is never lost: one a lease, and only commands bring it, so that this may grow.
+    pub(super) fn tell_last(&mut self, event: Event) {
+        self.queue.push_back(event);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Event> {
+        self.queue.pop_front()
+    }
+}

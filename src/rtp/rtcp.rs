@@ -1,0 +1,299 @@
+//! Compound RTCP packets (RFC 3550 §6), translated in place from one side's SSRCs to the other's.
+//!
+//! A relay that keeps one SSRC towards a listener while the speakers behind it change must translate what they report,
+//! as RFC 3550 §7.2 asks of a translator that changes the data: senders' SSRCs, the RTP time stamps of sender reports and
+//! the sources and sequence numbers of report blocks. What it cannot translate does not pass: other packet types (APP,
+//! feedback, XR), the reports' profile-specific ends, blocks about strangers. Neither does what would tell one side about
+//! the other: a CNAME often is `user@address`, so that ours stands in its place, and all other SDES items and the reason
+//! of a BYE are left out.
+
+use super::packet::Malformed;
+
+const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
+const SOURCE_DESCRIPTION: u8 = 202;
+const GOODBYE: u8 = 203;
+
+const HEADER_LEN: usize = 4;
+const BLOCK_LEN: usize = 24;
+/// NTP and RTP time stamps, packet and octet counts (§6.4.1).
+const SENDER_INFO_LEN: usize = 20;
+const ITEM_END: u8 = 0;
+const ITEM_CNAME: u8 = 1;
+
+/// How the sender of a compound packet is known on the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderMap {
+    /// The SSRC of its stream.
+    pub from: u32,
+    /// What that is towards the other side.
+    pub to: u32,
+    /// What is added to its RTP time stamps.
+    pub timestamp_offset: u32,
+}
+
+/// How the stream that a compound packet reports about is known on the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportedMap {
+    /// Its SSRC towards the reporter.
+    pub from: u32,
+    /// What it is on the other side, that sends it.
+    pub to: u32,
+    /// What was added to its sequence numbers towards the reporter.
+    pub sequence_offset: u16,
+    /// The highest extended sequence number that came from the other side (as in a report block, §6.4.1).
+    pub highest: u32,
+}
+
+/// The translation of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Translation {
+    /// None while the sender has sent no RTP: then its receiver reports pass under their own SSRC.
+    pub sender: Option<SenderMap>,
+    /// None while it is sent nothing: then report blocks do not pass.
+    pub reported: Option<ReportedMap>,
+}
+
+/// Checks a compound packet by RFC 3550 appendix A.2, and that every part holds what its counts say.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn check(compound: &[u8]) -> Result<(), Malformed> {
+    let first = Part::split(compound)?.0;
+    if first.kind != SENDER_REPORT && first.kind != RECEIVER_REPORT {
+        return Err(Malformed::NoReport);
+    }
+    let mut rest = compound;
+    while !rest.is_empty() {
+        let (part, len) = Part::split(rest)?;
+        rest = &rest[len..];
+        if part.padding > 0 && !rest.is_empty() {
+            return Err(Malformed::Padding);
+        }
+    }
+    Ok(())
+}
+
+/// Translates a compound packet that [`check`] found good. The length of what may pass; None if nothing may.
+pub fn translate(compound: &mut [u8], translation: &Translation) -> Option<usize> {
+    let sender = translation.sender_of(compound)?;
+    let (mut read, mut write) = (0, 0);
+    while let Ok((part, len)) = Part::split(compound.get(read..)?) {
+        let body = read + HEADER_LEN;
+        let end = read + len - part.padding;
+        // Each writes at `write + HEADER_LEN`, which is never after `body`, and no more than it has read.
+        let into = write + HEADER_LEN;
+        let written = match part.kind {
+            SENDER_REPORT | RECEIVER_REPORT => {
+                reports(compound, &part, body, into, &sender, translation)
+            }
+            SOURCE_DESCRIPTION => descriptions(compound, body, end, into, part.count, &sender),
+            GOODBYE => goodbyes(compound, body, into, part.count, &sender),
+            _ => None,
+        };
+        if let Some((count, body_len)) = written {
+            let words = (body_len / 4) as u16;
+            let header = compound.get_mut(write..write + HEADER_LEN)?;
+            header[0] = 0x80 | count;
+            header[1] = part.kind;
+            header[2..4].copy_from_slice(&words.to_be_bytes());
+            write += HEADER_LEN + body_len;
+        }
+        read += len;
+    }
+    (write > 0).then_some(write)
+}
+
+/// One packet of a compound.
+struct Part {
+    kind: u8,
+    /// Report blocks, chunks or sources.
+    count: u8,
+    /// Bytes of padding at its end.
+    padding: usize,
+}
+
+impl Part {
+    /// The first packet of these bytes and its length with padding.
+    fn split(bytes: &[u8]) -> Result<(Part, usize), Malformed> {
+        let header = bytes.first_chunk::<HEADER_LEN>().ok_or(Malformed::Short)?;
+        if header[0] >> 6 != 2 {
+            return Err(Malformed::Version);
+        }
+        let words = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let len = HEADER_LEN + words * 4;
+        let whole = bytes.get(..len).ok_or(Malformed::Short)?;
+        let padding = match header[0] & 0x20 {
+            0 => 0,
+            _ => usize::from(whole[len - 1]),
+        };
+        // A.2: a multiple of four; all of it behind the header.
+        let padded = header[0] & 0x20 != 0;
+        if padded && (padding == 0 || !padding.is_multiple_of(4) || padding > words * 4) {
+            return Err(Malformed::Padding);
+        }
+        let part = Part {
+            kind: header[1],
+            count: header[0] & 0x1f,
+            padding,
+        };
+        if words * 4 - padding < part.fixed_len() {
+            return Err(Malformed::Short);
+        }
+        Ok((part, len))
+    }
+
+    /// The least that must follow the header.
+    fn fixed_len(&self) -> usize {
+        let count = usize::from(self.count);
+        match self.kind {
+            SENDER_REPORT => 4 + SENDER_INFO_LEN + count * BLOCK_LEN,
+            RECEIVER_REPORT => 4 + count * BLOCK_LEN,
+            GOODBYE => count * 4,
+            _ => 0,
+        }
+    }
+}
+
+impl Translation {
+    /// The map of whoever sends the compound packet. None if it is not the stream's source, so that all must be
+    /// dropped.
+    fn sender_of(&self, compound: &[u8]) -> Option<SenderMap> {
+        let ssrc = word(compound, HEADER_LEN)?;
+        match self.sender {
+            Some(map) => (map.from == ssrc).then_some(map),
+            None => (*compound.get(1)? == RECEIVER_REPORT).then_some(SenderMap {
+                from: ssrc,
+                to: ssrc,
+                timestamp_offset: 0,
+            }),
+        }
+    }
+}
+
+/// A sender or receiver report (§6.4): report count and length of the body written at `into`.
+fn reports(
+    compound: &mut [u8],
+    part: &Part,
+    body: usize,
+    into: usize,
+    sender: &SenderMap,
+    translation: &Translation,
+) -> Option<(u8, usize)> {
+    if word(compound, body)? != sender.from {
+        return None;
+    }
+    let mut from = body + 4;
+    let mut to = into + 4;
+    put_word(compound, into, sender.to);
+    if part.kind == SENDER_REPORT {
+        compound.copy_within(from..from + SENDER_INFO_LEN, to);
+        let timestamp = word(compound, to + 8)?.wrapping_add(sender.timestamp_offset);
+        put_word(compound, to + 8, timestamp);
+        from += SENDER_INFO_LEN;
+        to += SENDER_INFO_LEN;
+    }
+    let mut count = 0;
+    for _ in 0..part.count {
+        if let Some(map) = translation.reported
+            && word(compound, from)? == map.from
+        {
+            compound.copy_within(from..from + BLOCK_LEN, to);
+            put_word(compound, to, map.to);
+            let sequence = word(compound, to + 8)? as u16;
+            put_word(compound, to + 8, map.extend(sequence));
+            to += BLOCK_LEN;
+            count += 1;
+        }
+        from += BLOCK_LEN;
+    }
+    Some((count, to - into))
+}
+
+impl ReportedMap {
+    /// The reporter's 16-bit number as the other side counts: the nearest at or below the highest that it sent.
+    fn extend(&self, sequence: u16) -> u32 {
+        let behind =
+            (self.highest as u16).wrapping_sub(sequence.wrapping_sub(self.sequence_offset));
+        self.highest.wrapping_sub(u32::from(behind))
+    }
+}
+
+/// The sender's SDES chunk (§6.5) with a CNAME of ours.
+fn descriptions(
+    compound: &mut [u8],
+    body: usize,
+    end: usize,
+    into: usize,
+    chunks: u8,
+    sender: &SenderMap,
+) -> Option<(u8, usize)> {
+    let mut chunk = body;
+    for _ in 0..chunks {
+        let ssrc = word(compound.get(..end)?, chunk)?;
+        let (cname_len, next) = chunk_items(compound.get(..end)?, chunk)?;
+        if let Some(len) = cname_len.filter(|_| ssrc == sender.from) {
+            put_word(compound, into, sender.to);
+            let item = compound.get_mut(into + 4..next)?;
+            item[0] = ITEM_CNAME;
+            item[1] = len as u8;
+            // As long as theirs, so that all fits where it was; the same for as long as the SSRC is.
+            for (at, byte) in item[2..2 + len].iter_mut().enumerate() {
+                let nibble = sender.to >> (28 - at % 8 * 4) & 0xf;
+                *byte = b"0123456789abcdef"[nibble as usize];
+            }
+            let written = (4 + 2 + len + 1).next_multiple_of(4);
+            item[2 + len..written - 4].fill(ITEM_END);
+            return Some((1, written));
+        }
+        chunk = next;
+    }
+    None
+}
+
+/// The length of a chunk's CNAME, if it has one, and where the next chunk begins. None if it runs over its end.
+fn chunk_items(bytes: &[u8], chunk: usize) -> Option<(Option<usize>, usize)> {
+    let mut at = chunk + 4;
+    let mut cname_len = None;
+    loop {
+        let kind = *bytes.get(at)?;
+        if kind == ITEM_END {
+            // One or more null octets, up to the next word (§6.5).
+            let next = chunk + (at + 1 - chunk).next_multiple_of(4);
+            return (next <= bytes.len()).then_some((cname_len, next));
+        }
+        let len = usize::from(*bytes.get(at + 1)?);
+        if kind == ITEM_CNAME {
+            cname_len = Some(len);
+        }
+        at += 2 + len;
+    }
+}
+
+/// A BYE (§6.6) if the sender is among those that leave.
+fn goodbyes(
+    compound: &mut [u8],
+    body: usize,
+    into: usize,
+    sources: u8,
+    sender: &SenderMap,
+) -> Option<(u8, usize)> {
+    for source in 0..usize::from(sources) {
+        if word(compound, body + source * 4)? == sender.from {
+            put_word(compound, into, sender.to);
+            return Some((1, 4));
+        }
+    }
+    None
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Writes a word that lies within the packet; does nothing otherwise.
+fn put_word(bytes: &mut [u8], at: usize, word: u32) {
+    if let Some(place) = bytes.get_mut(at..at + 4) {
+        place.copy_from_slice(&word.to_be_bytes());
+    }
+}
