@@ -76,11 +76,13 @@ pub(super) struct Leg {
     report_due: Nanos,
     /// Its place in the worker's list of open legs.
     pub(super) place: usize,
+    /// Our CNAME towards the peer: random, one for the leg's life (RFC 7022 §4.1).
+    cname: u64,
 }
 
 impl Leg {
     /// A leg that waits for its remote.
-    pub(super) fn new(now: Nanos, id: LegId, slot: LegSlot, place: usize) -> Leg {
+    pub(super) fn new(now: Nanos, id: LegId, slot: LegSlot, place: usize, cname: u64) -> Leg {
         // Spread over the interval, so that calls set up together do not report together.
         let spread = REPORT_INTERVAL.0 / 64 * u64::from(slot.0 % 64);
         Leg {
@@ -100,6 +102,7 @@ impl Leg {
             stranger_told: false,
             report_due: Nanos(now.0 + REPORT_INTERVAL.0 + spread),
             place,
+            cname,
         }
     }
 
@@ -256,7 +259,11 @@ impl Leg {
                 highest: far.input.highest(),
             })
         });
-        Some(Translation { sender, reported })
+        Some(Translation {
+            sender,
+            reported,
+            cname: far.cname,
+        })
     }
 
     /// What is due: what could not be told, silence, the socket's connection, a report.

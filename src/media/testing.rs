@@ -116,7 +116,7 @@ impl Bed {
     pub(super) fn new() -> Bed {
         let range = PortRange::new(20_000, 20_019, 1).expect("a range");
         Bed {
-            worker: Worker::new(WorkerId(0), range),
+            worker: Worker::new(WorkerId(0), range, 1),
             now: Nanos::from_millis(1_000_000),
         }
     }

@@ -19,6 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// See the module's comment.
 pub struct Worker {
+    seed: u64,
     /// The RTP port of slot 0.
     first_port: u16,
     legs: Vec<Option<Box<Leg>>>,
@@ -30,12 +31,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker for its slice of the range.
-    pub fn new(id: WorkerId, range: PortRange) -> Self {
+    /// A worker for its slice of the range. `seed` is random: it makes the legs' CNAMEs.
+    pub fn new(id: WorkerId, range: PortRange, seed: u64) -> Self {
         let ports = range.ports_of(id);
         let mut legs = Vec::new();
         legs.resize_with(ports.len(), || None);
         Worker {
+            seed,
             first_port: ports.into_iter().next().map_or(0, |port| port.rtp()),
             legs,
             open: Vec::new(),
@@ -232,7 +234,9 @@ impl Worker {
             }
             return;
         };
-        let leg = Leg::new(now, id, slot, self.open.len());
+        let lease = u64::from(id.generation) << 16 | u64::from(id.port.rtp());
+        let cname = fastrand::Rng::with_seed(self.seed ^ lease).u64(..);
+        let leg = Leg::new(now, id, slot, self.open.len(), cname);
         self.legs[usize::from(slot.0)] = Some(Box::new(leg));
         self.open.push(slot);
         self.orders.push_back(SocketOrder::Open {

@@ -52,6 +52,8 @@ pub struct Translation {
     pub sender: Option<SenderMap>,
     /// None while it is sent nothing: then report blocks do not pass.
     pub reported: Option<ReportedMap>,
+    /// The sender's CNAME towards the other side, in hexadecimal.
+    pub cname: u64,
 }
 
 /// Checks a compound packet by RFC 3550 appendix A.2, and that every part holds what its counts say.
@@ -87,7 +89,10 @@ pub fn translate(compound: &mut [u8], translation: &Translation) -> Option<usize
             SENDER_REPORT | RECEIVER_REPORT => {
                 reports(compound, &part, body, into, &sender, translation)
             }
-            SOURCE_DESCRIPTION => descriptions(compound, body, end, into, part.count, &sender),
+            SOURCE_DESCRIPTION => {
+                let chunk = find_chunk(compound.get(..end)?, body, part.count, sender.from);
+                chunk.and_then(|chunk| chunk.describe(compound, into, sender.to, translation.cname))
+            }
             GOODBYE => goodbyes(compound, body, into, part.count, &sender),
             _ => None,
         };
@@ -219,34 +224,48 @@ impl ReportedMap {
     }
 }
 
-/// The sender's SDES chunk (§6.5) with a CNAME of ours.
-fn descriptions(
-    compound: &mut [u8],
-    body: usize,
+/// An SDES chunk (§6.5) with a CNAME.
+struct Chunk {
+    cname_len: usize,
+    /// Where the next one begins.
     end: usize,
-    into: usize,
-    chunks: u8,
-    sender: &SenderMap,
-) -> Option<(u8, usize)> {
-    let mut chunk = body;
-    for _ in 0..chunks {
-        let ssrc = word(compound.get(..end)?, chunk)?;
-        let (cname_len, next) = chunk_items(compound.get(..end)?, chunk)?;
-        if let Some(len) = cname_len.filter(|_| ssrc == sender.from) {
-            put_word(compound, into, sender.to);
-            let item = compound.get_mut(into + 4..next)?;
-            item[0] = ITEM_CNAME;
-            item[1] = len as u8;
-            // As long as theirs, so that all fits where it was; the same for as long as the SSRC is.
-            for (at, byte) in item[2..2 + len].iter_mut().enumerate() {
-                let nibble = sender.to >> (28 - at % 8 * 4) & 0xf;
-                *byte = b"0123456789abcdef"[nibble as usize];
-            }
-            let written = (4 + 2 + len + 1).next_multiple_of(4);
-            item[2 + len..written - 4].fill(ITEM_END);
-            return Some((1, written));
+}
+
+impl Chunk {
+    /// Writes the chunk with our CNAME, as long as theirs so that all fits where it was.
+    fn describe(
+        &self,
+        compound: &mut [u8],
+        into: usize,
+        ssrc: u32,
+        cname: u64,
+    ) -> Option<(u8, usize)> {
+        let len = self.cname_len;
+        let written = (4 + 2 + len + 1).next_multiple_of(4);
+        put_word(compound, into, ssrc);
+        let items = compound
+            .get_mut(into + 4..self.end)?
+            .get_mut(..written - 4)?;
+        items.fill(ITEM_END);
+        let (kind_and_len, text) = items.split_at_mut(2);
+        kind_and_len.copy_from_slice(&[ITEM_CNAME, len as u8]);
+        for (at, byte) in text[..len].iter_mut().enumerate() {
+            let nibble = cname >> (60 - at % 16 * 4) & 0xf;
+            *byte = b"0123456789abcdef"[nibble as usize];
         }
-        chunk = next;
+        Some((1, written))
+    }
+}
+
+/// The chunk of a source. None if there is none, it has no CNAME, or the items run over their end.
+fn find_chunk(bytes: &[u8], body: usize, chunks: u8, ssrc: u32) -> Option<Chunk> {
+    let mut at = body;
+    for _ in 0..chunks {
+        let (cname_len, end) = chunk_items(bytes, at)?;
+        if word(bytes, at)? == ssrc {
+            return cname_len.map(|cname_len| Chunk { cname_len, end });
+        }
+        at = end;
     }
     None
 }
@@ -258,9 +277,9 @@ fn chunk_items(bytes: &[u8], chunk: usize) -> Option<(Option<usize>, usize)> {
     loop {
         let kind = *bytes.get(at)?;
         if kind == ITEM_END {
-            // One or more null octets, up to the next word (§6.5).
-            let next = chunk + (at + 1 - chunk).next_multiple_of(4);
-            return (next <= bytes.len()).then_some((cname_len, next));
+            // One or more null octets, up to the next word.
+            let end = chunk + (at + 1 - chunk).next_multiple_of(4);
+            return (end <= bytes.len()).then_some((cname_len, end));
         }
         let len = usize::from(*bytes.get(at + 1)?);
         if kind == ITEM_CNAME {

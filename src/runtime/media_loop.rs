@@ -260,13 +260,13 @@ impl Counts {
                 self.packets_out += rtp;
                 self.bytes_out += rtp * *len as u64;
             }
-            Verdict::Drop(DropReason::Unheard) => {
+            Verdict::Drop(DropReason::Unheard | DropReason::Late) => {
                 self.packets_in += rtp;
                 self.bytes_in += rtp * len_in as u64;
             }
             Verdict::Drop(DropReason::Unlatched) => self.unlatched += 1,
             Verdict::Drop(DropReason::WrongSource) => self.wrong_source += 1,
-            Verdict::Drop(DropReason::Malformed) => self.malformed += 1,
+            Verdict::Drop(DropReason::Malformed | DropReason::PayloadType) => self.malformed += 1,
         }
     }
 
