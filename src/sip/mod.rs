@@ -7,6 +7,8 @@ pub mod dialog;
 pub mod endpoint;
 pub mod flow;
 pub mod message;
+mod random;
+pub mod stream;
 pub mod timer;
 pub mod transaction;
 
