@@ -5,10 +5,25 @@
 //! (§13.3.1.4), an ACK to a 2xx is sent again when the 2xx is (§13.2.2.4), a CANCEL is answered and reported,
 //! a malformed or unmatched message is answered or dropped as the RFC asks, and counted.
 
+mod clients;
+mod keys;
+mod receive;
+mod reply;
+mod servers;
+mod shared;
+mod streams;
+
+#[cfg(test)]
+mod tests;
+
 use super::flow::{Flow, Transmit};
 use super::message::{Method, Request, RequestDraft, Response, ResponseDraft};
 use bytes::Bytes;
+use clients::Clients;
+use servers::Servers;
+use shared::{Due, Shared};
 use std::time::{Duration, Instant};
+use streams::Streams;
 
 /// Timers and limits of the endpoint.
 #[derive(Clone, Debug)]
@@ -23,6 +38,9 @@ pub struct EndpointSettings {
     pub transactions_max: usize,
     /// Most bytes of one message on a stream, head and body. 65,535 on UDP by nature.
     pub stream_message_max: usize,
+    /// Answer a datagram to the port that it came from even where its Via does not ask for it with `rport`
+    /// (RFC 3581). On a stream answers always go the way that the request came.
+    pub force_rport: bool,
     /// Value of the `Server` / `User-Agent` header; empty for none.
     pub user_agent: String,
 }
@@ -35,6 +53,7 @@ impl Default for EndpointSettings {
             t4: Duration::from_secs(5),
             transactions_max: 65_536,
             stream_message_max: 65_535,
+            force_rport: true,
             user_agent: String::from("ringway"),
         }
     }
@@ -132,47 +151,76 @@ pub struct Counters {
 
 /// See the module's comment.
 pub struct Endpoint {
-    _settings: EndpointSettings,
+    shared: Shared,
+    servers: Servers,
+    clients: Clients,
+    streams: Streams,
 }
 
-#[allow(unused_variables)]
 impl Endpoint {
     /// `seed` feeds branches and tags, so that a test can repeat a run; at run time it comes from the kernel.
     pub fn new(settings: EndpointSettings, seed: u64) -> Self {
+        let shared = Shared::new(settings, seed);
         Endpoint {
-            _settings: settings,
+            servers: Servers::new(shared.hash),
+            clients: Clients::default(),
+            streams: Streams::new(shared.hash),
+            shared,
         }
     }
 
-    /// One UDP datagram.
+    /// One UDP datagram. One of nothing but line ends and NULs is a keep-alive and ignored (RFC 5626 §3.5.1).
     pub fn handle_datagram(&mut self, now: Instant, flow: Flow, datagram: Bytes) {
-        todo!()
+        if datagram
+            .iter()
+            .all(|byte| matches!(byte, b'\r' | b'\n' | 0))
+        {
+            return;
+        }
+        self.on_message(now, flow, datagram);
     }
 
-    /// Bytes of a stream. An error means: close the connection (framing lost, or a message over the limit).
+    /// Bytes of a stream.
+    ///
+    /// # Errors
+    /// Close the connection: framing is lost, or a message is over the limit. It was answered if that was possible,
+    /// so send what is to be sent before.
     pub fn handle_stream(
         &mut self,
         now: Instant,
         flow: Flow,
         bytes: &[u8],
     ) -> Result<(), super::message::ParseError> {
-        todo!()
+        let (frames, framing) = self.streams.cut(&mut self.shared, now, flow, bytes);
+        for frame in frames {
+            self.on_frame(now, flow, frame);
+        }
+        framing.map_err(|error| self.on_framing_lost(flow, error))
     }
 
     /// The connection of a stream flow has closed or could not be opened, or the kernel reported that a datagram
     /// peer is unreachable: client transactions on it fail at once (RFC 3261 §18.4).
     pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
-        todo!()
+        self.streams.forget(&mut self.shared, now, flow);
+        self.servers.flow_failed(flow);
+        self.clients.flow_failed(&mut self.shared, now, flow);
     }
 
     /// Runs every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        while let Some(due) = self.shared.timers.expire(now) {
+            match due {
+                Due::Client(index) => self.clients.timeout(&mut self.shared, now, index),
+                Due::Server(index) => self.servers.timeout(&mut self.shared, now, index),
+                Due::Stream(flow) => self.streams.timeout(flow),
+            }
+        }
     }
 
-    /// Answers. Provisional answers may be given many times, the final one once; a later one is ignored.
+    /// Answers. Provisional answers may be given many times, the final one once; a later one is ignored. A tag is
+    /// put on To if the draft has none, the same on all answers to one request.
     pub fn respond(&mut self, now: Instant, tx: ServerTx, response: ResponseDraft) {
-        todo!()
+        self.servers.respond(&mut self.shared, now, tx, response);
     }
 
     /// Sends a request in a new client transaction. `sent_by` (host, or host:port) goes into the Via.
@@ -184,64 +232,76 @@ impl Endpoint {
         sent_by: &str,
         request: RequestDraft,
     ) -> Option<ClientTx> {
-        todo!()
+        if self.transactions() >= self.shared.settings.transactions_max {
+            return None;
+        }
+        let shared = &mut self.shared;
+        Some(self.clients.request(shared, now, flow, sent_by, request))
     }
 
     /// Sends the ACK of a 2xx (made by the dialog) and keeps it, to send it again each time that 2xx comes again.
+    /// The tag of its To tells which fork's 2xx it is for.
     pub fn ack(
         &mut self,
-        now: Instant,
+        _now: Instant,
         tx: ClientTx,
         flow: Flow,
         sent_by: &str,
         ack: RequestDraft,
     ) {
-        todo!()
+        self.clients.ack(&mut self.shared, tx, flow, sent_by, ack);
     }
 
     /// Cancels our INVITE: at once if a provisional response came, else when the first one comes
-    /// (RFC 3261 §9.1). `reason` is the value of a Reason header (RFC 3326), if any.
+    /// (RFC 3261 §9.1). `reason` is the value of a Reason header (RFC 3326), if any. If no final response comes
+    /// within 64*T1 of the CANCEL, the INVITE fails by [`ClientFailure::Timeout`].
     pub fn cancel(&mut self, now: Instant, tx: ClientTx, reason: Option<&str>) {
-        todo!()
+        self.clients.cancel(&mut self.shared, now, tx, reason);
     }
 
     /// The next bytes for the wire.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        todo!()
+        self.shared.transmits.pop_front()
     }
 
     /// The next event for the user.
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
+        self.shared.events.pop_front()
+    }
+
+    /// The next stream to close: a message on it had begun and did not end within 64*T1.
+    pub fn poll_close(&mut self) -> Option<Flow> {
+        self.streams.poll_close()
     }
 
     /// When [`Endpoint::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        self.shared.timers.next()
     }
 
     /// Transactions alive now.
     pub fn transactions(&self) -> usize {
-        todo!()
+        self.servers.len() + self.clients.len()
     }
 
     /// The counters so far.
     pub fn counters(&self) -> Counters {
-        todo!()
+        self.shared.counters
     }
 
-    /// A fresh tag, with at least 32 bits of randomness (RFC 3261 §19.3).
+    /// A fresh tag, of 64 bits of randomness (RFC 3261 §19.3 asks for 32).
     pub fn new_tag(&mut self) -> String {
-        todo!()
+        self.shared.new_tag()
     }
 
-    /// A fresh Call-ID; tells nothing about this host.
+    /// A fresh Call-ID, of 128 bits of randomness; tells nothing about this host.
     pub fn new_call_id(&mut self) -> String {
-        todo!()
+        let (high, low) = (self.shared.next_u64(), self.shared.next_u64());
+        format!("{high:016x}{low:016x}")
     }
 
-    /// True if the method is one that this endpoint lets through to its user.
+    /// True if the method is one that this endpoint lets through to its user. Others are answered 501.
     pub fn knows(method: &Method) -> bool {
-        todo!()
+        !matches!(method, Method::Ack | Method::Cancel | Method::Other(_))
     }
 }

@@ -55,6 +55,11 @@ impl StreamBuffer {
         !self.buffer.is_empty()
     }
 
+    /// True if a CRLF stood at the end: a second one makes it a ping.
+    pub fn is_after_crlf(&self) -> bool {
+        self.after_crlf
+    }
+
     /// Cuts the next frame; None if more bytes are needed. `message_max` limits head and body together.
     ///
     /// # Errors

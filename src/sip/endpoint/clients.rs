@@ -1,0 +1,477 @@
+//! The client transactions: our requests and their answers.
+
+use super::keys;
+use super::shared::{Armed, Due, Shared};
+use super::{ClientTx, Event};
+use crate::sip::flow::{Flow, Protocol};
+use crate::sip::message::{Message, Method, NameAddr, RequestDraft, Response};
+use crate::sip::transaction::{
+    InviteClient, InviteClientAction, InviteClientInput, NonInviteClient, NonInviteClientAction,
+    NonInviteClientInput, StatusClass,
+};
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// Most forks of one INVITE whose 2xx are taken; a further one is dropped and counted as unmatched.
+const FORKS_MAX: usize = 16;
+
+struct Client {
+    generation: u32,
+    flow: Flow,
+    /// The number in our branch.
+    branch: u64,
+    via: String,
+    /// As it was sent.
+    request: Bytes,
+    machine: Machine,
+    armed: Option<Armed>,
+}
+
+enum Machine {
+    Invite(Box<Invite>),
+    /// The CANCEL of an INVITE; its user hears nothing of it.
+    Cancel(NonInviteClient),
+    Other(NonInviteClient, Method),
+}
+
+struct Invite {
+    machine: InviteClient,
+    /// The last provisional response, to know its copies.
+    provisional: Bytes,
+    /// The ACK of a final response other than 2xx.
+    ack: Bytes,
+    forks: Vec<Fork>,
+    /// The Reason for the CANCEL.
+    reason: Option<String>,
+}
+
+/// A 2xx that came.
+struct Fork {
+    to_tag: String,
+    /// Its ACK, if the user has sent it.
+    ack: Option<(Flow, Bytes)>,
+}
+
+#[derive(Default)]
+pub(super) struct Clients {
+    table: Slab<Client>,
+    /// By the number in the branch, and whether it is the CANCEL with the branch of its INVITE (RFC 3261 §9.1). The
+    /// numbers are ours and random, so a peer cannot make them collide.
+    by_branch: FxHashMap<(u64, bool), usize>,
+    by_flow: BTreeSet<(Flow, usize)>,
+}
+
+impl Clients {
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Sends a request in a new transaction.
+    pub(super) fn request(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        flow: Flow,
+        sent_by: &str,
+        request: RequestDraft,
+    ) -> ClientTx {
+        let timing = shared.timing(flow.protocol);
+        let machine = match &request.method {
+            Method::Invite => Machine::Invite(Box::new(Invite {
+                machine: InviteClient::start(now, &timing),
+                provisional: Bytes::new(),
+                ack: Bytes::new(),
+                forks: Vec::new(),
+                reason: None,
+            })),
+            method => Machine::Other(NonInviteClient::start(now, &timing), method.clone()),
+        };
+        let branch = shared.next_u64();
+        let via = write_via(flow.protocol, sent_by, branch);
+        let request = write(shared, request, &via);
+        shared.send(flow, request.clone());
+        let client = Client {
+            generation: shared.next_generation(),
+            flow,
+            branch,
+            via,
+            request,
+            machine,
+            armed: None,
+        };
+        self.insert(shared, now, client)
+    }
+
+    fn insert(&mut self, shared: &mut Shared, now: Instant, client: Client) -> ClientTx {
+        let is_cancel = matches!(client.machine, Machine::Cancel(_));
+        let (branch, flow, generation) = (client.branch, client.flow, client.generation);
+        let index = self.table.insert(client);
+        self.by_branch.insert((branch, is_cancel), index);
+        self.by_flow.insert((flow, index));
+        self.settle(shared, now, index);
+        tx(index, generation)
+    }
+
+    /// A response came; `bytes` is the whole of it.
+    pub(super) fn response(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        response: Response,
+        bytes: &Bytes,
+    ) {
+        let Some(index) = self.find(&response) else {
+            shared.counters.unmatched += 1;
+            return;
+        };
+        let class = StatusClass::of(response.status());
+        match &mut self.table[index].machine {
+            Machine::Invite(invite) => {
+                if class == StatusClass::Provisional {
+                    if invite.provisional == *bytes {
+                        return;
+                    }
+                    invite.provisional = bytes.clone();
+                }
+                self.step_invite(shared, now, index, input_of(class), Some(response));
+            }
+            Machine::Cancel(_) | Machine::Other(..) => {
+                let input = NonInviteClientInput::Response(class);
+                self.step_other(shared, now, index, input, Some(response));
+            }
+        }
+    }
+
+    /// RFC 3261 §17.1.3: the branch of the top Via and the method of CSeq; §8.1.3.3: one Via only, ours.
+    fn find(&self, response: &Response) -> Option<usize> {
+        let headers = response.headers();
+        if headers.values("Via").nth(1).is_some() {
+            return None;
+        }
+        let branch = keys::read_branch(headers.top_via().branch()?)?;
+        let method = headers.cseq().method;
+        let index = *self.by_branch.get(&(branch, method == Method::Cancel))?;
+        let is_its_method = match &self.table.get(index)?.machine {
+            Machine::Invite(_) => method == Method::Invite,
+            Machine::Cancel(_) => true, // by its place in the index
+            Machine::Other(_, of_request) => method == *of_request,
+        };
+        is_its_method.then_some(index)
+    }
+
+    /// Its timer fired.
+    pub(super) fn timeout(&mut self, shared: &mut Shared, now: Instant, index: usize) {
+        if let Some(client) = self.table.get_mut(index) {
+            client.armed = None;
+        }
+        self.step(
+            shared,
+            now,
+            index,
+            InviteClientInput::Timeout,
+            NonInviteClientInput::Timeout,
+        );
+    }
+
+    /// Nothing can be sent on this flow.
+    pub(super) fn flow_failed(&mut self, shared: &mut Shared, now: Instant, flow: Flow) {
+        let of_flow: Vec<usize> = self
+            .by_flow
+            .range((flow, 0)..=(flow, usize::MAX))
+            .map(|(_, index)| *index)
+            .collect();
+        for index in of_flow {
+            self.step(
+                shared,
+                now,
+                index,
+                InviteClientInput::TransportFailed,
+                NonInviteClientInput::TransportFailed,
+            );
+        }
+    }
+
+    /// The user cancels its INVITE.
+    pub(super) fn cancel(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        tx: ClientTx,
+        reason: Option<&str>,
+    ) {
+        let index = tx.index as usize;
+        let client = self.table.get_mut(index);
+        if let Some(client) = client.filter(|client| client.generation == tx.generation)
+            && let Machine::Invite(invite) = &mut client.machine
+        {
+            invite.reason = reason.map(str::to_owned);
+            self.step_invite(shared, now, index, InviteClientInput::Cancel, None);
+        }
+    }
+
+    /// Sends the ACK of a 2xx and keeps it for the copies of that 2xx. It is sent even if the transaction is over.
+    pub(super) fn ack(
+        &mut self,
+        shared: &mut Shared,
+        tx: ClientTx,
+        flow: Flow,
+        sent_by: &str,
+        ack: RequestDraft,
+    ) {
+        let to = ack.get_header("To").and_then(NameAddr::parse);
+        let via = write_via(flow.protocol, sent_by, shared.next_u64());
+        let bytes = write(shared, ack, &via);
+        shared.send(flow, bytes.clone());
+        let client = self.table.get_mut(tx.index as usize);
+        if let Some(client) = client.filter(|client| client.generation == tx.generation)
+            && let Machine::Invite(invite) = &mut client.machine
+        {
+            let tag = to.as_ref().and_then(NameAddr::tag).unwrap_or_default();
+            if let Some(fork) = invite.forks.iter_mut().find(|fork| fork.to_tag == tag) {
+                fork.ack = Some((flow, bytes));
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        index: usize,
+        invite: InviteClientInput,
+        other: NonInviteClientInput,
+    ) {
+        match self.table.get(index).map(|client| &client.machine) {
+            Some(Machine::Invite(_)) => self.step_invite(shared, now, index, invite, None),
+            Some(_) => self.step_other(shared, now, index, other, None),
+            None => {}
+        }
+    }
+
+    fn step_other(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        index: usize,
+        input: NonInviteClientInput,
+        response: Option<Response>,
+    ) {
+        let client = &mut self.table[index];
+        let timing = shared.timing(client.flow.protocol);
+        let tx = tx(index, client.generation);
+        let (machine, is_heard) = match &mut client.machine {
+            Machine::Cancel(machine) => (machine, false),
+            Machine::Other(machine, _) => (machine, true),
+            Machine::Invite(_) => return,
+        };
+        match (machine.handle(now, &timing, input), response) {
+            (NonInviteClientAction::Retransmit, _) => {
+                shared.send_again(client.flow, &client.request);
+            }
+            (NonInviteClientAction::Deliver, Some(response)) if is_heard => {
+                shared.events.push_back(Event::Response { tx, response });
+            }
+            (NonInviteClientAction::Fail(failure), _) if is_heard => {
+                shared.events.push_back(Event::Failed { tx, failure });
+            }
+            _ => {}
+        }
+        self.settle(shared, now, index);
+    }
+
+    fn step_invite(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        index: usize,
+        input: InviteClientInput,
+        response: Option<Response>,
+    ) {
+        let client = &mut self.table[index];
+        let timing = shared.timing(client.flow.protocol);
+        let tx = tx(index, client.generation);
+        let Machine::Invite(invite) = &mut client.machine else {
+            return;
+        };
+        let mut cancels = false;
+        match (invite.machine.handle(now, &timing, input), response) {
+            (InviteClientAction::Retransmit, _) => {
+                shared.send_again(client.flow, &client.request);
+            }
+            (InviteClientAction::Deliver, Some(response)) => {
+                shared.events.push_back(Event::Response { tx, response });
+            }
+            (InviteClientAction::DeliverAndCancel, Some(response)) => {
+                shared.events.push_back(Event::Response { tx, response });
+                cancels = true;
+            }
+            (InviteClientAction::SendCancel, _) => cancels = true,
+            (InviteClientAction::DeliverOrAckFork, Some(response)) => {
+                invite.success(shared, tx, response);
+            }
+            (InviteClientAction::DeliverAndAck, Some(response)) => {
+                let to = response.headers().get("To").unwrap_or_default();
+                invite.ack = follow_up(&client.request, Method::Ack, to, None)
+                    .map(|ack| write(shared, ack, &client.via))
+                    .unwrap_or_default();
+                shared.send(client.flow, invite.ack.clone());
+                shared.events.push_back(Event::Response { tx, response });
+            }
+            (InviteClientAction::Ack, _) => shared.send_again(client.flow, &invite.ack),
+            (InviteClientAction::Fail(failure), _) => {
+                shared.events.push_back(Event::Failed { tx, failure });
+            }
+            _ => {}
+        }
+        if cancels {
+            self.send_cancel(shared, now, index);
+        }
+        self.settle(shared, now, index);
+    }
+
+    /// Sends the CANCEL in a transaction of its own. The table's limit does not hold for it: there is one for an
+    /// INVITE at most, and without it a call rings on.
+    fn send_cancel(&mut self, shared: &mut Shared, now: Instant, index: usize) {
+        let client = &self.table[index];
+        let Machine::Invite(invite) = &client.machine else {
+            return;
+        };
+        let reason = invite.reason.as_deref();
+        let Some(cancel) = follow_up(&client.request, Method::Cancel, "", reason) else {
+            return;
+        };
+        let (flow, branch, via) = (client.flow, client.branch, client.via.clone());
+        let request = write(shared, cancel, &via);
+        shared.send(flow, request.clone());
+        let timing = shared.timing(flow.protocol);
+        let client = Client {
+            generation: shared.next_generation(),
+            flow,
+            branch,
+            via,
+            request,
+            machine: Machine::Cancel(NonInviteClient::start(now, &timing)),
+            armed: None,
+        };
+        self.insert(shared, now, client);
+    }
+
+    /// After a step: the timer follows the machine, and a machine that is over leaves the tables.
+    fn settle(&mut self, shared: &mut Shared, now: Instant, index: usize) {
+        let Some(client) = self.table.get_mut(index) else {
+            return;
+        };
+        let (deadline, is_over, is_cancel) = match &client.machine {
+            Machine::Invite(invite) => (
+                invite.machine.deadline(),
+                invite.machine == InviteClient::Terminated,
+                false,
+            ),
+            Machine::Cancel(machine) => (
+                machine.deadline(),
+                *machine == NonInviteClient::Terminated,
+                true,
+            ),
+            Machine::Other(machine, _) => (
+                machine.deadline(),
+                *machine == NonInviteClient::Terminated,
+                false,
+            ),
+        };
+        shared.arm(now, &mut client.armed, deadline, Due::Client(index));
+        if is_over {
+            let client = self.table.remove(index);
+            self.by_branch.remove(&(client.branch, is_cancel));
+            self.by_flow.remove(&(client.flow, index));
+        }
+    }
+}
+
+impl Invite {
+    /// A 2xx: of a new fork it goes to the user; of one that is known its ACK is sent again (RFC 3261 §13.2.2.4).
+    fn success(&mut self, shared: &mut Shared, tx: ClientTx, response: Response) {
+        let to_tag = response.headers().to_tag().unwrap_or_default();
+        match self.forks.iter().find(|fork| fork.to_tag == to_tag) {
+            Some(fork) => {
+                if let Some((flow, ack)) = &fork.ack {
+                    shared.send_again(*flow, ack);
+                }
+            }
+            None if self.forks.len() < FORKS_MAX => {
+                self.forks.push(Fork {
+                    to_tag: to_tag.to_owned(),
+                    ack: None,
+                });
+                shared.events.push_back(Event::Response { tx, response });
+            }
+            None => shared.counters.unmatched += 1,
+        }
+    }
+}
+
+/// The ACK of a final response other than 2xx (RFC 3261 §17.1.1.3), with the To of that response, or the CANCEL
+/// (§9.1), with the To of the INVITE: the rest is the INVITE's own.
+fn follow_up(
+    invite: &Bytes,
+    method: Method,
+    to: &str,
+    reason: Option<&str>,
+) -> Option<RequestDraft> {
+    // What we have written ourselves parses, unless the user put in what is no SIP; then there is nothing to send.
+    let Ok(Message::Request(invite)) = Message::parse(invite.clone()) else {
+        return None;
+    };
+    let headers = invite.headers();
+    let to = match to {
+        "" => headers.get("To")?,
+        to => to,
+    };
+    let cseq = format!("{} {method}", headers.cseq().number);
+    let mut draft = RequestDraft::new(method, invite.uri());
+    for route in headers.lines("Route") {
+        draft = draft.header("Route", route);
+    }
+    draft = draft
+        .header("From", headers.get("From")?)
+        .header("To", to)
+        .header("Call-ID", headers.call_id())
+        .header("CSeq", cseq);
+    Some(match reason {
+        Some(reason) => draft.header("Reason", reason),
+        None => draft,
+    })
+}
+
+/// Writes a request with our name in it.
+fn write(shared: &Shared, request: RequestDraft, via: &str) -> Bytes {
+    let name = &shared.settings.user_agent;
+    if name.is_empty() || request.get_header("User-Agent").is_some() {
+        return request.write(via);
+    }
+    request.header("User-Agent", name).write(via)
+}
+
+/// Our Via. `rport` (RFC 3581) lets the answer come back through a NAT; a stream does that by itself.
+fn write_via(protocol: Protocol, sent_by: &str, branch: u64) -> String {
+    let rport = if protocol.is_reliable() { "" } else { ";rport" };
+    let (name, branch) = (protocol.via_name(), keys::write_branch(branch));
+    format!("SIP/2.0/{name} {sent_by};branch={branch}{rport}")
+}
+
+fn input_of(class: StatusClass) -> InviteClientInput {
+    match class {
+        StatusClass::Provisional => InviteClientInput::Provisional,
+        StatusClass::Success => InviteClientInput::Success,
+        StatusClass::Failure => InviteClientInput::Failure,
+    }
+}
+
+fn tx(index: usize, generation: u32) -> ClientTx {
+    ClientTx {
+        index: index as u32, // the table is bounded by transactions_max
+        generation,
+    }
+}
