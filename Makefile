@@ -37,7 +37,7 @@ if command -v dpkg-query >/dev/null; then \
 else \
   echo "not a Debian system: make sure that these are installed: $(1)" >&2; \
 fi; \
-command -v $(CARGO) >/dev/null || { echo "a Rust toolchain is missing: see https://rustup.rs" >&2; exit 1; }
+command -v $(CARGO) >/dev/null || { echo "a Rust toolchain (cargo) is missing" >&2; exit 1; }
 endef
 
 .PHONY: help build run test lint bench compare loadtest loadtest-calls fuzz install
