@@ -30,7 +30,7 @@ fn is_allowed(licence: &str) -> bool {
 fn by_file(name: &str) -> &'static str {
     match name {
         // The differential oracle of the tests; its LICENSE file is the MIT licence.
-        "rsip" => "MIT",
+        "rsip" | "rsip-derives" => "MIT",
         _ => "none",
     }
 }
