@@ -14,7 +14,7 @@ pub struct ParseError {
     /// Where, in bytes from the start of the message (of its tidy form, if it had folded lines).
     pub offset: usize,
     /// What was understood of a request that can be answered. None for a response, an ACK, or a request whose top
-    /// Via cannot be read: nothing is to be sent then (RFC 3261 §17.1.1.3, §18.1.2).
+    /// Via does not name its sender: nothing is to be sent then (RFC 3261 §17.1.1.3, §18.1.2).
     pub bad_request: Option<Box<BadRequest>>,
 }
 

@@ -48,15 +48,15 @@ pub(super) fn message(bytes: Bytes) -> Result<Message, ParseError> {
     }
 }
 
-/// True for a request but ACK whose top Via tells whom to answer.
+/// True for a request but ACK whose top Via names a sender; its parameters may be what is broken.
 fn can_be_answered(headers: &Headers, start: Span) -> bool {
     let line = start.of(&headers.head);
-    let via = headers
+    let sent_by = headers
         .first(Field::Via)
-        .and_then(|line| text::split(line, b',').next());
+        .and_then(|line| line.split([';', ',']).next());
     !is_status_line(line)
         && line.split([' ', '\t']).next() != Some("ACK")
-        && via.and_then(ViaText::parse).is_some()
+        && sent_by.and_then(ViaText::parse).is_some()
 }
 
 fn is_status_line(line: &str) -> bool {
