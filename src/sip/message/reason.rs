@@ -73,6 +73,12 @@ pub(super) fn phrase(status: u16) -> &'static str {
         606 => "Not Acceptable",
         607 => "Unwanted",
         608 => "Rejected",
+        _ => class_phrase(status),
+    }
+}
+
+fn class_phrase(status: u16) -> &'static str {
+    match status {
         100..200 => "Progress",
         200..300 => "Success",
         300..400 => "Redirection",

@@ -102,10 +102,10 @@ impl<'a> HostText<'a> {
         if let Some(inside) = text.strip_prefix('[') {
             return inside.strip_suffix(']')?.parse().ok().map(HostText::V6);
         }
-        if text.as_bytes().first()?.is_ascii_digit() {
-            if let Ok(address) = text.parse() {
-                return Some(HostText::V4(address));
-            }
+        if text.as_bytes().first()?.is_ascii_digit()
+            && let Ok(address) = text.parse()
+        {
+            return Some(HostText::V4(address));
         }
         text::is_host_name(text).then_some(HostText::Name(text))
     }
