@@ -1,0 +1,191 @@
+//! `[endpoint.*]` with its `[template.*]`, `[auth.*]` and `[aor.*]` resolved.
+
+use super::super::accept::Typed;
+use super::super::catalogue;
+use super::super::diagnostic::Location;
+use super::super::fields::{Checker, Fields, Tell};
+use super::super::raw::Table;
+use super::super::settings::{Auth, DtmfMode, Endpoint, EndpointId, Secret, Transport};
+use super::dialplan::CONTEXT_DEFAULT;
+use super::named;
+use crate::codec::Codec;
+use crate::sip::flow::TransportId;
+use crate::sip::message::Uri;
+use std::collections::BTreeMap;
+
+/// The endpoint of that name. [`build`] has them in the order of their names.
+pub(super) fn id_of(endpoints: &[Endpoint], name: &str) -> Option<EndpointId> {
+    let place = endpoints
+        .binary_search_by(|e| e.name.as_str().cmp(name))
+        .ok()?;
+    u32::try_from(place).ok().map(EndpointId)
+}
+
+/// What an endpoint may refer to.
+struct Parts<'a> {
+    transports: &'a [Transport],
+    auths: BTreeMap<String, Fields>,
+    aors: BTreeMap<String, Fields>,
+}
+
+/// In the order of their names.
+pub(super) fn build(
+    document: &Table,
+    transports: &[Transport],
+    checker: &mut Checker<'_>,
+) -> Vec<Endpoint> {
+    let mut read = |kind, rows| named(document, kind, rows, Tell::EachKey, checker);
+    let parts = Parts {
+        transports,
+        auths: read("auth", catalogue::AUTH).into_iter().collect(),
+        aors: read("aor", catalogue::AOR).into_iter().collect(),
+    };
+    let templates: BTreeMap<String, Fields> =
+        read("template", catalogue::ENDPOINT).into_iter().collect();
+    let mut sections = read("endpoint", catalogue::ENDPOINT);
+    sections.sort_by(|(a, _), (b, _)| a.cmp(b));
+
+    let endpoints = sections.into_iter().map(|(name, fields)| {
+        judge_name(&name, &fields, checker);
+        let fields = apply_templates(&fields, &templates, &mut Vec::new(), checker);
+        endpoint(name, &fields, &parts, checker)
+    });
+    endpoints.collect()
+}
+
+/// A name that `Dial(PJSIP/…)` cannot hold could never be called.
+fn judge_name(name: &str, fields: &Fields, checker: &mut Checker<'_>) {
+    let bad = |c: char| "/@&,()<>\"'\\$".contains(c) || c.is_whitespace() || c.is_control();
+    if name.is_empty() || name.contains(bad) {
+        let message = "this name cannot be dialled; expected one without / @ & , ( ) < > quotes, $ and spaces";
+        checker.report.error(fields.location, &fields.path, message);
+    }
+}
+
+/// Own keys, then those of the templates in `use`, the last one first, each with its own templates behind it.
+fn apply_templates(
+    fields: &Fields,
+    templates: &BTreeMap<String, Fields>,
+    inside: &mut Vec<String>,
+    checker: &mut Checker<'_>,
+) -> Fields {
+    let mut merged = fields.clone();
+    let Some(names) = fields.texts("use") else {
+        return merged;
+    };
+    for (name, location) in names.iter().rev() {
+        // A template that is not there has been reported as a dangling reference.
+        let Some(template) = templates.get(name) else {
+            continue;
+        };
+        if inside.contains(name) {
+            let message = format!("template {name} uses itself: {}", inside.join(" uses "));
+            checker
+                .report
+                .error(*location, fields.path_of("use"), message);
+            continue;
+        }
+        inside.push(name.clone());
+        merged.fill_from(&apply_templates(template, templates, inside, checker));
+        inside.pop();
+    }
+    merged
+}
+
+fn endpoint(
+    name: String,
+    fields: &Fields,
+    parts: &Parts<'_>,
+    checker: &mut Checker<'_>,
+) -> Endpoint {
+    let text = |key: &str| fields.text(key).cloned();
+    let transport = fields.text("transport").and_then(|name| {
+        let place = parts.transports.iter().position(|t| t.name == *name)?;
+        u16::try_from(place).ok().map(TransportId)
+    });
+    let acl = fields
+        .texts("acl")
+        .map(|names| names.iter().map(|(name, _)| name.clone()).collect());
+    Endpoint {
+        location: fields.location,
+        context: text("context").unwrap_or_else(|| CONTEXT_DEFAULT.to_owned()),
+        transport,
+        allow: fields
+            .codecs("allow")
+            .cloned()
+            .unwrap_or_else(|| vec![Codec::Ulaw, Codec::Alaw]),
+        auth: auth(fields, "auth", parts),
+        outbound_auth: auth(fields, "outbound_auth", parts),
+        contacts: contacts(fields, parts, checker),
+        acl: acl.unwrap_or_default(),
+        callerid: fields.caller_id("callerid").cloned(),
+        from_user: text("from_user"),
+        from_domain: text("from_domain"),
+        rtp_symmetric: fields.boolean("rtp_symmetric", false),
+        force_rport: fields.boolean("force_rport", true),
+        rewrite_contact: fields.boolean("rewrite_contact", false),
+        dtmf_mode: dtmf_mode(fields, checker),
+        max_calls: fields.integer("max_calls"),
+        cps: match fields.get("cps") {
+            Some(Typed::Rate(rate)) => Some(*rate),
+            _ => None,
+        },
+        name,
+    }
+}
+
+fn dtmf_mode(fields: &Fields, checker: &mut Checker<'_>) -> DtmfMode {
+    match fields.text("dtmf_mode").map(String::as_str) {
+        Some("inband") => DtmfMode::Inband,
+        Some("info") => DtmfMode::Info,
+        Some("auto") => {
+            let location = fields.location_of("dtmf_mode");
+            let message = "\"auto\" acts as \"rfc4733\" in this version";
+            checker
+                .report
+                .warning(location, fields.path_of("dtmf_mode"), message);
+            DtmfMode::Rfc4733
+        }
+        _ => DtmfMode::Rfc4733,
+    }
+}
+
+fn auth(fields: &Fields, key: &str, parts: &Parts<'_>) -> Option<Auth> {
+    let auth = match fields.text(key) {
+        Some(name) => parts.auths.get(name)?,
+        None => fields.table(key)?,
+    };
+    Some(Auth {
+        username: auth.text("username")?.clone(),
+        password: Secret(auth.text("password")?.clone()),
+        realm: auth.text("realm").cloned(),
+    })
+}
+
+/// Contacts of the named AORs in order, then those of the one in place.
+fn contacts(fields: &Fields, parts: &Parts<'_>, checker: &mut Checker<'_>) -> Vec<Uri> {
+    let named = fields.texts("aors").into_iter().flatten();
+    let aors = named
+        .filter_map(|(name, _)| parts.aors.get(name))
+        .chain(fields.table("aor"));
+    let mut contacts = Vec::new();
+    for aor in aors {
+        if aor.integer::<u32>("max_contacts").unwrap_or(0) > 0 && !fields.has("auth") {
+            warn_of_open_registration(aor.location_of("max_contacts"), fields, checker);
+        }
+        if let Some(Typed::Uris(uris)) = aor.get("contact") {
+            contacts.extend(uris.iter().map(|(uri, _)| uri.clone()));
+        }
+    }
+    contacts
+}
+
+/// chan_sip's `host=dynamic` without a secret.
+fn warn_of_open_registration(location: Location, fields: &Fields, checker: &mut Checker<'_>) {
+    let message = format!(
+        "max_contacts lets a phone register as {}, which has no auth, so anybody could; expected auth = {{ … }}, \
+         or max_contacts = 0 beside a static contact",
+        fields.path
+    );
+    checker.report.warning(location, &fields.path, message);
+}

@@ -1,0 +1,214 @@
+//! `[global]`, `[rtp]`, `[admin]` and `[transport.*]`.
+
+use super::super::accept::{Typed, pairs};
+use super::super::catalogue;
+use super::super::fields::{Checker, Fields, Tell};
+use super::super::raw::Table;
+use super::super::settings::{Admin, Global, IdentifyBy, Rtp, Secret, Transport};
+use super::{named, only};
+use crate::sip::flow::Protocol;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// rtp.conf as Asterisk ships it.
+const PORTS_DEFAULT: (u16, u16) = (10_000, 20_000);
+
+pub(super) fn build(document: &Table, checker: &mut Checker<'_>) -> (Global, Rtp, Admin) {
+    let global = only(document, "global", catalogue::GLOBAL, checker);
+    let rtp = only(document, "rtp", catalogue::RTP, checker);
+    let admin = only(document, "admin", catalogue::ADMIN, checker);
+    (
+        build_global(&global),
+        build_rtp(&rtp, checker),
+        build_admin(&admin, checker),
+    )
+}
+
+fn build_global(fields: &Fields) -> Global {
+    let text = |key: &str| fields.text(key).cloned();
+    let order = fields.texts("endpoint_identifier_order").map(|names| {
+        let ways = names.iter().map(|(name, _)| match name.as_str() {
+            "ip" => IdentifyBy::Ip,
+            "username" => IdentifyBy::Username,
+            "auth_username" => IdentifyBy::AuthUsername,
+            _ => IdentifyBy::Anonymous,
+        });
+        ways.collect()
+    });
+    Global {
+        user_agent: text("user_agent").unwrap_or_else(|| String::from("ringway")),
+        // Asterisk's default lets `anonymous` in; here strangers must be asked in by name.
+        identifier_order: order.unwrap_or_else(|| {
+            vec![
+                IdentifyBy::Ip,
+                IdentifyBy::Username,
+                IdentifyBy::AuthUsername,
+            ]
+        }),
+        default_from_user: text("default_from_user").unwrap_or_else(|| String::from("ringway")),
+        max_calls: fields.integer("max_calls").unwrap_or(4000),
+    }
+}
+
+fn build_rtp(fields: &Fields, checker: &mut Checker<'_>) -> Rtp {
+    let (first, last) = match fields.get("ports") {
+        Some(Typed::Ports(first, last)) => (*first, *last),
+        _ => PORTS_DEFAULT,
+    };
+    let workers: Option<u16> = fields.integer("workers");
+    let pairs = pairs(first, last);
+    if let Some(workers) = workers.filter(|workers| u32::from(*workers) > pairs) {
+        let message = format!(
+            "{workers} workers share {pairs} port pairs of {first}-{last}; expected at least one pair a worker"
+        );
+        let location = fields.location_of("workers");
+        checker
+            .report
+            .error(location, fields.path_of("workers"), message);
+    }
+    Rtp {
+        ports: (first, last),
+        workers,
+        cores: cores(fields, workers, checker),
+        timeout: fields.seconds("timeout", Duration::from_secs(60)),
+        // 46 is Expedited Forwarding (RFC 3246).
+        dscp: fields.integer("dscp").unwrap_or(46),
+        batch_wait_us: fields.integer("batch_wait_us").unwrap_or(200),
+    }
+}
+
+fn cores(fields: &Fields, workers: Option<u16>, checker: &mut Checker<'_>) -> Vec<usize> {
+    let Some(listed) = fields.integers("cores") else {
+        return Vec::new();
+    };
+    let path = fields.path_of("cores");
+    let mut seen = BTreeSet::new();
+    for (core, location) in listed {
+        if !seen.insert(*core) {
+            let message = format!("core {core} stands twice; name each once");
+            checker.report.error(*location, &path, message);
+        }
+    }
+    if let Some(workers) = workers {
+        let location = fields.location_of("cores");
+        if usize::from(workers) > listed.len() {
+            let message = format!(
+                "{} cores for {workers} workers; expected one a worker",
+                listed.len()
+            );
+            checker.report.error(location, &path, message);
+        } else if usize::from(workers) < listed.len() {
+            let message = format!(
+                "{} cores for {workers} workers; the last ones stay unused",
+                listed.len()
+            );
+            checker.report.warning(location, &path, message);
+        }
+    }
+    let cores = listed.iter().map(|(core, _)| usize::try_from(*core));
+    cores.filter_map(Result::ok).collect()
+}
+
+fn build_admin(fields: &Fields, checker: &mut Checker<'_>) -> Admin {
+    let listen = match fields.get("listen") {
+        Some(Typed::Listen(listen)) => *listen,
+        _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 8088)),
+    };
+    let token = fields.text("token").cloned().map(Secret);
+    // A token that was refused has its own error.
+    if !listen.ip().to_canonical().is_loopback() && token.is_none() {
+        let message = format!(
+            "{listen} is not a loopback address, so everybody who reaches it could end calls; expected a token \
+             as well: token = \"${{env:RINGWAY_TOKEN}}\", or a loopback address"
+        );
+        checker
+            .report
+            .error(fields.location_of("listen"), "admin.listen", message);
+    }
+    Admin { listen, token }
+}
+
+/// In the order of the file.
+pub(super) fn transports(document: &Table, checker: &mut Checker<'_>) -> Vec<Transport> {
+    let sections = named(
+        document,
+        "transport",
+        catalogue::TRANSPORT,
+        Tell::EachKey,
+        checker,
+    );
+    if sections.is_empty() {
+        let message = "no transport, so nothing to listen on; expected at least one: [transport.udp] with bind = \"0.0.0.0:5060\"";
+        let top = super::Location { line: 1, column: 1 };
+        checker.report.error(top, "transport", message);
+    }
+    let mut transports: Vec<Transport> = Vec::with_capacity(sections.len());
+    for (name, fields) in sections {
+        let transport = transport(name, &fields, checker);
+        if let Some(other) = transports.iter().find(|other| clash(other, &transport)) {
+            let message = format!(
+                "{} {} is taken by [transport.{}]; expected another address or port",
+                transport.protocol.name(),
+                transport.bind,
+                other.name
+            );
+            checker
+                .report
+                .error(fields.location_of("bind"), fields.path_of("bind"), message);
+        }
+        transports.push(transport);
+    }
+    transports
+}
+
+fn transport(name: String, fields: &Fields, checker: &mut Checker<'_>) -> Transport {
+    let protocol = match fields.text("protocol").map(String::as_str) {
+        Some("tcp") => Protocol::Tcp,
+        Some("tls") => {
+            let message = "TLS is not available in this version; expected \"udp\" or \"tcp\"";
+            let location = fields.location_of("protocol");
+            checker
+                .report
+                .error(location, fields.path_of("protocol"), message);
+            Protocol::Tls
+        }
+        _ => Protocol::Udp,
+    };
+    let port_default = if protocol == Protocol::Tls {
+        5061
+    } else {
+        5060
+    };
+    let bind = match fields.get("bind") {
+        Some(Typed::Bind(address, port)) => SocketAddr::new(*address, port.unwrap_or(port_default)),
+        _ => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+    };
+    let address = |key: &str| match fields.get(key) {
+        Some(Typed::Address(address)) => Some(*address),
+        _ => None,
+    };
+    let local_net = match fields.get("local_net") {
+        Some(Typed::Networks(networks)) => networks.iter().map(|(network, _)| *network).collect(),
+        _ => Vec::new(),
+    };
+    Transport {
+        protocol,
+        bind,
+        local_net,
+        external_signaling_address: address("external_signaling_address"),
+        external_media_address: address("external_media_address"),
+        name,
+    }
+}
+
+/// True if the kernel would refuse the second: the same port of UDP, or of TCP (which TLS uses too), on the same
+/// address or with one of them on every address. Port 0 is any free one.
+fn clash(one: &Transport, other: &Transport) -> bool {
+    let (a, b) = (one.bind, other.bind);
+    one.protocol.is_reliable() == other.protocol.is_reliable()
+        && a.port() == b.port()
+        && a.port() != 0
+        && a.is_ipv4() == b.is_ipv4()
+        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+}

@@ -1,0 +1,167 @@
+//! `[acl.*]` and `[identify.*]`: who may speak, and who is who.
+
+use super::super::accept::{HostMatch, Typed};
+use super::super::catalogue;
+use super::super::diagnostic::Location;
+use super::super::fields::{Checker, Tell};
+use super::super::raw::Table;
+use super::super::settings::{Acl, Endpoint, Identify};
+use super::endpoints::id_of;
+use super::named;
+use ipnet::IpNet;
+use std::collections::{BTreeMap, HashMap};
+
+pub(super) fn acls(document: &Table, checker: &mut Checker<'_>) -> BTreeMap<String, Acl> {
+    let sections = named(document, "acl", catalogue::ACL, Tell::EachKey, checker);
+    let acls = sections.into_iter().map(|(name, fields)| {
+        let networks = |key: &str| match fields.get(key) {
+            Some(Typed::Networks(networks)) => networks.iter().map(|(n, _)| *n).collect(),
+            _ => Vec::new(),
+        };
+        let acl = Acl {
+            deny: networks("deny"),
+            permit: networks("permit"),
+        };
+        (name, acl)
+    });
+    acls.collect()
+}
+
+/// A network of an `[identify.*]`, with what a message needs.
+#[derive(Clone, Copy)]
+struct Claim<'a> {
+    network: IpNet,
+    section: &'a str,
+    endpoint: &'a str,
+    location: Location,
+}
+
+pub(super) fn identifies(
+    document: &Table,
+    endpoints: &[Endpoint],
+    checker: &mut Checker<'_>,
+) -> Vec<Identify> {
+    let sections = named(
+        document,
+        "identify",
+        catalogue::IDENTIFY,
+        Tell::EachKey,
+        checker,
+    );
+    let mut identifies = Vec::with_capacity(sections.len());
+    let mut claims = Vec::new();
+    for (name, fields) in &sections {
+        let matches: &[_] = match fields.get("match") {
+            Some(Typed::Hosts(hosts)) => hosts,
+            _ => continue,
+        };
+        if matches.is_empty() {
+            let message =
+                "it is empty, so it matches nobody; expected addresses, networks or host names";
+            let location = fields.location_of("match");
+            checker
+                .report
+                .error(location, fields.path_of("match"), message);
+        }
+        let Some(endpoint_name) = fields.text("endpoint") else {
+            continue;
+        };
+        let Some(endpoint) = id_of(endpoints, endpoint_name) else {
+            continue;
+        };
+        let mut identify = Identify {
+            name: name.clone(),
+            endpoint,
+            networks: Vec::new(),
+            hosts: Vec::new(),
+        };
+        for (host, location) in matches {
+            match host {
+                HostMatch::Name(host) => identify.hosts.push(host.clone()),
+                HostMatch::Network(network) => {
+                    identify.networks.push(*network);
+                    claims.push(Claim {
+                        network: *network,
+                        section: name,
+                        endpoint: endpoint_name,
+                        location: *location,
+                    });
+                }
+            }
+        }
+        identifies.push(identify);
+    }
+    judge_claims(&claims, checker);
+    identifies
+}
+
+/// The same network for two endpoints cannot be decided: an error. One inside another is decided by the longest
+/// prefix, but may not be meant: a warning, one for each outer network.
+fn judge_claims(claims: &[Claim<'_>], checker: &mut Checker<'_>) {
+    let mut first: HashMap<IpNet, &Claim<'_>> = HashMap::with_capacity(claims.len());
+    for claim in claims {
+        let path = format!("identify.{}.match", claim.section);
+        match first.get(&claim.network) {
+            Some(other) if other.endpoint != claim.endpoint => {
+                let message = format!(
+                    "{} is claimed by [identify.{}] for endpoint {} (line {}) and here for {}; a source can be only one",
+                    claim.network,
+                    other.section,
+                    other.endpoint,
+                    other.location.line,
+                    claim.endpoint
+                );
+                checker.report.error(claim.location, path, message);
+            }
+            Some(other) => {
+                let message = format!(
+                    "{} stands twice, first on line {}",
+                    claim.network, other.location.line
+                );
+                checker.report.warning(claim.location, path, message);
+            }
+            None => {
+                first.insert(claim.network, claim);
+            }
+        }
+    }
+    warn_of_overlaps(first.into_values().collect(), checker);
+}
+
+fn warn_of_overlaps(mut claims: Vec<&Claim<'_>>, checker: &mut Checker<'_>) {
+    // Outer networks come before what lies in them.
+    claims.sort_by_key(|claim| {
+        let network = claim.network;
+        (network.network(), network.prefix_len())
+    });
+    let mut outer: Vec<&Claim<'_>> = Vec::new();
+    let mut inside: BTreeMap<(Location, String), (IpNet, &str, usize)> = BTreeMap::new();
+    for claim in claims {
+        while outer
+            .last()
+            .is_some_and(|around| !around.network.contains(&claim.network))
+        {
+            outer.pop();
+        }
+        if let Some(around) = outer
+            .last()
+            .filter(|around| around.endpoint != claim.endpoint)
+        {
+            let path = format!("identify.{}.match", around.section);
+            inside
+                .entry((around.location, path))
+                .and_modify(|(.., count)| *count += 1)
+                .or_insert((claim.network, claim.endpoint, 1));
+        }
+        outer.push(claim);
+    }
+    for ((location, path), (network, endpoint, count)) in inside {
+        let more = match count {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let message =
+            format!("also covers {network} of endpoint {endpoint}{more}; the longest prefix wins");
+        checker.report.warning(location, path, message);
+    }
+}

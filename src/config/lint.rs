@@ -1,0 +1,201 @@
+//! What is valid, but probably not meant, or not safe.
+
+use super::diagnostic::Location;
+use super::fields::Names;
+use super::raw::{Kind, Table};
+use super::report::Report;
+use super::settings::{IdentifyBy, Settings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// Looks at settings that have no error.
+pub(super) fn lint(settings: &Settings, document: &Table, report: &mut Report) {
+    let lint = Lint { settings, document };
+    lint.open_to_the_world(report);
+    lint.acls(report);
+    lint.strangers(report);
+    lint.endpoints(report);
+    lint.shared_user_names(report);
+    lint.rtp_range(report);
+    lint.missing_context(report);
+}
+
+struct Lint<'a> {
+    settings: &'a Settings,
+    document: &'a Table,
+}
+
+impl Lint<'_> {
+    /// Where `[kind] key` or `[kind.name] key` stands, or what is nearest to it.
+    fn find(&self, path: &[&str]) -> Location {
+        let mut location = Location { line: 1, column: 1 };
+        let mut table = self.document;
+        for part in path {
+            let Some(entry) = table.get(part) else { break };
+            location = entry.location;
+            match &entry.value.kind {
+                Kind::Table(inner) => table = inner,
+                _ => break,
+            }
+        }
+        location
+    }
+
+    fn open_to_the_world(&self, report: &mut Report) {
+        let settings = self.settings;
+        let open = |bind: SocketAddr| !bind.ip().to_canonical().is_loopback();
+        let denies = |all: &str| {
+            let all = all.parse().ok();
+            let mut acls = settings.acls.values();
+            acls.any(|acl| acl.deny.iter().any(|network| Some(*network) == all))
+        };
+        for transport in settings.transports.iter().filter(|t| open(t.bind)) {
+            let name = transport.name.as_str();
+            let location = self.find(&["transport", name, "bind"]);
+            let path = format!("transport.{name}.bind");
+            if settings.acls.is_empty() {
+                let message = format!(
+                    "{} can be reached from other machines and there is no ACL; expected an [acl.NAME] that denies \
+                     all and permits the networks of providers and phones",
+                    transport.bind
+                );
+                report.warning(location, path, message);
+            } else if transport.bind.is_ipv6() && denies("0.0.0.0/0") && !denies("::/0") {
+                let message = "the ACLs deny all of IPv4 (0.0.0.0/0), but not of IPv6; expected \"::/0\" in deny as well";
+                report.warning(location, path, message);
+            }
+        }
+        for transport in settings.transports.iter().filter(|t| t.bind.port() == 0) {
+            let name = transport.name.as_str();
+            let location = self.find(&["transport", name, "bind"]);
+            let message = "port 0 takes any free port, another one after each start";
+            report.warning(location, format!("transport.{name}.bind"), message);
+        }
+    }
+
+    fn acls(&self, report: &mut Report) {
+        for (name, acl) in &self.settings.acls {
+            if acl.deny.is_empty() {
+                let message = "denies nobody, so everybody is permitted; to permit only some, add deny = [\"0.0.0.0/0\", \"::/0\"]";
+                report.warning(self.find(&["acl", name]), path_of("acl", name), message);
+            }
+        }
+    }
+
+    fn strangers(&self, report: &mut Report) {
+        let order = &self.settings.global.identifier_order;
+        if !order.contains(&IdentifyBy::Anonymous) {
+            return;
+        }
+        let location = self.find(&["global", "endpoint_identifier_order"]);
+        let message = if self
+            .settings
+            .endpoints
+            .iter()
+            .any(|e| e.name == "anonymous")
+        {
+            "\"anonymous\" lets everybody in whom the ACLs permit; be sure that its context reaches no trunk"
+        } else {
+            "\"anonymous\" has no effect without an [endpoint.anonymous]"
+        };
+        report.warning(location, "global.endpoint_identifier_order", message);
+    }
+
+    fn endpoints(&self, report: &mut Report) {
+        let settings = self.settings;
+        let identified: BTreeSet<u32> = settings.identifies.iter().map(|i| i.endpoint.0).collect();
+        for (place, endpoint) in (0..).zip(&settings.endpoints) {
+            let can_call = endpoint.auth.is_some()
+                || identified.contains(&place)
+                || endpoint.name == "anonymous";
+            if !can_call && endpoint.contacts.is_empty() {
+                let message = "nobody can call in as it, nor can it be called; expected auth, an [identify.*] for it, \
+                               or an aor with a contact";
+                report.warning(
+                    endpoint.location,
+                    path_of("endpoint", &endpoint.name),
+                    message,
+                );
+            }
+            if let Some(transport) = endpoint.transport {
+                let transport = settings.transports.get(usize::from(transport.0));
+                let protocol = transport.map_or("", |t| t.protocol.name());
+                let other = endpoint.contacts.iter().find_map(|contact| {
+                    let wanted = contact.param("transport")?;
+                    (!wanted.eq_ignore_ascii_case(protocol)).then(|| wanted.to_owned())
+                });
+                if let Some(wanted) = other {
+                    let message = format!(
+                        "a contact asks for transport={wanted}, but the endpoint's transport speaks {protocol}"
+                    );
+                    report.warning(
+                        endpoint.location,
+                        path_of("endpoint", &endpoint.name),
+                        message,
+                    );
+                }
+            }
+        }
+    }
+
+    /// Identification by user name finds one endpoint, so a name that two have is a trap.
+    fn shared_user_names(&self, report: &mut Report) {
+        let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+        for endpoint in &self.settings.endpoints {
+            let Some(auth) = &endpoint.auth else { continue };
+            match first.get(auth.username.as_str()) {
+                Some(other) => {
+                    let message = format!(
+                        "its auth has the username of endpoint {other}, so calls with that username are taken as \
+                         {other}'s; expected a username of its own"
+                    );
+                    report.warning(
+                        endpoint.location,
+                        path_of("endpoint", &endpoint.name),
+                        message,
+                    );
+                }
+                None => {
+                    first.insert(&auth.username, &endpoint.name);
+                }
+            }
+        }
+    }
+
+    fn rtp_range(&self, report: &mut Report) {
+        let (first, last) = self.settings.rtp.ports;
+        let transports = self.settings.transports.iter();
+        let taken = transports
+            .map(|t| (format!("transport.{}", t.name), t.bind.port()))
+            .chain([(String::from("admin"), self.settings.admin.listen.port())]);
+        for (who, port) in taken.filter(|(_, port)| (first..=last).contains(port)) {
+            let message =
+                format!("{first}-{last} holds port {port} of [{who}]; expected a range of its own");
+            report.warning(self.find(&["rtp", "ports"]), "rtp.ports", message);
+        }
+    }
+
+    /// Endpoints that can call in, with neither a context of their own nor a `[context.default]`.
+    fn missing_context(&self, report: &mut Report) {
+        let names = Names::new(self.document);
+        if names.contains("context", "default") {
+            return;
+        }
+        for identify in &self.settings.identifies {
+            let endpoint = self.settings.endpoints.get(identify.endpoint.0 as usize);
+            if let Some(endpoint) = endpoint.filter(|e| e.context == "default") {
+                let message = "has no context and there is no [context.default], so its calls have nowhere to go; \
+                               expected context = \"NAME\"";
+                report.warning(
+                    endpoint.location,
+                    path_of("endpoint", &endpoint.name),
+                    message,
+                );
+            }
+        }
+    }
+}
+
+fn path_of(kind: &str, name: &str) -> String {
+    super::raw::join(kind, name)
+}
