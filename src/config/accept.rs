@@ -273,12 +273,8 @@ impl Checker<'_> {
             return Some((*name).to_owned());
         }
         let hint = written.map_or_else(String::new, |w| did_you_mean(w, names.iter().copied()));
-        let expected = format!("one of {}", quoted(names));
-        self.wrong(
-            value,
-            &format!("{expected} {hint}").trim_end().to_owned(),
-            path,
-        )
+        let expected = format!("one of {}; {hint}", quoted(names));
+        self.wrong(value, expected.trim_end_matches([';', ' ']), path)
     }
 
     fn codecs(&mut self, value: &Value, items: &[Value], path: &str) -> Option<Typed> {

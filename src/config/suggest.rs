@@ -20,7 +20,8 @@ pub(super) fn nearest<'a>(
             (likeness, candidate)
         })
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        // Of equals the first.
+        .min_by(|(a, _), (b, _)| b.total_cmp(a))
         .map(|(_, candidate)| candidate)
 }
 

@@ -179,7 +179,7 @@ fn wrong_values_are_told_with_what_is_accepted() {
         ),
         (
             "[endpoint.a]\nallow = [\"g72\"]",
-            "2:10: error: endpoint.a.allow: found \"g72\", expected one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\" did you mean \"g722\"?",
+            "2:10: error: endpoint.a.allow: found \"g72\", expected one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\"; did you mean \"g722\"?",
         ),
         (
             "[endpoint.a]\nallow = []",
