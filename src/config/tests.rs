@@ -230,8 +230,8 @@ fn wrong_values_are_told_with_what_is_accepted() {
             "2:11: error: trunk_group.g.members: it is empty; expected at least one { endpoint = \"NAME\" }",
         ),
         (
-            "a = [1,\n",
-            "2:1: error: toml: unclosed array, expected `]`",
+            "[rtp]\ndscp = 1\ndscp = 2",
+            "3:1: error: toml: duplicate key",
         ),
     ];
     for (snippet, expected) in cases {
