@@ -385,3 +385,6 @@ impl Stream {
             && clock <= silence_ms * MOVE_CLOCK_PER_MS + MOVE_TIMESTAMP_SLACK
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,4 +353,6 @@ fn leg_mut(legs: &mut [Option<Box<Leg>>], slot: LegSlot) -> Option<&mut Leg> {
 }
 
 #[cfg(test)]
+mod rtcp_tests;
+#[cfg(test)]
 mod tests;

@@ -316,3 +316,235 @@ fn put_word(bytes: &mut [u8], at: usize, word: u32) {
         place.copy_from_slice(&word.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const THEIRS: u32 = 0x1111_1111;
+    const OURS: u32 = 0x2222_2222;
+    const HEARD: u32 = 0x3333_3333;
+    const FAR: u32 = 0x4444_4444;
+
+    const TRANSLATION: Translation = Translation {
+        sender: Some(SenderMap {
+            from: THEIRS,
+            to: OURS,
+            timestamp_offset: 0xffff_ff00,
+        }),
+        reported: Some(ReportedMap {
+            from: HEARD,
+            to: FAR,
+            sequence_offset: 10,
+            highest: 0x0003_0005,
+        }),
+        cname: 0x0123_4567_89ab_cdef,
+    };
+
+    fn packet(kind: u8, count: u8, body: &[&[u8]]) -> Vec<u8> {
+        let body = body.concat();
+        assert_eq!(body.len() % 4, 0);
+        let mut packet = vec![0x80 | count, kind];
+        packet.extend(((body.len() / 4) as u16).to_be_bytes());
+        packet.extend(body);
+        packet
+    }
+
+    fn block(ssrc: u32, highest: u32) -> Vec<u8> {
+        let mut block = ssrc.to_be_bytes().to_vec();
+        block.extend([1, 0, 0, 2]);
+        block.extend(highest.to_be_bytes());
+        block.extend(*b"jittlsr.dlsr");
+        block
+    }
+
+    fn sender_report(ssrc: u32, timestamp: u32, blocks: &[Vec<u8>]) -> Vec<u8> {
+        let (ssrc, timestamp) = (ssrc.to_be_bytes(), timestamp.to_be_bytes());
+        let count = blocks.len() as u8;
+        packet(
+            SENDER_REPORT,
+            count,
+            &[
+                &ssrc,
+                b"ntp time",
+                &timestamp,
+                b"packoctt",
+                &blocks.concat(),
+            ],
+        )
+    }
+
+    fn receiver_report(ssrc: u32, blocks: &[Vec<u8>]) -> Vec<u8> {
+        let ssrc = ssrc.to_be_bytes();
+        packet(
+            RECEIVER_REPORT,
+            blocks.len() as u8,
+            &[&ssrc, &blocks.concat()],
+        )
+    }
+
+    fn cname(ssrc: u32) -> Vec<u8> {
+        let items = b"\x06\x04tool\x01\x11bob@192.168.1.201\x02\x03Bob\0\0";
+        packet(SOURCE_DESCRIPTION, 1, &[&ssrc.to_be_bytes(), items])
+    }
+
+    fn bye(sources: &[u32], reason: &[u8]) -> Vec<u8> {
+        let list: Vec<u8> = sources.iter().flat_map(|ssrc| ssrc.to_be_bytes()).collect();
+        packet(GOODBYE, sources.len() as u8, &[&list, reason])
+    }
+
+    fn translated(parts: &[Vec<u8>], translation: &Translation) -> Option<Vec<u8>> {
+        let mut compound = parts.concat();
+        check(&compound).expect("a good compound packet");
+        let len = translate(&mut compound, translation)?;
+        compound.truncate(len);
+        check(&compound).expect("still one");
+        Some(compound)
+    }
+
+    #[test]
+    fn a_sender_report_with_its_description_is_translated() {
+        let compound = [
+            sender_report(THEIRS, 0x0000_0180, &[block(HEARD, 0x0001_0008)]),
+            cname(THEIRS),
+        ];
+        let ours = b"\x01\x110123456789abcdef0\0";
+        let expected = [
+            // 8 less 10 is 0xfffe of the cycle before the highest.
+            sender_report(OURS, 0x0000_0080, &[block(FAR, 0x0002_fffe)]),
+            packet(SOURCE_DESCRIPTION, 1, &[&OURS.to_be_bytes(), ours]),
+        ];
+        assert_eq!(translated(&compound, &TRANSLATION), Some(expected.concat()));
+    }
+
+    #[test]
+    fn what_cannot_be_mapped_is_left_out() {
+        let compound = [
+            receiver_report(THEIRS, &[block(FAR, 9), block(HEARD, 15), block(7, 9)]),
+            receiver_report(7, &[block(HEARD, 15)]),
+            packet(204, 0, &[&THEIRS.to_be_bytes(), b"APPx"]),
+            packet(
+                SOURCE_DESCRIPTION,
+                1,
+                &[&7u32.to_be_bytes(), b"\x01\x01x\0"],
+            ),
+            packet(
+                SOURCE_DESCRIPTION,
+                1,
+                &[&THEIRS.to_be_bytes(), b"\x02\x01x\0"],
+            ),
+            packet(207, 0, &[&THEIRS.to_be_bytes()]),
+            bye(&[7], b""),
+            bye(&[7, THEIRS], b"\x0bfrom bob's "),
+        ];
+        let expected = [
+            receiver_report(OURS, &[block(FAR, 0x0003_0005)]),
+            bye(&[OURS], b""),
+        ];
+        assert_eq!(translated(&compound, &TRANSLATION), Some(expected.concat()));
+    }
+
+    #[test]
+    fn a_report_of_another_sender_takes_the_whole_with_it() {
+        let compound = [receiver_report(7, &[]), bye(&[THEIRS], b"")];
+        assert_eq!(translated(&compound, &TRANSLATION), None);
+    }
+
+    #[test]
+    fn one_who_only_listens_reports_under_its_own_ssrc() {
+        let listener = Translation {
+            sender: None,
+            ..TRANSLATION
+        };
+        let report = |ssrc, heard| receiver_report(ssrc, &[block(heard, 0x0003_0005)]);
+        let there = [receiver_report(7, &[block(HEARD, 15)])];
+        assert_eq!(translated(&there, &listener), Some(report(7, FAR)));
+        let speaker = [sender_report(7, 0, &[])];
+        assert_eq!(translated(&speaker, &listener), None);
+    }
+
+    #[test]
+    fn padding_and_a_profiles_own_end_do_not_pass() {
+        let mut padded = receiver_report(THEIRS, &[]);
+        padded.extend(*b"\0\0\0\x04");
+        padded[0] |= 0x20;
+        padded[3] += 1;
+        let expected = Some(receiver_report(OURS, &[]));
+        assert_eq!(translated(&[padded], &TRANSLATION), expected);
+        let longer = packet(
+            RECEIVER_REPORT,
+            0,
+            &[&THEIRS.to_be_bytes(), b"extension..."],
+        );
+        assert_eq!(translated(&[longer], &TRANSLATION), expected);
+    }
+
+    #[test]
+    fn malformed_compounds_are_found() {
+        let good = receiver_report(1, &[block(2, 3)]);
+        let with = |at: usize, byte: u8| {
+            let mut packet = good.clone();
+            packet[at] = byte;
+            packet
+        };
+        let mut padded_first = with(0, 0xa1);
+        padded_first[31] = 4;
+        padded_first.extend(&good);
+        for (compound, expected) in [
+            (vec![], Malformed::Short),
+            (good[..3].to_vec(), Malformed::Short),
+            (good[..31].to_vec(), Malformed::Short),
+            (with(0, 0x82), Malformed::Short), // two blocks promised
+            (with(3, 8), Malformed::Short),
+            (with(3, 6), Malformed::Short),
+            (with(0, 0x41), Malformed::Version),
+            (with(1, 202), Malformed::NoReport),
+            (with(1, 72), Malformed::NoReport),
+            (with(0, 0xa1), Malformed::Padding), // "dlsr" is no count
+            (padded_first, Malformed::Short),    // padding where the block should be
+            ([good.clone(), vec![0x80, 203]].concat(), Malformed::Short),
+            (
+                [good.clone(), vec![0x81, 203, 0, 0]].concat(),
+                Malformed::Short,
+            ),
+        ] {
+            assert_eq!(check(&compound), Err(expected), "{compound:x?}");
+        }
+        assert_eq!(check(&good), Ok(()));
+        let mut padded = receiver_report(1, &[]);
+        padded.extend(*b"\0\0\0\x04");
+        padded[0] |= 0x20;
+        padded[3] += 1;
+        assert_eq!(check(&padded), Ok(()));
+        padded.extend(&good);
+        assert_eq!(check(&padded), Err(Malformed::Padding), "only the last may");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_stay_within_themselves_and_come_out_good(
+            kinds in proptest::collection::vec((0u8..32, 199u8..206, any::<bool>()), 1..5),
+            filler in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut compound = Vec::new();
+            for (place, (count, kind, known)) in kinds.iter().enumerate() {
+                let mut body = filler.clone();
+                body.resize(filler.len() / 4 * 4, 0);
+                if let Some(first) = body.first_chunk_mut::<4>().filter(|_| *known) {
+                    *first = THEIRS.to_be_bytes();
+                }
+                let kind = if place == 0 { RECEIVER_REPORT } else { *kind };
+                let most = (body.len() / 4).saturating_sub(1) / 6;
+                compound.extend(packet(kind, (*count).min(most as u8), &[&body]));
+            }
+            if check(&compound).is_ok() {
+                let before = compound.len();
+                if let Some(len) = translate(&mut compound, &TRANSLATION) {
+                    prop_assert!(len <= before);
+                    prop_assert_eq!(check(&compound[..len]), Ok(()));
+                }
+            }
+        }
+    }
+}
