@@ -39,17 +39,20 @@ pub enum RtpDrop {
     Malformed,
     /// The socket's receive queue was full (SO_RXQ_OVFL).
     SocketOverflow,
+    /// From before a change of source, or far off its stream's sequence numbers.
+    Late,
 }
 
 impl RtpDrop {
     /// All of them, in the order of their numbers.
-    pub const ALL: [RtpDrop; 6] = [
+    pub const ALL: [RtpDrop; 7] = [
         RtpDrop::Unlatched,
         RtpDrop::WrongSource,
         RtpDrop::NoBuffer,
         RtpDrop::SendFailed,
         RtpDrop::Malformed,
         RtpDrop::SocketOverflow,
+        RtpDrop::Late,
     ];
 
     /// The label's value.
@@ -61,6 +64,7 @@ impl RtpDrop {
             RtpDrop::SendFailed => "send_failed",
             RtpDrop::Malformed => "malformed",
             RtpDrop::SocketOverflow => "socket_overflow",
+            RtpDrop::Late => "late",
         }
     }
 }

@@ -12,7 +12,8 @@ use super::bell::Bell;
 use super::uring::{self, Edge, EdgeConfig, EdgeCounts, Pace, Wait};
 use crate::link::ring::{Receiver, Sender};
 use crate::link::{Command, Event, PortRange, WorkerId};
-use crate::media::{Component, DropReason, Nanos, Verdict, Worker};
+use crate::media::worker::Counters;
+use crate::media::{DropReason, Nanos, Worker};
 use crate::metrics::{Direction, Path, RtpDrop, WorkerCells};
 use nix::time::{ClockId, clock_gettime};
 use std::io;
@@ -73,7 +74,7 @@ struct MediaLoop<'ring> {
     now: Nanos,
     next_tick: Nanos,
     life: Life,
-    counts: Counts,
+    publisher: Publisher,
     busy: Busy,
 }
 
@@ -107,7 +108,7 @@ impl<'ring> MediaLoop<'ring> {
             now,
             next_tick: now,
             life: Life::Running,
-            counts: Counts::new(seat.cells),
+            publisher: Publisher::new(seat.cells),
             busy: Busy::new(now)?,
         })
     }
@@ -122,7 +123,7 @@ impl<'ring> MediaLoop<'ring> {
                 self.tick()?;
             }
             self.tell_events();
-            self.counts.publish(&mut self.edge);
+            self.publish();
         }
         Ok(())
     }
@@ -163,7 +164,6 @@ impl<'ring> MediaLoop<'ring> {
             };
             taken += 1;
             let packet = self.edge.packet(&arrival);
-            let len = packet.len();
             let verdict = self.worker.handle_packet(
                 self.now,
                 arrival.leg,
@@ -171,7 +171,6 @@ impl<'ring> MediaLoop<'ring> {
                 arrival.source,
                 packet,
             );
-            self.counts.count(arrival.component, len, &verdict);
             self.edge.dispatch(arrival, verdict)?;
             self.obey_orders()?;
         }
@@ -197,7 +196,7 @@ impl<'ring> MediaLoop<'ring> {
         self.obey_orders()?;
         self.edge.handle_tick();
         if let Some(ratio) = self.busy.ratio(self.now)? {
-            self.counts.cells.set_busy_ratio(ratio);
+            self.publisher.cells.set_busy_ratio(ratio);
         }
         Ok(())
     }
@@ -208,6 +207,16 @@ impl<'ring> MediaLoop<'ring> {
             // Never refused: what may not be lost is kept, the rest is dropped and counted by the queue.
             let _ = self.events.send(event);
         }
+    }
+
+    fn publish(&mut self) {
+        let (worker, edge) = (self.worker.counters(), *self.edge.counts());
+        self.publisher.publish(worker, edge);
+        let cells = &self.publisher.cells;
+        for latency_ns in self.edge.drain_latencies_ns() {
+            cells.latency(latency_ns);
+        }
+        cells.set_sessions(Path::Relay, self.worker.open_legs() as u64);
     }
 
     fn has_ended(&self) -> bool {
@@ -221,84 +230,75 @@ impl<'ring> MediaLoop<'ring> {
     }
 }
 
-/// What has been counted since it was last published: plain numbers in the loop, cells once a turn.
-struct Counts {
+/// Carries what worker and edge have counted to the cells, once a turn.
+struct Publisher {
     cells: Arc<WorkerCells>,
-    packets_in: u64,
-    bytes_in: u64,
-    packets_out: u64,
-    bytes_out: u64,
-    unlatched: u64,
-    wrong_source: u64,
-    malformed: u64,
+    worker: Counters,
     edge: EdgeCounts,
 }
 
-impl Counts {
-    fn new(cells: Arc<WorkerCells>) -> Counts {
-        Counts {
+impl Publisher {
+    fn new(cells: Arc<WorkerCells>) -> Publisher {
+        Publisher {
             cells,
-            packets_in: 0,
-            bytes_in: 0,
-            packets_out: 0,
-            bytes_out: 0,
-            unlatched: 0,
-            wrong_source: 0,
-            malformed: 0,
+            worker: Counters::default(),
             edge: EdgeCounts::default(),
         }
     }
 
-    /// RTP that was let in counts as in, RTP that was queued to send as out; RTCP counts only where it is dropped.
-    #[inline]
-    fn count(&mut self, component: Component, len_in: usize, verdict: &Verdict) {
-        let rtp = u64::from(component == Component::Rtp);
-        match verdict {
-            Verdict::Send { len, .. } => {
-                self.packets_in += rtp;
-                self.bytes_in += rtp * len_in as u64;
-                self.packets_out += rtp;
-                self.bytes_out += rtp * *len as u64;
+    fn publish(&mut self, worker: Counters, edge: EdgeCounts) {
+        let last = &self.worker;
+        self.cells.count(
+            Direction::In,
+            Path::Relay,
+            worker.packets_in - last.packets_in,
+            worker.bytes_in - last.bytes_in,
+        );
+        self.cells.count(
+            Direction::Out,
+            Path::Relay,
+            worker.packets_out - last.packets_out,
+            worker.bytes_out - last.bytes_out,
+        );
+        for reason in DropReason::ALL {
+            let dropped = worker.dropped[reason as usize] - last.dropped[reason as usize];
+            if let Some(label) = label(reason)
+                && dropped > 0
+            {
+                self.cells.dropped(label, dropped);
             }
-            Verdict::Drop(DropReason::Unheard | DropReason::Late) => {
-                self.packets_in += rtp;
-                self.bytes_in += rtp * len_in as u64;
-            }
-            Verdict::Drop(DropReason::Unlatched) => self.unlatched += 1,
-            Verdict::Drop(DropReason::WrongSource) => self.wrong_source += 1,
-            Verdict::Drop(DropReason::Malformed | DropReason::PayloadType) => self.malformed += 1,
+        }
+        self.worker = worker;
+        if edge != self.edge {
+            self.publish_edge(edge);
         }
     }
 
-    fn publish(&mut self, edge: &mut Edge<'_>) {
-        let take = std::mem::take;
-        let cells = &self.cells;
-        let (packets, bytes) = (take(&mut self.packets_in), take(&mut self.bytes_in));
-        cells.count(Direction::In, Path::Relay, packets, bytes);
-        let (packets, bytes) = (take(&mut self.packets_out), take(&mut self.bytes_out));
-        cells.count(Direction::Out, Path::Relay, packets, bytes);
-        let (now, last) = (*edge.counts(), self.edge);
-        for (reason, packets) in [
-            (RtpDrop::Unlatched, take(&mut self.unlatched)),
-            (RtpDrop::WrongSource, take(&mut self.wrong_source)),
-            (RtpDrop::Malformed, take(&mut self.malformed)),
-            (RtpDrop::Malformed, now.oversize - last.oversize),
-            (RtpDrop::NoBuffer, now.no_buffer - last.no_buffer),
-            (RtpDrop::SendFailed, now.send_failed - last.send_failed),
+    fn publish_edge(&mut self, edge: EdgeCounts) {
+        let last = &self.edge;
+        for (reason, dropped) in [
+            (RtpDrop::NoBuffer, edge.no_buffer - last.no_buffer),
+            (RtpDrop::SendFailed, edge.send_failed - last.send_failed),
+            (RtpDrop::Malformed, edge.oversize - last.oversize),
             (
                 RtpDrop::SocketOverflow,
-                now.socket_overflow - last.socket_overflow,
+                edge.socket_overflow - last.socket_overflow,
             ),
         ] {
-            if packets > 0 {
-                cells.dropped(reason, packets);
-            }
+            self.cells.dropped(reason, dropped);
         }
-        self.edge = now;
-        cells.set_sessions(Path::Relay, edge.legs_used() as u64);
-        for latency_ns in edge.drain_latencies_ns() {
-            cells.latency(latency_ns);
-        }
+        self.edge = edge;
+    }
+}
+
+/// The label that a drop is counted under. What nobody is to hear is no fault, and not counted as dropped.
+fn label(reason: DropReason) -> Option<RtpDrop> {
+    match reason {
+        DropReason::Unlatched => Some(RtpDrop::Unlatched),
+        DropReason::WrongSource => Some(RtpDrop::WrongSource),
+        DropReason::Malformed | DropReason::PayloadType => Some(RtpDrop::Malformed),
+        DropReason::Late => Some(RtpDrop::Late),
+        DropReason::Unheard => None,
     }
 }
 
@@ -339,3 +339,6 @@ fn clock(id: ClockId) -> io::Result<Nanos> {
         time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64,
     ))
 }
+
+#[cfg(test)]
+mod tests;
