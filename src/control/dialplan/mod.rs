@@ -2,13 +2,44 @@
 //!
 //! [`Dialplan`] is compiled once from the configuration and shared by all calls. An [`Execution`] is one channel's
 //! place in it. It runs what concerns only itself (Set, Goto, NoOp …) and stops at each [`Action`] that the call must do.
+//!
+//! ```text
+//!  settings::DialplanSource ──compile──► Dialplan ──start──► Execution ──advance──► Action … Hangup
+//!    pattern  table                        context               ▲  expand  expression  function
+//!    template application                                        └── dial_finished, set_variable
+//! ```
+//!
+//! Where Asterisk leaves room or surprises, this is decided: an extension is its own list of steps (one that ends does not go
+//! on in a worse match's higher priorities); `.` and `!` match no separators (see [`pattern`]); positions and lengths
+//! count characters, not bytes; what the arguments name in plain text is checked when the configuration is loaded.
 
-use std::sync::Arc;
+mod application;
+mod arguments;
+mod cause;
+mod compile;
+mod context;
+mod dial;
+mod execution;
+mod expand;
+mod expression;
+mod function;
+pub mod pattern;
+mod table;
+mod target;
+mod template;
+mod time;
+mod token;
+mod value;
+mod variables;
+
+pub use application::APPLICATIONS;
+pub use context::Dialplan;
+pub use dial::TARGETS_MAX;
+pub use execution::{DialStatus, Execution, STEPS_MAX, StepTrace};
+pub use expand::EXPANSION_LENGTH_MAX;
+pub use variables::VARIABLES_MAX;
+
 use std::time::Duration;
-
-/// A compiled dialplan. Never changes; a reload makes another.
-#[derive(Debug)]
-pub struct Dialplan {}
 
 /// What the call is to do before the dialplan goes on.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,10 +111,4 @@ pub trait Channel {
     fn set_function(&mut self, name: &str, args: &str, value: &str) -> bool;
     /// Seconds since the epoch, for `${EPOCH}` and STRFTIME.
     fn epoch(&self) -> u64;
-}
-
-/// One channel's place in the dialplan and its variables.
-#[derive(Debug)]
-pub struct Execution {
-    _plan: Arc<Dialplan>,
 }

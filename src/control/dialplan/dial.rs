@@ -1,0 +1,216 @@
+//! The arguments of Dial: `technology/resource[&…][,timeout[,options]]`.
+//!
+//! Resources: `PJSIP/endpoint`, `PJSIP/number@endpoint`, `PJSIP/endpoint/number`, `PJSIP/endpoint/sip:number@host`;
+//! `SIP/` is read as `PJSIP/`, and so is `number@endpoint` with no technology. Technology names are case-insensitive.
+
+use super::arguments::split;
+use super::{DialRequest, DialTarget};
+use std::time::Duration;
+
+/// The most targets of one Dial; a longer list is an error.
+pub const TARGETS_MAX: usize = 64;
+/// The longest timeout and wait, in seconds: what is longer is taken as this.
+pub(super) const SECONDS_MAX: f64 = 86_400.0 * 365.0;
+
+impl DialTarget {
+    /// The endpoint or trunk group that it goes to.
+    pub fn name(&self) -> &str {
+        match self {
+            DialTarget::Endpoint { name }
+            | DialTarget::Number { name, .. }
+            | DialTarget::Uri { name, .. } => name,
+        }
+    }
+}
+
+/// Reads Dial's expanded arguments.
+///
+/// # Errors
+/// One sentence: what is wrong and what is accepted.
+pub(super) fn parse(args: &str) -> Result<DialRequest, String> {
+    let args = split(args, ',', 3);
+    let list = args.first().map_or("", |list| list.trim());
+    if list.is_empty() {
+        return Err("Dial needs something to dial, as in Dial(PJSIP/endpoint)".into());
+    }
+    let targets = list.split('&').map(str::trim).filter(|one| !one.is_empty());
+    let targets = targets.map(target).collect::<Result<Vec<_>, _>>()?;
+    if targets.is_empty() || targets.len() > TARGETS_MAX {
+        return Err(format!("Dial takes 1 to {TARGETS_MAX} targets"));
+    }
+    let timeout = match args.get(1).map_or("", |timeout| timeout.trim()) {
+        "" => None,
+        text => Some(
+            seconds(text).ok_or_else(|| format!("the timeout '{text}' is no number of seconds"))?,
+        ),
+    };
+    Ok(DialRequest {
+        targets,
+        // Asterisk too takes 0 as none.
+        timeout: timeout.filter(|timeout| !timeout.is_zero()),
+        options: args.get(2).cloned().unwrap_or_default(),
+    })
+}
+
+/// A time in seconds, decimals allowed, from 0.
+pub(super) fn seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.trim().parse().ok()?;
+    (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(SECONDS_MAX)))
+}
+
+/// Reads one resource.
+///
+/// # Errors
+/// One sentence: what is wrong and what is accepted.
+pub(super) fn target(text: &str) -> Result<DialTarget, String> {
+    let resource = match text.split_once('/') {
+        Some((technology, resource)) if is_technology(technology) => resource,
+        None if text.contains('@') => text,
+        _ => {
+            return Err(format!(
+                "'{text}' is not PJSIP/endpoint, PJSIP/number@endpoint, PJSIP/endpoint/number or PJSIP/endpoint/sip:number@host"
+            ));
+        }
+    };
+    let target = match resource.split_once('/') {
+        Some((name, uri)) if is_uri(uri) => DialTarget::Uri {
+            name: name.to_owned(),
+            uri: uri.to_owned(),
+        },
+        Some((name, number)) => DialTarget::Number {
+            name: name.to_owned(),
+            number: number.to_owned(),
+        },
+        None => match resource.rsplit_once('@') {
+            Some((number, name)) => DialTarget::Number {
+                name: name.to_owned(),
+                number: number.to_owned(),
+            },
+            None => DialTarget::Endpoint {
+                name: resource.to_owned(),
+            },
+        },
+    };
+    let is_whole = match &target {
+        DialTarget::Endpoint { name } => !name.is_empty(),
+        DialTarget::Number { name, number } => !name.is_empty() && !number.is_empty(),
+        DialTarget::Uri { name, .. } => !name.is_empty(),
+    };
+    if is_whole {
+        Ok(target)
+    } else {
+        Err(format!("'{text}' leaves out the endpoint or the number"))
+    }
+}
+
+fn is_technology(text: &str) -> bool {
+    text.eq_ignore_ascii_case("PJSIP") || text.eq_ignore_ascii_case("SIP")
+}
+
+fn is_uri(text: &str) -> bool {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    ["sip", "sips", "tel"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(name: &str) -> DialTarget {
+        DialTarget::Endpoint { name: name.into() }
+    }
+
+    fn number(number: &str, name: &str) -> DialTarget {
+        DialTarget::Number {
+            name: name.into(),
+            number: number.into(),
+        }
+    }
+
+    fn uri(name: &str, uri: &str) -> DialTarget {
+        DialTarget::Uri {
+            name: name.into(),
+            uri: uri.into(),
+        }
+    }
+
+    #[test]
+    fn all_forms_are_read() {
+        let seconds = |n| Some(Duration::from_secs_f64(n));
+        for (args, targets, timeout, options) in [
+            ("PJSIP/6001", vec![endpoint("6001")], None, ""),
+            ("PJSIP/6001,30", vec![endpoint("6001")], seconds(30.0), ""),
+            (
+                "pjsip/6001,2.5,tT",
+                vec![endpoint("6001")],
+                seconds(2.5),
+                "tT",
+            ),
+            ("PJSIP/6001,,m(a,b)", vec![endpoint("6001")], None, "m(a,b)"),
+            ("PJSIP/6001,0", vec![endpoint("6001")], None, ""),
+            (
+                "PJSIP/telekom_out/sip:030123@tel.t-online.de,60",
+                vec![uri("telekom_out", "sip:030123@tel.t-online.de")],
+                seconds(60.0),
+                "",
+            ),
+            (
+                "PJSIP/+12025550123@voipms",
+                vec![number("+12025550123", "voipms")],
+                None,
+                "",
+            ),
+            (
+                "PJSIP/provider/1800,60",
+                vec![number("1800", "provider")],
+                seconds(60.0),
+                "",
+            ),
+            ("SIP/1800@trunk", vec![number("1800", "trunk")], None, ""),
+            ("SIP/1000", vec![endpoint("1000")], None, ""),
+            (
+                "18002223333@flowroute",
+                vec![number("18002223333", "flowroute")],
+                None,
+                "",
+            ),
+            (
+                "PJSIP/a&SIP/b & PJSIP/1@c&,20",
+                vec![endpoint("a"), endpoint("b"), number("1", "c")],
+                seconds(20.0),
+                "",
+            ),
+        ] {
+            let expected = DialRequest {
+                targets,
+                timeout,
+                options: options.into(),
+            };
+            assert_eq!(parse(args), Ok(expected), "{args}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_dialled_is_told() {
+        for args in [
+            "",
+            ",30",
+            "&",
+            "6001",
+            "DAHDI/1",
+            "PJSIP/",
+            "PJSIP/@a",
+            "PJSIP/1@",
+            "PJSIP//1",
+            "PJSIP/a/",
+            "PJSIP/a,x",
+            "PJSIP/a,-1",
+            "PJSIP/a,nan",
+        ] {
+            assert!(parse(args).is_err(), "{args}");
+        }
+        assert!(parse(&vec!["PJSIP/a"; TARGETS_MAX + 1].join("&")).is_err());
+    }
+}
