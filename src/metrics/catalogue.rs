@@ -82,6 +82,8 @@ catalogue! {
         "SIP messages sent again because no answer came in time.";
     SIP_TRANSACTIONS_ACTIVE: Gauge "ringway_sip_transactions_active" []
         "SIP transactions now, client and server.";
+    SIP_DATAGRAMS_DROPPED_TOTAL: Counter "ringway_sip_datagrams_dropped_total" []
+        "SIP datagrams given up because a socket's send buffer was full.";
     SIP_CONNECTIONS_ACTIVE: Gauge "ringway_sip_connections_active" ["transport"]
         "Open stream connections now.";
     SIP_CONNECTIONS_ENDED_TOTAL: Counter "ringway_sip_connections_ended_total" ["reason"]

@@ -209,6 +209,7 @@ pub struct ControlMetrics {
     rejected: [IntCounter; RejectReason::ALL.len()],
     retransmissions: IntCounter,
     transactions: IntGauge,
+    datagrams_dropped: IntCounter,
     connections: IntGaugeVec,
     connections_ended: [IntCounter; ConnectionEnd::ALL.len()],
     ports_in_use: IntGauge,
@@ -252,6 +253,7 @@ impl ControlMetrics {
             rejected: RejectReason::ALL.map(|reason| rejected.with_label_values(&[reason.label()])),
             retransmissions: counter(r, &catalogue::SIP_RETRANSMISSIONS_TOTAL),
             transactions: gauge(r, &catalogue::SIP_TRANSACTIONS_ACTIVE),
+            datagrams_dropped: counter(r, &catalogue::SIP_DATAGRAMS_DROPPED_TOTAL),
             connections: gauges(r, &catalogue::SIP_CONNECTIONS_ACTIVE),
             connections_ended: ConnectionEnd::ALL
                 .map(|end| ended.with_label_values(&[end.label()])),
@@ -286,6 +288,27 @@ impl ControlMetrics {
             rtp_lost: self.rtp_lost.with_label_values(&[name]),
             rtp_jitter: self.rtp_jitter.with_label_values(&[name]),
         }
+    }
+
+    /// Calls that endpoints have made to us since the start, those that run included.
+    pub fn calls_received(&self) -> u64 {
+        let towards_us = |metric: &&prometheus::proto::Metric| {
+            let mut labels = metric.get_label().iter();
+            labels
+                .any(|label| label.name() == "direction" && label.value() == Direction::In.label())
+        };
+        let sum = |families: Vec<prometheus::proto::MetricFamily>,
+                   value: fn(&prometheus::proto::Metric) -> f64| {
+            let metrics = families.iter().flat_map(|family| family.get_metric());
+            metrics.filter(towards_us).map(value).sum::<f64>()
+        };
+        let ended = sum(self.calls_total.collect(), |metric| {
+            metric.get_counter().get_value()
+        });
+        let running = sum(self.calls_active.collect(), |metric| {
+            metric.get_gauge().get_value()
+        });
+        (ended + running).max(0.0) as u64
     }
 
     /// Counts one request. `transport` must be a configured name; any `method` will do.
@@ -335,6 +358,11 @@ impl ControlMetrics {
         self.transactions.set(now as i64);
     }
 
+    /// A SIP datagram found the socket's send buffer full.
+    pub fn datagram_dropped(&self) {
+        self.datagrams_dropped.inc();
+    }
+
     /// A stream connection has opened. `transport` must be a configured name.
     pub fn connection_opened(&self, transport: &str) {
         self.connections.with_label_values(&[transport]).inc();
@@ -357,7 +385,7 @@ impl ControlMetrics {
     }
 
     /// Tells how many RTP port pairs are leased, of how many.
-    pub fn set_ports(&self, in_use: usize, total: usize) {
+    pub fn set_ports(&self, in_use: u64, total: u64) {
         self.ports_in_use.set(in_use as i64);
         self.ports_total.set(total as i64);
     }

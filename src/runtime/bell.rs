@@ -5,6 +5,8 @@ use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// One end of an eventfd. A clone made with [`Bell::try_clone`] rings, or hears, the same bell.
 #[derive(Debug)]
@@ -24,6 +26,13 @@ impl Bell {
     /// Another handle to the same bell. Errors: no file descriptor left.
     pub fn try_clone(&self) -> io::Result<Bell> {
         self.fd.try_clone().map(|fd| Bell { fd })
+    }
+
+    /// The bell for a tokio task to wait for. Must be called inside the runtime. Errors: the system's, from epoll.
+    pub fn watched(self) -> io::Result<AsyncFd<Bell>> {
+        // SAFETY: a bell owns its descriptor until it is dropped, and never changes it.
+        unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) }
+            .map_err(io::Error::from)
     }
 
     /// Silences the bell, so that it can be heard again; look into the queue after, not before. True if it had rung.

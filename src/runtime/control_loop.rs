@@ -10,15 +10,15 @@
 //!  signals, timer ───────────────────┘
 //! ```
 
-use super::answers::ReloadDone;
 use super::bell::Bell;
 use super::input::Input;
+use super::reload::{Loader, ReloadDone};
 use super::resolver::Resolver;
 use super::signals::{Signal, Signals};
 use super::sip_streams::Streams;
-use super::sip_udp::{UdpTransport, is_unreachable};
+use super::sip_udp::UdpTransport;
+use super::start::Listening;
 use super::topology::WorkerHandle;
-use super::{Loader, TransportInfo};
 use crate::admin::Asked;
 use crate::control::Controller;
 use crate::control::controller::Output;
@@ -26,7 +26,7 @@ use crate::link::{Command, WorkerId};
 use crate::metrics::{ControlMetrics, RejectReason};
 use crate::sip::{Flow, Protocol, Transmit, TransportId};
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
@@ -37,58 +37,50 @@ use tokio::task::JoinSet;
 const BATCH: usize = 64;
 /// How long a stop waits for the answers to our BYEs.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+/// How soon a command that waits for room in a worker's queue is tried again.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 /// Where no timer runs, the loop sleeps at most this long; nothing depends on it.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// Where the gateway stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(super) enum Phase {
     /// It takes calls.
     Serving,
     /// It takes none, and ends with the last one.
     Draining,
     /// It ends them all, and itself at this time at the latest.
     Stopping(Instant),
+    /// Nothing is left to do.
+    Over,
 }
 
-/// All that the loop owns. Made by `start`.
-pub struct ControlLoop {
-    /// See `control`.
+/// All that the control thread owns. Made by `start`.
+pub(super) struct ControlLoop {
     pub controller: Controller,
-    /// What it counts, shared with the controller.
+    /// Shared with the controller.
     pub metrics: Arc<ControlMetrics>,
-    /// The UDP sockets by their transport.
     pub udp: FxHashMap<TransportId, UdpTransport>,
-    /// The stream connections.
     pub streams: Streams,
-    /// Host names.
     pub resolver: Resolver,
-    /// The media workers, by their number.
+    /// By their number.
     pub workers: Vec<WorkerHandle>,
     /// Rung for the workers' events.
     pub bell: AsyncFd<Bell>,
-    /// What happened on the network.
     pub inputs: mpsc::Receiver<Input>,
-    /// What the admin address is asked.
     pub asked: mpsc::Receiver<Asked>,
-    /// SIGTERM and the like.
     pub signals: Signals,
-    /// Reads the configuration again.
     pub loader: Loader,
     /// The reload that runs now, if any.
-    pub reloading: JoinSet<ReloadDone>,
-    /// Listening addresses, for `show transports`.
-    pub transports: Vec<TransportInfo>,
+    pub reloading: JoinSet<Box<ReloadDone>>,
+    pub listening: Listening,
     /// Log lines that were given up.
     pub log_lines_dropped: Box<dyn Fn() -> u64>,
-    /// Where it stands.
     pub phase: Phase,
     /// When it began to serve.
     pub started: Instant,
     /// When the configuration was last read without error.
     pub config_loaded: Instant,
-    /// Flows that failed while outputs were being done; told to the controller next.
-    pub failed: VecDeque<Flow>,
 }
 
 /// What woke the loop.
@@ -97,7 +89,7 @@ enum Wake {
     Workers,
     Asked,
     Signal(Signal),
-    Reloaded(ReloadDone),
+    Reloaded(Box<ReloadDone>),
     FlowFailed(Flow),
     Timer,
 }
@@ -109,71 +101,236 @@ impl ControlLoop {
         let mut asked = Vec::with_capacity(BATCH);
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
-        loop {
-            if self.do_outputs() || self.is_over() {
-                break;
-            }
-            let now = Instant::now();
-            let due = self.controller.poll_timeout().unwrap_or(now + SLEEP_MAX);
-            let due = due.min(self.phase.deadline().unwrap_or(due));
-            if due <= now {
-                self.controller.handle_timeout(now);
-            }
-            if timer.deadline().into_std() != due {
-                timer.as_mut().reset(due.into());
-            }
-            let may_sleep = self.workers.iter_mut().fold(true, |all, w| w.events.may_sleep() && all);
+        self.do_outputs();
+        while self.phase != Phase::Over {
+            timer.as_mut().reset(self.due().into());
+            let quiet = self
+                .workers
+                .iter_mut()
+                .all(|worker| worker.events.may_sleep());
             let wake = tokio::select! {
-                n = self.inputs.recv_many(&mut inputs, BATCH), if inputs.is_empty() => {
-                    debug_assert!(n > 0, "the loop holds a sender through its streams");
-                    Wake::Inputs
-                }
-                () = std::future::ready(()), if !may_sleep => Wake::Workers,
-                ready = self.bell.readable() => {
-                    if let Ok(mut ready) = ready {
-                        ready.get_inner().silence();
-                        ready.clear_ready();
+                _ = self.inputs.recv_many(&mut inputs, BATCH) => Wake::Inputs,
+                _ = self.asked.recv_many(&mut asked, BATCH), if !self.asked.is_closed() => Wake::Asked,
+                () = std::future::ready(()), if !quiet => Wake::Workers,
+                rung = self.bell.readable() => {
+                    if let Ok(mut rung) = rung {
+                        rung.get_inner().silence();
+                        rung.clear_ready();
                     }
                     Wake::Workers
                 }
-                n = self.asked.recv_many(&mut asked, BATCH), if asked.is_empty() && !self.asked.is_closed() => {
-                    debug_assert!(n > 0 || self.asked.is_closed());
-                    Wake::Asked
-                }
                 signal = self.signals.next() => Wake::Signal(signal),
-                Some(done) = self.reloading.join_next() => match done {
-                    Ok(done) => Wake::Reloaded(done),
-                    Err(error) => Wake::Reloaded(ReloadDone::panicked(error)),
-                },
-                flow = self.streams.panicked() => flow.map_or(Wake::Timer, Wake::FlowFailed),
+                Some(done) = self.reloading.join_next() => Wake::Reloaded(done.unwrap_or_else(ReloadDone::panicked)),
+                failed = self.streams.panicked() => failed.map_or(Wake::Timer, Wake::FlowFailed),
                 () = self.resolver.turn() => Wake::Timer,
                 () = &mut timer => Wake::Timer,
             };
-            self.handle(wake, &mut inputs, &mut asked);
+            let now = Instant::now();
+            match wake {
+                Wake::Inputs => self.handle_inputs(now, &mut inputs),
+                Wake::Workers => self.handle_events(now),
+                Wake::Asked => asked.drain(..).for_each(|asked| self.answer(now, asked)),
+                Wake::Signal(signal) => self.handle_signal(now, signal),
+                Wake::Reloaded(done) => self.finish_reload(now, *done),
+                Wake::FlowFailed(flow) => self.controller.handle_flow_failed(now, flow),
+                Wake::Timer => self.handle_time(now),
+            }
+            self.do_outputs();
         }
         self.stop_workers();
     }
 
-    fn handle(&mut self, wake: Wake, inputs: &mut Vec<Input>, asked: &mut Vec<Asked>) {
+    /// When the loop must turn, whatever happens.
+    fn due(&self) -> Instant {
         let now = Instant::now();
-        match wake {
-            Wake::Inputs => {
-                for input in inputs.drain(..) {
-                    self.handle_input(now, input);
-                    // One input at a time, so that its answers leave before the next is judged.
-                    self.do_outputs_but_end();
+        let mut due = self.controller.poll_timeout().unwrap_or(now + SLEEP_MAX);
+        if let Phase::Stopping(deadline) = self.phase {
+            due = due.min(deadline);
+        }
+        if self
+            .workers
+            .iter()
+            .any(|worker| worker.commands.backlog() > 0)
+        {
+            due = due.min(now + FLUSH_INTERVAL);
+        }
+        due
+    }
+
+    fn handle_time(&mut self, now: Instant) {
+        self.controller.handle_timeout(now);
+        for worker in &mut self.workers {
+            worker.commands.flush();
+        }
+        if matches!(self.phase, Phase::Stopping(deadline) if deadline <= now) {
+            tracing::warn!("not every peer has answered our BYE, ending anyway");
+            self.phase = Phase::Over;
+        }
+    }
+
+    /// One input at a time, so that its answers leave before the next one is judged.
+    fn handle_inputs(&mut self, now: Instant, inputs: &mut Vec<Input>) {
+        for input in inputs.drain(..) {
+            match input {
+                Input::Datagram { flow, bytes } => {
+                    self.controller.handle_datagram(now, flow, bytes)
+                }
+                Input::Unreachable { flow } => self.controller.handle_flow_failed(now, flow),
+                Input::Accepted {
+                    transport,
+                    stream,
+                    peer,
+                } => {
+                    if !self.controller.admits(peer.ip()) {
+                        // Closed unread; the controller has counted it.
+                    } else if !self.streams.has_room(peer.ip()) {
+                        self.metrics.rejected(RejectReason::Limit);
+                        tracing::warn!(%peer, "too many connections, one more refused");
+                    } else if let Some(flow) = self.streams.take(transport, stream, peer) {
+                        self.controller.handle_flow_failed(now, flow);
+                    }
+                }
+                Input::Opened { id } => self.streams.opened(id),
+                Input::Received { id, flow, bytes } => {
+                    if self.streams.is_current(id, flow) {
+                        self.controller.handle_stream(now, flow, &bytes);
+                    }
+                }
+                Input::Ended { id, end } => {
+                    if let Some(flow) = self.streams.ended(id, end) {
+                        self.controller.handle_flow_failed(now, flow);
+                    }
+                }
+                Input::Resolved { host, addresses } => {
+                    self.controller.handle_resolved(now, &host, &addresses);
                 }
             }
-            Wake::Workers => self.handle_events(now),
-            Wake::Asked => {
-                for asked in asked.drain(..) {
-                    self.answer(now, asked);
+            self.do_outputs();
+        }
+    }
+
+    fn handle_events(&mut self, now: Instant) {
+        for worker in &mut self.workers {
+            worker.events.awake();
+            for _ in 0..BATCH {
+                let Some(event) = worker.events.receive() else {
+                    break;
+                };
+                self.controller.handle_media(now, worker.id, event);
+            }
+        }
+    }
+
+    fn handle_signal(&mut self, now: Instant, signal: Signal) {
+        match (signal, self.phase) {
+            (Signal::Reload, _) => self.start_reload(None),
+            (Signal::Terminate, Phase::Serving) => {
+                tracing::info!("draining: no new calls; the next signal ends the running ones");
+                self.drain(now);
+            }
+            (Signal::Terminate, Phase::Draining) => {
+                tracing::info!("stopping: ending every call");
+                self.controller.stop(now);
+                self.phase = Phase::Stopping(now + STOP_TIME_MAX);
+            }
+            (Signal::Terminate, Phase::Stopping(_) | Phase::Over) => self.phase = Phase::Over,
+        }
+    }
+
+    /// Takes no new call from now on, and ends with the last one.
+    pub(super) fn drain(&mut self, now: Instant) {
+        if self.phase == Phase::Serving {
+            self.phase = Phase::Draining;
+            self.controller.drain(now);
+        }
+    }
+
+    /// Does all that the controller wants. What one input leads to is bounded by the controller.
+    fn do_outputs(&mut self) {
+        while let Some(output) = self.controller.poll_output() {
+            match output {
+                Output::Transmit(transmit) => self.transmit(transmit),
+                Output::CloseFlow(flow) => self.streams.close(flow),
+                Output::Command(worker, command) => self.command(worker, command),
+                Output::Resolve { host } => {
+                    if !self.resolver.resolve(host.clone()) {
+                        tracing::warn!(host, "too many names wait to be resolved");
+                        self.controller.handle_resolved(Instant::now(), &host, &[]);
+                    }
+                }
+                Output::Drained => {
+                    if self.phase != Phase::Serving {
+                        tracing::info!("drained");
+                        self.phase = Phase::Over;
+                    }
                 }
             }
-            Wake::Signal(signal) => self.handle_signal(now, signal),
-            Wake::Reloaded(done) => self.finish_reload(now, done),
-            Wake::FlowFailed(flow) => self.controller.handle_flow_failed(now, flow),
-            Wake::Timer => self.controller.handle_timeout(now),
+        }
+    }
+
+    fn transmit(&mut self, Transmit { flow, bytes }: Transmit) {
+        let sent = match flow.protocol {
+            Protocol::Udp => self.send_datagram(flow, &bytes),
+            Protocol::Tcp | Protocol::Tls => self.streams.send(flow, bytes).is_ok(),
+        };
+        if !sent {
+            self.controller.handle_flow_failed(Instant::now(), flow);
+        }
+    }
+
+    /// False if the peer cannot be reached.
+    fn send_datagram(&self, flow: Flow, bytes: &[u8]) -> bool {
+        let Some(socket) = self.udp.get(&flow.transport) else {
+            return false;
+        };
+        match socket.send(flow.peer, bytes) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.metrics.datagram_dropped();
+                true
+            }
+            Err(error) => {
+                tracing::info!(peer = %flow.peer, %error, "not sent");
+                false
+            }
+        }
+    }
+
+    fn command(&mut self, id: WorkerId, command: Command) {
+        let sent = match self.workers.get_mut(usize::from(id.0)) {
+            Some(worker) => worker.commands.send(command),
+            None => Err(command),
+        };
+        if let Err(refused) = sent {
+            self.metrics.command_refused(id.0);
+            tracing::warn!(
+                worker = id.0,
+                ?refused,
+                "command refused: the worker does not keep up"
+            );
+            self.controller
+                .handle_command_refused(Instant::now(), refused);
+        }
+    }
+
+    /// Stops the workers and waits for them; each takes two seconds at most.
+    fn stop_workers(self) {
+        let threads: Vec<_> = self
+            .workers
+            .into_iter()
+            .map(|mut worker| {
+                // Never refused.
+                let _ = worker.commands.send(Command::Stop);
+                (worker.thread, worker.commands, worker.events)
+            })
+            .collect();
+        for (thread, mut commands, mut events) in threads {
+            while !thread.is_finished() {
+                commands.flush();
+                while events.receive().is_some() {}
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let _ = thread.join();
         }
     }
 }

@@ -1,11 +1,25 @@
 //! Threads, sockets, files and time: the only layer that touches them.
+//!
+//! [`start::run`] is the way in; [`topology`] shows every thread, `control_loop` what the control thread waits for,
+//! [`media_loop`] what a worker does.
 
+pub mod admin_loop;
+mod answers;
 pub mod bell;
+mod control_loop;
 pub mod input;
 pub mod logging;
 pub mod media_loop;
+pub mod reload;
 pub mod resolver;
+pub mod signals;
+pub mod sip_connection;
+pub mod sip_streams;
 pub mod sip_udp;
+pub mod start;
 pub mod surroundings;
 pub mod topology;
 pub mod uring;
+
+pub use reload::Reading;
+pub use start::{Launch, Listening, StartError};

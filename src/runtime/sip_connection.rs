@@ -61,8 +61,17 @@ impl WriteQueue {
     pub fn new() -> (WriteQueue, WriteQueueEnd) {
         let (sender, receiver) = mpsc::channel(WAITING_MESSAGES_MAX);
         let waiting_bytes = Rc::new(Cell::new(0));
-        let end = WriteQueueEnd { messages: receiver, waiting_bytes: Rc::clone(&waiting_bytes) };
-        (WriteQueue { messages: sender, waiting_bytes }, end)
+        let end = WriteQueueEnd {
+            messages: receiver,
+            waiting_bytes: Rc::clone(&waiting_bytes),
+        };
+        (
+            WriteQueue {
+                messages: sender,
+                waiting_bytes,
+            },
+            end,
+        )
     }
 
     /// Puts a message in. False if it is full.
@@ -172,8 +181,9 @@ async fn open(from: SocketAddr, to: SocketAddr, limit: Duration) -> Option<TcpSt
 
 /// Neither is needed for the connection to work, so an error is no more than a loss of comfort.
 fn configure(stream: &TcpStream) {
-    let keep_alive =
-        TcpKeepalive::new().with_time(KEEP_ALIVE_IDLE).with_interval(KEEP_ALIVE_INTERVAL);
+    let keep_alive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE_IDLE)
+        .with_interval(KEEP_ALIVE_INTERVAL);
     let _ = SockRef::from(stream).set_tcp_keepalive(&keep_alive);
     let _ = stream.set_nodelay(true);
 }
@@ -194,7 +204,11 @@ async fn read(
             Ok(Ok(length)) => length,
         };
         let bytes = Bytes::copy_from_slice(&buffer[..length]);
-        if inputs.send(Input::Received { id, flow, bytes }).await.is_err() {
+        if inputs
+            .send(Input::Received { id, flow, bytes })
+            .await
+            .is_err()
+        {
             return ConnectionEnd::Shutdown;
         }
     }
@@ -214,7 +228,9 @@ async fn write(
             Ok(Ok(())) => {}
         }
         let waiting = queue.waiting_bytes.get();
-        queue.waiting_bytes.set(waiting.saturating_sub(message.len()));
+        queue
+            .waiting_bytes
+            .set(waiting.saturating_sub(message.len()));
     }
     let _ = half.shutdown().await;
     ConnectionEnd::Framing

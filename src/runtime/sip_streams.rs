@@ -25,7 +25,11 @@ pub struct StreamLimits {
 
 impl Default for StreamLimits {
     fn default() -> Self {
-        StreamLimits { connections_max: 4096, per_address_max: 256, time: TimeLimits::default() }
+        StreamLimits {
+            connections_max: 4096,
+            per_address_max: 256,
+            time: TimeLimits::default(),
+        }
     }
 }
 
@@ -88,17 +92,29 @@ impl Streams {
     /// True if one more from or to this address is within the limits.
     pub fn has_room(&self, address: IpAddr) -> bool {
         self.live.len() < self.limits.connections_max
-            && self.per_address.get(&address).is_none_or(|n| *n < self.limits.per_address_max)
+            && self
+                .per_address
+                .get(&address)
+                .is_none_or(|n| *n < self.limits.per_address_max)
     }
 
-    /// Takes a connection that a peer opened. True if it replaces one of the same flow, which has thereby failed (the
+    /// Takes a connection that a peer opened. Its flow, if it replaces one of the same flow, which has thereby failed (the
     /// peer has restarted and chosen the same port).
-    pub fn take(&mut self, transport: TransportId, stream: TcpStream, peer: SocketAddr) -> bool {
-        let flow = Flow { transport, protocol: Protocol::Tcp, peer };
+    pub fn take(
+        &mut self,
+        transport: TransportId,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<Flow> {
+        let flow = Flow {
+            transport,
+            protocol: Protocol::Tcp,
+            peer,
+        };
         let replaced = self.by_flow.remove(&flow).is_some();
         let id = self.start(flow, Origin::Taken(stream));
         self.opened(id);
-        replaced
+        replaced.then_some(flow)
     }
 
     /// Sends a message, over a new connection if there is none.
@@ -107,14 +123,20 @@ impl Streams {
     /// The connection's queue is full (it is cut off), or there may be no further connection.
     pub fn send(&mut self, flow: Flow, message: Bytes) -> Result<(), FlowFailed> {
         if !self.by_flow.contains_key(&flow) {
-            let from = self.transports.get(&flow.transport).ok_or(FlowFailed)?.local;
+            let from = self
+                .transports
+                .get(&flow.transport)
+                .ok_or(FlowFailed)?
+                .local;
             if !self.has_room(flow.peer.ip()) {
                 tracing::warn!(peer = %flow.peer, "too many connections, none opened");
                 return Err(FlowFailed);
             }
             self.start(flow, Origin::Opened { from });
         }
-        let Some((id, queue)) = self.by_flow.get(&flow) else { return Err(FlowFailed) };
+        let Some((id, queue)) = self.by_flow.get(&flow) else {
+            return Err(FlowFailed);
+        };
         if queue.push(message) {
             return Ok(());
         }
@@ -134,7 +156,9 @@ impl Streams {
 
     /// Whether what comes from this connection is still wanted: it is the one of its flow.
     pub fn is_current(&self, id: ConnectionId, flow: Flow) -> bool {
-        self.by_flow.get(&flow).is_some_and(|(current, _)| *current == id)
+        self.by_flow
+            .get(&flow)
+            .is_some_and(|(current, _)| *current == id)
     }
 
     /// A connection that we opened stands.
@@ -183,7 +207,14 @@ impl Streams {
         };
         let task = self.tasks.spawn_local(connection.run());
         let id = task.id();
-        self.live.insert(id, Live { flow, task, open: false });
+        self.live.insert(
+            id,
+            Live {
+                flow,
+                task,
+                open: false,
+            },
+        );
         *self.per_address.entry(flow.peer.ip()).or_default() += 1;
         self.by_flow.insert(flow, (id, queue));
         id
@@ -199,7 +230,8 @@ impl Streams {
             }
         }
         if let Some(transport) = self.transports.get(&live.flow.transport) {
-            self.metrics.connection_ended(&transport.name, live.open, end);
+            self.metrics
+                .connection_ended(&transport.name, live.open, end);
         }
         Some(live)
     }
@@ -210,7 +242,15 @@ pub async fn accept(transport: TransportId, listener: TcpListener, inputs: mpsc:
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if inputs.send(Input::Accepted { transport, stream, peer }).await.is_err() {
+                if inputs
+                    .send(Input::Accepted {
+                        transport,
+                        stream,
+                        peer,
+                    })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -220,5 +260,261 @@ pub async fn accept(transport: TransportId, listener: TcpListener, inputs: mpsc:
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const TCP: TransportId = TransportId(1);
+
+    /// Streams of one transport that listens on loopback, with a place for what they report.
+    struct Bench {
+        streams: Streams,
+        inputs: mpsc::Receiver<Input>,
+        metrics: Arc<ControlMetrics>,
+        address: SocketAddr,
+    }
+
+    async fn bench(limits: StreamLimits) -> Bench {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let local = listener.local_addr().expect("bound");
+        let (sender, inputs) = mpsc::channel(16);
+        tokio::task::spawn_local(accept(TCP, listener, sender.clone()));
+        let transport = StreamTransport {
+            name: String::from("tcp"),
+            local,
+        };
+        let metrics = Arc::new(ControlMetrics::new());
+        let transports = [(TCP, transport)].into_iter().collect();
+        let streams = Streams::new(transports, limits, sender, Arc::clone(&metrics));
+        Bench {
+            streams,
+            inputs,
+            metrics,
+            address: local,
+        }
+    }
+
+    impl Bench {
+        async fn next(&mut self) -> Input {
+            self.inputs.recv().await.expect("a sender is in `streams`")
+        }
+
+        /// A peer's connection, taken.
+        async fn taken(&mut self) -> (TcpStream, Flow) {
+            let peer = TcpStream::connect(self.address)
+                .await
+                .expect("somebody listens");
+            let Input::Accepted {
+                transport,
+                stream,
+                peer: address,
+            } = self.next().await
+            else {
+                panic!("a connection")
+            };
+            assert_eq!(self.streams.take(transport, stream, address), None);
+            (peer, flow(address))
+        }
+
+        /// The end that the next input tells, and the flow that fails by it.
+        async fn ended(&mut self) -> (ConnectionEnd, Option<Flow>) {
+            let Input::Ended { id, end } = self.next().await else {
+                panic!("an end")
+            };
+            (end, self.streams.ended(id, end))
+        }
+    }
+
+    fn flow(peer: SocketAddr) -> Flow {
+        Flow {
+            transport: TCP,
+            protocol: Protocol::Tcp,
+            peer,
+        }
+    }
+
+    fn times(change: impl FnOnce(&mut TimeLimits)) -> StreamLimits {
+        let mut limits = StreamLimits::default();
+        change(&mut limits.time);
+        limits
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio_uring::start(test);
+    }
+
+    #[test]
+    fn bytes_go_both_ways_and_the_peers_close_fails_the_flow() {
+        run(async {
+            let mut bench = bench(StreamLimits::default()).await;
+            let (mut peer, flow) = bench.taken().await;
+            assert_eq!(bench.metrics.connections("tcp"), 1);
+            peer.write_all(b"OPTIONS").await.expect("open");
+            let Input::Received {
+                id,
+                flow: from,
+                bytes,
+            } = bench.next().await
+            else {
+                panic!("bytes")
+            };
+            assert_eq!((from, &bytes[..]), (flow, &b"OPTIONS"[..]));
+            assert!(bench.streams.is_current(id, flow));
+            assert_eq!(bench.streams.send(flow, Bytes::from_static(b"200")), Ok(()));
+            let mut answer = [0; 3];
+            peer.read_exact(&mut answer).await.expect("an answer");
+            assert_eq!(&answer, b"200");
+            drop(peer);
+            assert_eq!(bench.ended().await, (ConnectionEnd::Peer, Some(flow)));
+            assert_eq!(bench.metrics.connections("tcp"), 0);
+            assert!(bench.streams.live.is_empty() && bench.streams.per_address.is_empty());
+        });
+    }
+
+    #[test]
+    fn sending_opens_a_connection_and_keeps_the_order() {
+        run(async {
+            let mut bench = bench(StreamLimits::default()).await;
+            let far = TcpListener::bind("127.0.0.2:0").await.expect("a free port");
+            let flow = flow(far.local_addr().expect("bound"));
+            for part in ["one ", "two ", "three"] {
+                assert_eq!(
+                    bench
+                        .streams
+                        .send(flow, Bytes::from_static(part.as_bytes())),
+                    Ok(())
+                );
+            }
+            let (mut peer, from) = far.accept().await.expect("a connection");
+            assert_eq!(from.ip(), bench.address.ip());
+            let mut all = [0; 13];
+            peer.read_exact(&mut all).await.expect("three messages");
+            assert_eq!(&all, b"one two three");
+            let Input::Opened { id } = bench.next().await else {
+                panic!("it stands")
+            };
+            bench.streams.opened(id);
+            assert_eq!(bench.metrics.connections("tcp"), 1);
+            bench.streams.close(flow);
+            assert_eq!(peer.read(&mut all).await.expect("a clean close"), 0);
+            assert_eq!(bench.ended().await, (ConnectionEnd::Framing, None));
+        });
+    }
+
+    #[test]
+    fn a_refused_connection_fails_the_flow() {
+        run(async {
+            let mut bench = bench(StreamLimits::default()).await;
+            let far = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let flow = flow(far.local_addr().expect("bound"));
+            drop(far);
+            assert_eq!(bench.streams.send(flow, Bytes::from_static(b"x")), Ok(()));
+            assert_eq!(
+                bench.ended().await,
+                (ConnectionEnd::Unreachable, Some(flow))
+            );
+        });
+    }
+
+    #[test]
+    fn a_peer_that_says_nothing_that_we_answer_is_closed() {
+        run(async {
+            let limits = times(|time| time.first_answer = Duration::from_millis(50));
+            let mut bench = bench(limits).await;
+            let (mut peer, flow) = bench.taken().await;
+            peer.write_all(b"INVI").await.expect("open");
+            assert!(matches!(bench.next().await, Input::Received { .. }));
+            assert_eq!(bench.ended().await, (ConnectionEnd::Idle, Some(flow)));
+            let mut rest = Vec::new();
+            // A reset or a clean close: either way it is over.
+            let _ = peer.read_to_end(&mut rest).await;
+            assert!(rest.is_empty());
+        });
+    }
+
+    #[test]
+    fn an_answered_peer_may_be_silent_until_the_idle_limit() {
+        run(async {
+            let limits = times(|time| {
+                time.first_answer = Duration::from_millis(20);
+                time.idle = Duration::from_millis(100);
+            });
+            let mut bench = bench(limits).await;
+            let begun = std::time::Instant::now();
+            let (_peer, flow) = bench.taken().await;
+            assert_eq!(bench.streams.send(flow, Bytes::from_static(b"200")), Ok(()));
+            assert_eq!(bench.ended().await, (ConnectionEnd::Idle, Some(flow)));
+            assert!(begun.elapsed() >= Duration::from_millis(100));
+        });
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_cut_off() {
+        run(async {
+            let mut bench = bench(StreamLimits::default()).await;
+            let (_peer, flow) = bench.taken().await;
+            let message = Bytes::from(vec![b'x'; 60_000]);
+            let mut sent = 0;
+            while bench.streams.send(flow, message.clone()).is_ok() {
+                sent += 1;
+                assert!(sent < 1000, "the queue has no end");
+                tokio::task::yield_now().await;
+            }
+            assert!(bench.streams.live.is_empty() && bench.streams.per_address.is_empty());
+            assert_eq!(bench.metrics.connections("tcp"), 0);
+        });
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_of_one_address_and_no_more() {
+        run(async {
+            let limits = StreamLimits {
+                per_address_max: 2,
+                ..StreamLimits::default()
+            };
+            let mut bench = bench(limits).await;
+            let (_one, _) = bench.taken().await;
+            let (_two, _) = bench.taken().await;
+            let address = bench.address.ip();
+            assert!(!bench.streams.has_room(address));
+            assert!(bench.streams.has_room([127, 0, 0, 7].into()));
+            let far = flow(([127, 0, 0, 1], 9).into());
+            assert_eq!(bench.streams.send(far, Bytes::new()), Err(FlowFailed));
+        });
+    }
+
+    #[test]
+    fn a_panic_ends_one_connection_alone() {
+        run(async {
+            let mut bench = bench(StreamLimits::default()).await;
+            let (_peer, other) = bench.taken().await;
+            let broken = flow(([127, 0, 0, 1], 9).into());
+            let (queue, _end) = WriteQueue::new();
+            let task = bench
+                .streams
+                .tasks
+                .spawn_local(async { panic!("a broken invariant") });
+            let id = task.id();
+            bench.streams.live.insert(
+                id,
+                Live {
+                    flow: broken,
+                    task,
+                    open: false,
+                },
+            );
+            bench.streams.by_flow.insert(broken, (id, queue));
+            assert_eq!(bench.streams.panicked().await, Some(broken));
+            assert_eq!(
+                bench.streams.send(other, Bytes::from_static(b"still here")),
+                Ok(())
+            );
+        });
     }
 }

@@ -1,0 +1,349 @@
+//! From checked settings to a serving gateway: sockets, workers, the control loop. What cannot be had is said with what
+//! to change, before anything serves.
+
+use super::admin_loop;
+use super::bell::Bell;
+use super::control_loop::{ControlLoop, Phase};
+use super::input::INPUTS_MAX;
+use super::logging::{self, BadLevels, LogFormat, Logging};
+use super::reload::{Loader, Reading};
+use super::resolver::Resolver;
+use super::signals::Signals;
+use super::sip_streams::{StreamLimits, StreamTransport, Streams, accept};
+use super::sip_udp::UdpTransport;
+use super::surroundings::Machine;
+use super::topology::{self, Topology, TopologyError, WorkerHandle};
+use crate::admin::Guard;
+use crate::config::settings::{Settings, Transport};
+use crate::control::Controller;
+use crate::link::{PortRange, WorkerId};
+use crate::metrics::{ControlMetrics, WorkerCollector};
+use crate::sip::{Protocol, TransportId};
+use prometheus::process_collector::ProcessCollector;
+use rustc_hash::FxHashMap;
+use socket2::{Domain, Socket, Type};
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Connections that wait in the kernel to be taken.
+const BACKLOG: i32 = 1024;
+
+/// What a gateway starts from.
+pub struct Launch {
+    /// The first reading of the configuration.
+    pub reading: Reading,
+    /// Reads it again.
+    pub loader: Loader,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which are written: the value of [`logging::LEVEL_VARIABLE`].
+    pub log_levels: Option<String>,
+}
+
+/// Where a gateway can be reached.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// Name, protocol and address of each transport.
+    pub sip: Vec<(String, Protocol, SocketAddr)>,
+    /// The RTP ports.
+    pub rtp: PortRange,
+    /// First and last, as configured.
+    pub rtp_ports: (u16, u16),
+    /// The core of each media worker; None where pinning was not allowed.
+    pub worker_cores: Vec<Option<usize>>,
+    /// The admin address.
+    pub admin: SocketAddr,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something else has a SIP port.
+    #[error(
+        "{address} {protocol} is in use: change transport.{name}.bind, or stop the program that has it (ss -lpn 'sport = :{}' names it)",
+        address.port()
+    )]
+    SipPortTaken {
+        /// The transport's section.
+        name: String,
+        /// `udp` or `tcp`.
+        protocol: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A SIP port cannot be had for another reason.
+    #[error(
+        "{address} {protocol} cannot be bound (transport.{name}.bind): {source}{}",
+        advice(source)
+    )]
+    SipBind {
+        /// The transport's section.
+        name: String,
+        /// `udp` or `tcp`.
+        protocol: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The admin port cannot be had.
+    #[error(
+        "{address} tcp, the admin address, cannot be bound (admin.listen): {source}{}",
+        advice(source)
+    )]
+    AdminBind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A protocol that this version does not speak.
+    #[error(
+        "transport.{name}.protocol: {protocol} is not spoken by this version; accepted: udp, tcp"
+    )]
+    Protocol {
+        /// The transport's section.
+        name: String,
+        /// Which.
+        protocol: &'static str,
+    },
+    /// Cores or ports do not fit.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The log levels are not understood.
+    #[error(transparent)]
+    Levels(#[from] BadLevels),
+    /// The operating system refuses something that always works.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// What to do about an error of `bind`.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ": choose another port, or stop the program that has it",
+        io::ErrorKind::AddrNotAvailable => ": this machine has no such address, see `ip address`",
+        io::ErrorKind::PermissionDenied => {
+            ": a port below 1024 needs the capability CAP_NET_BIND_SERVICE, or root"
+        }
+        _ => "",
+    }
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// Runs a gateway until it is told to end. `announce` is called once, when it serves.
+///
+/// # Errors
+/// Why it does not start.
+pub fn run(launch: Launch, announce: impl FnOnce(&Listening)) -> Result<(), StartError> {
+    let settings = launch.reading.setup.settings();
+    let allowed = topology::allowed_cores().map_err(system("reading the CPU affinity"))?;
+    let topology = Topology::plan(&settings.rtp, &allowed)?;
+    if let Err(error) = topology::pin(&topology.control_cores) {
+        eprintln!("warning: the control thread is not pinned: {error}");
+    }
+    // After the pinning, so that its thread keeps off the workers' cores.
+    let logging = logging::start(launch.log_format, launch.log_levels.clone())?;
+    let runtime = tokio_uring::Runtime::new(&tokio_uring::builder())
+        .map_err(system("setting up io_uring for the control thread"))?;
+    let ended = runtime.block_on(async {
+        let gateway = build(launch, &topology, logging)?;
+        announce(&gateway.listening);
+        gateway.run().await;
+        Ok(())
+    });
+    // Dropping it would wait for a name look-up that still holds a thread; the process ends without it.
+    std::mem::forget(runtime);
+    ended
+}
+
+fn build(launch: Launch, topology: &Topology, logging: Logging) -> Result<ControlLoop, StartError> {
+    let setup = launch.reading.setup;
+    let settings = setup.settings();
+    let (inputs_in, inputs) = mpsc::channel(INPUTS_MAX);
+    let (asked_in, asked) = mpsc::channel(admin_loop::REQUESTS_MAX);
+    let sockets = Sockets::bind(settings)?;
+    let admin = &settings.admin;
+    let admin_listener = listen(admin.listen).map_err(|source| StartError::AdminBind {
+        address: admin.listen,
+        source,
+    })?;
+    let mut listening = Listening {
+        sip: sockets.addresses.clone(),
+        rtp: topology.range,
+        rtp_ports: settings.rtp.ports,
+        worker_cores: vec![],
+        admin: admin_listener
+            .local_addr()
+            .map_err(system("reading the admin address"))?,
+    };
+    let guard = Guard::new(admin);
+    let bell = Bell::new().map_err(system("making an eventfd"))?;
+    let seed = kernel_seed().map_err(system("reading /dev/urandom"))?;
+    let workers = topology::start(topology, &settings.rtp, &bell, seed, worker_died)
+        .map_err(system("starting the media workers"))?;
+    listening.worker_cores = workers.iter().map(|worker| worker.core).collect();
+    let now = Instant::now();
+    let seed = kernel_seed().map_err(system("reading /dev/urandom"))?;
+    let machine = Box::new(Machine::default());
+    let controller = Controller::new(setup, topology.range, seed, machine, now);
+    let metrics = Arc::clone(controller.metrics());
+    register(&metrics, &workers);
+    metrics.set_reload_success(true);
+
+    let limits = StreamLimits::default();
+    let streams = Streams::new(
+        sockets.streams,
+        limits,
+        inputs_in.clone(),
+        Arc::clone(&metrics),
+    );
+    for (transport, listener) in sockets.listeners {
+        tokio_uring::spawn(accept(transport, listener, inputs_in.clone()));
+    }
+    for socket in sockets.udp.values() {
+        tokio_uring::spawn(socket.clone().receive(inputs_in.clone()));
+    }
+    tokio_uring::spawn(admin_loop::serve(admin_listener, guard, asked_in));
+    Ok(ControlLoop {
+        controller,
+        metrics,
+        udp: sockets.udp,
+        streams,
+        resolver: Resolver::new(inputs_in),
+        workers,
+        bell: bell.watched().map_err(system("watching an eventfd"))?,
+        inputs,
+        asked,
+        signals: Signals::new().map_err(system("taking over signals"))?,
+        loader: launch.loader,
+        reloading: JoinSet::new(),
+        listening,
+        log_lines_dropped: Box::new(move || logging.lines_dropped()),
+        phase: Phase::Serving,
+        started: now,
+        config_loaded: now,
+    })
+}
+
+fn register(metrics: &ControlMetrics, workers: &[WorkerHandle]) {
+    let cells = workers
+        .iter()
+        .map(|worker| Arc::clone(&worker.cells))
+        .collect();
+    let registry = metrics.registry();
+    registry
+        .register(Box::new(WorkerCollector::new(cells)))
+        .and_then(|()| registry.register(Box::new(ProcessCollector::for_self())))
+        .expect("the catalogue has each name once, and each is registered once");
+}
+
+/// A worker cannot be mended while its sockets are bound, and calls without audio are worse than none.
+fn worker_died(worker: WorkerId, reason: &str) {
+    eprintln!(
+        "ringway: media worker {} died: {reason}; the gateway ends",
+        worker.0
+    );
+    std::process::exit(1);
+}
+
+fn kernel_seed() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// The bound SIP sockets.
+#[derive(Default)]
+struct Sockets {
+    udp: FxHashMap<TransportId, UdpTransport>,
+    listeners: Vec<(TransportId, TcpListener)>,
+    streams: FxHashMap<TransportId, StreamTransport>,
+    addresses: Vec<(String, Protocol, SocketAddr)>,
+}
+
+impl Sockets {
+    fn bind(settings: &Settings) -> Result<Sockets, StartError> {
+        let mut sockets = Sockets::default();
+        for (id, transport) in (0..).map(TransportId).zip(&settings.transports) {
+            let local = match transport.protocol {
+                Protocol::Udp => sockets.bind_udp(id, transport.bind),
+                Protocol::Tcp => sockets.bind_tcp(id, transport),
+                Protocol::Tls => {
+                    let (name, protocol) = (transport.name.clone(), transport.protocol.name());
+                    return Err(StartError::Protocol { name, protocol });
+                }
+            };
+            let local = local.map_err(|source| sip_bind_error(transport, source))?;
+            sockets
+                .addresses
+                .push((transport.name.clone(), transport.protocol, local));
+        }
+        Ok(sockets)
+    }
+
+    fn bind_udp(&mut self, id: TransportId, address: SocketAddr) -> io::Result<SocketAddr> {
+        let socket = UdpTransport::bind(id, address)?;
+        let local = socket.local_addr()?;
+        self.udp.insert(id, socket);
+        Ok(local)
+    }
+
+    fn bind_tcp(&mut self, id: TransportId, transport: &Transport) -> io::Result<SocketAddr> {
+        let listener = listen(transport.bind)?;
+        let local = listener.local_addr()?;
+        self.listeners.push((id, listener));
+        self.streams.insert(
+            id,
+            StreamTransport {
+                name: transport.name.clone(),
+                local,
+            },
+        );
+        Ok(local)
+    }
+}
+
+fn sip_bind_error(transport: &Transport, source: io::Error) -> StartError {
+    let (name, address) = (transport.name.clone(), transport.bind);
+    let protocol = transport.protocol.name();
+    match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::SipPortTaken {
+            name,
+            protocol,
+            address,
+        },
+        _ => StartError::SipBind {
+            name,
+            protocol,
+            address,
+            source,
+        },
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restart need not wait for the last connections' TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
