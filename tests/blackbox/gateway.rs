@@ -1,0 +1,255 @@
+//! A gateway of a test's own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long anything may take that should happen at once; a slow machine is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often something that announces itself nowhere is asked for.
+pub const POLL: Duration = Duration::from_millis(10);
+
+/// The loopback network of one test.
+#[derive(Clone, Copy, Debug)]
+pub struct Network {
+    second: u8,
+    third: u8,
+}
+
+impl Network {
+    /// One that no other test has, in this process or in another that runs at the same time.
+    pub fn new() -> Network {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let second = 10 + (std::process::id() % 240) as u8;
+        Network {
+            second,
+            third: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// Its host with this number.
+    pub fn host(&self, number: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.second, self.third, number)
+    }
+
+    /// The gateway's address.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.host(1)
+    }
+
+    /// The calling trunk's address.
+    pub fn caller(&self) -> Ipv4Addr {
+        self.host(2)
+    }
+
+    /// The called trunk's address.
+    pub fn called(&self) -> Ipv4Addr {
+        self.host(3)
+    }
+}
+
+/// A running gateway between two trunks, `caller` and `called`.
+pub struct Gateway {
+    /// Where it and its peers are.
+    pub network: Network,
+    process: Child,
+    /// Holds its configuration and its log.
+    pub folder: tempfile::TempDir,
+}
+
+/// What a test may want otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// More lines of `[global]`.
+    pub global: &'static str,
+    /// More keys of `[endpoint.caller]`.
+    pub caller: &'static str,
+    /// More keys of `[endpoint.called]`.
+    pub called: &'static str,
+    /// Steps for any number that comes in from `caller`; a Dial of `called` if empty.
+    pub steps: &'static str,
+    /// More lines of `[rtp]`.
+    pub rtp: &'static str,
+}
+
+impl Gateway {
+    /// Starts it and waits until it says that it serves.
+    pub fn start(options: &Options) -> Gateway {
+        let network = Network::new();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("ringway.toml");
+        std::fs::write(&file, configuration(&network, options))
+            .expect("the configuration is written");
+        let log = std::fs::File::create(folder.path().join("ringway.log")).expect("a log file");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_ringway"))
+            .args(["run", "-c"])
+            .arg(&file)
+            .env("RINGWAY_LOG", "debug")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the gateway's binary runs");
+        let output = process.stdout.take().expect("its output is piped");
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let gateway = Gateway {
+            network,
+            process,
+            folder,
+        };
+        assert!(
+            lines.any(|line| line.trim() == "ready"),
+            "it did not start:\n{}",
+            gateway.log()
+        );
+        gateway
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("ringway.log")).unwrap_or_default()
+    }
+
+    /// Its admin address.
+    pub fn admin(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.network.gateway(), 8088)
+    }
+
+    /// The body of an answer of its admin interface.
+    pub fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin()).expect("the admin address answers");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a time-out is set");
+        write!(
+            stream,
+            "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n",
+            self.admin()
+        )
+        .expect("a request is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer comes");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+        assert!(head.contains(" 200 "), "GET {path}: {head}");
+        body.to_owned()
+    }
+
+    /// The rows of `show WHAT`.
+    pub fn rows(&self, what: &str) -> serde_json::Value {
+        serde_json::from_str(&self.get(&format!("/api/v1/{what}"))).expect("rows are JSON")
+    }
+
+    /// The value of the metric line that begins so; 0 if there is none.
+    pub fn metric(&self, beginning: &str) -> f64 {
+        let page = self.get("/metrics");
+        let values = page.lines().filter(|line| line.starts_with(beginning));
+        values
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Waits until the question is answered yes; fails with the words if it never is.
+    pub fn eventually(&self, what: &str, mut question: impl FnMut(&Gateway) -> bool) {
+        let start = Instant::now();
+        while !question(self) {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "never happened: {what}\n{}",
+                self.log()
+            );
+            std::thread::park_timeout(POLL);
+        }
+    }
+
+    /// Nothing of any call is left: no call, no leased port.
+    pub fn is_empty(&self) -> bool {
+        let status = self.rows("status");
+        status["calls_active"] == 0 && status["rtp_pairs"][0] == 0
+    }
+
+    /// Asks it to end, as a service manager does, and checks that it ends well.
+    pub fn stop(self) {
+        self.stop_and_keep_folder();
+    }
+
+    /// The same; its files stay as long as what is returned.
+    pub fn stop_and_keep_folder(mut self) -> tempfile::TempDir {
+        let id = nix::unistd::Pid::from_raw(self.process.id() as i32);
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).expect("it runs");
+        let status = self.process.wait().expect("it ends");
+        assert!(status.success(), "{status}\n{}", self.log());
+        let other = tempfile::tempdir().expect("a temporary folder");
+        std::mem::replace(&mut self.folder, other)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn configuration(network: &Network, options: &Options) -> String {
+    let (gateway, caller, called) = (network.gateway(), network.caller(), network.called());
+    let steps = match options.steps {
+        "" => r#""Dial(PJSIP/${EXTEN}@called,30)", "Hangup()""#,
+        steps => steps,
+    };
+    let Options {
+        global,
+        rtp,
+        caller: caller_keys,
+        called: called_keys,
+        ..
+    } = options;
+    format!(
+        r#"[global]
+{global}
+
+[rtp]
+ports = "20000-20999"
+workers = 1
+{rtp}
+
+[admin]
+listen = "{gateway}:8088"
+
+[transport.udp]
+protocol = "udp"
+bind = "{gateway}:5060"
+
+[transport.tcp]
+protocol = "tcp"
+bind = "{gateway}:5060"
+
+[endpoint.caller]
+context = "from-caller"
+allow = ["ulaw", "alaw"]
+aor = {{ contact = ["sip:{caller}"] }}
+{caller_keys}
+
+[identify.caller]
+endpoint = "caller"
+match = ["{caller}"]
+
+[endpoint.called]
+context = "from-called"
+allow = ["ulaw", "alaw"]
+aor = {{ contact = ["sip:{called}"] }}
+{called_keys}
+
+[identify.called]
+endpoint = "called"
+match = ["{called}"]
+
+[context.from-caller.exten]
+"_X." = [{steps}]
+
+[context.from-called.exten]
+"_X." = ["Dial(PJSIP/${{EXTEN}}@caller,30)", "Hangup()"]
+"#
+    )
+}
