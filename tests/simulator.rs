@@ -1,0 +1,100 @@
+//! Thousands of random call histories under a virtual clock, with all that must hold checked after each.
+//!
+//! A failure names its seed; `RINGWAY_SEED=… cargo test --test simulator` runs that one alone, and
+//! `RINGWAY_HISTORIES=…` sets how many are run.
+
+use ringway::sim::{Faults, History, World};
+use std::time::Instant;
+
+/// How many histories a plain run plays.
+const HISTORIES: u64 = 5_000;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a number"))
+    })
+}
+
+#[test]
+fn every_random_history_ends_with_nothing_left() {
+    let seeds = match number("RINGWAY_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("RINGWAY_HISTORIES").unwrap_or(HISTORIES),
+    };
+    let count = seeds.end - seeds.start;
+    let (mut came_up, mut heard) = (0, 0);
+    let mut failures = Vec::new();
+    for seed in seeds {
+        let history = History::random(seed);
+        let outcome = World::new(Instant::now(), &history)
+            .expect("the world begins")
+            .run();
+        came_up += u64::from(outcome.came_up);
+        heard += outcome.heard;
+        if !outcome.violations.is_empty() {
+            failures.push(format!(
+                "seed {seed}: {:?}\n{history:#?}",
+                outcome.violations
+            ));
+        }
+    }
+    let shown = failures
+        .iter()
+        .take(3)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(
+        failures.is_empty(),
+        "{} of {count} histories failed\n{shown}",
+        failures.len()
+    );
+    assert!(
+        count < 100 || (came_up > count && heard > count),
+        "the calls are real: {came_up} up, {heard} packets"
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        let history = History::random(seed);
+        let run = || {
+            World::new(Instant::now(), &history)
+                .expect("the world begins")
+                .run()
+        };
+        assert_eq!(run(), run(), "seed {seed}");
+    }
+}
+
+#[test]
+fn on_a_perfect_network_audio_gets_through() {
+    for seed in 0..50 {
+        let mut history = History::random(seed);
+        history.faults = Faults::NONE;
+        history.calls.truncate(1);
+        let plan = &mut history.calls[0];
+        plan.route = ringway::sim::history::Route::Dial;
+        plan.caller.cancels_after = None;
+        plan.caller.codecs = vec![ringway::codec::Codec::Ulaw];
+        plan.called.codecs = vec![ringway::codec::Codec::Ulaw];
+        plan.called.answers = Some((std::time::Duration::from_millis(300), 200));
+        for within in [&mut plan.caller.within, &mut plan.called.within] {
+            *within = ringway::sim::history::WithinPlan::default();
+        }
+        plan.caller.within.hangs_up_after = Some(std::time::Duration::from_secs(6));
+        let outcome = World::new(Instant::now(), &history)
+            .expect("the world begins")
+            .run();
+        assert_eq!(outcome.violations, Vec::<String>::new());
+        assert_eq!(outcome.came_up, 2);
+        // 150 packets each way; the first of a side may come before the other's description has.
+        assert!(
+            outcome.heard >= 280,
+            "seed {seed}: {} packets heard",
+            outcome.heard
+        );
+    }
+}
