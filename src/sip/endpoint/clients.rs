@@ -131,7 +131,9 @@ impl Clients {
         match &mut self.table[index].machine {
             Machine::Invite(invite) => {
                 if class == StatusClass::Provisional {
-                    if invite.provisional == *bytes {
+                    // A copy, or a 100 that was overtaken, says nothing new.
+                    let is_late = response.status() == 100 && !invite.provisional.is_empty();
+                    if is_late || invite.provisional == *bytes {
                         return;
                     }
                     invite.provisional = bytes.clone();

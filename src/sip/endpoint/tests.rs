@@ -1,12 +1,17 @@
-//! Two endpoints, a network of its own between them, and a clock that belongs to the test.
+//! Two endpoints with a user each, a network between them, and a clock that belongs to the test.
 
 mod calls;
+mod cancel;
+mod histories;
+mod refusals;
+mod transport;
 
 use super::*;
 use crate::sip::flow::{Protocol, TransportId};
 use crate::sip::message::{Message, Response};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 const MS: Duration = Duration::from_millis(1);
 /// One way through the network.
@@ -42,6 +47,36 @@ impl Side {
 /// What is done with a message on its way: nothing for a loss, else when each copy arrives after its sending.
 type Fate<'a> = Box<dyn FnMut(Side, &[u8]) -> Vec<Duration> + 'a>;
 
+/// What a user does at some time.
+type Plan<'a> = Box<dyn FnOnce(&mut Pair<'a>) + 'a>;
+
+/// What a user does about an event.
+type Reaction<'a> = Rc<dyn Fn(&mut Pair<'a>, Side, Event) + 'a>;
+
+/// An event, without what it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Heard {
+    Request(Method),
+    Ack,
+    AckTimeout,
+    Cancelled,
+    Response(u16),
+    Failed(ClientFailure),
+}
+
+impl Heard {
+    fn of(event: &Event) -> Heard {
+        match event {
+            Event::Request { request, .. } => Heard::Request(request.method().clone()),
+            Event::Ack { .. } => Heard::Ack,
+            Event::AckTimeout { .. } => Heard::AckTimeout,
+            Event::Cancelled { .. } => Heard::Cancelled,
+            Event::Response { response, .. } => Heard::Response(response.status()),
+            Event::Failed { failure, .. } => Heard::Failed(*failure),
+        }
+    }
+}
+
 struct Pair<'a> {
     start: Instant,
     now: Instant,
@@ -54,6 +89,12 @@ struct Pair<'a> {
     /// What was sent: when, by whom, the first line.
     log: Vec<(u64, Side, String)>,
     events: BTreeMap<Side, Vec<Event>>,
+    /// Everything that the users heard: when, who, what.
+    heard: Vec<(u64, Side, Heard)>,
+    /// How many final responses or failures each client transaction had, by its generation.
+    ends: BTreeMap<(Side, u32), usize>,
+    plans: BTreeMap<(Instant, u64), Plan<'a>>,
+    reaction: Option<Reaction<'a>>,
 }
 
 impl<'a> Pair<'a> {
@@ -74,7 +115,28 @@ impl<'a> Pair<'a> {
             fate: Box::new(fate),
             log: Vec::new(),
             events: BTreeMap::from([(A, Vec::new()), (B, Vec::new())]),
+            heard: Vec::new(),
+            ends: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            reaction: None,
         }
+    }
+
+    /// Milliseconds since the start.
+    fn millis(&self) -> u64 {
+        self.now.duration_since(self.start).as_millis() as u64
+    }
+
+    /// Lets a user do something later.
+    fn later(&mut self, after: Duration, plan: impl FnOnce(&mut Pair<'a>) + 'a) {
+        self.sent += 1;
+        self.plans
+            .insert((self.now + after, self.sent), Box::new(plan));
+    }
+
+    /// Lets the users react to each event from now on.
+    fn react(&mut self, reaction: impl Fn(&mut Pair<'a>, Side, Event) + 'a) {
+        self.reaction = Some(Rc::new(reaction));
     }
 
     /// The way from a side to the other one.
@@ -97,7 +159,7 @@ impl<'a> Pair<'a> {
                 assert_eq!(transmit.flow, self.flow(side), "there is one peer only");
                 let text = String::from_utf8_lossy(&transmit.bytes);
                 let line = text.lines().next().unwrap_or_default().to_owned();
-                let at = self.now.duration_since(self.start).as_millis() as u64;
+                let at = self.millis();
                 self.log.push((at, side, line));
                 for delay in (self.fate)(side, &transmit.bytes) {
                     self.sent += 1;
@@ -107,12 +169,25 @@ impl<'a> Pair<'a> {
                 }
             }
             while let Some(event) = self.at(side).poll_event() {
-                self.events
-                    .get_mut(&side)
-                    .expect("both are there")
-                    .push(event);
+                self.note(side, &event);
+                match self.reaction.clone() {
+                    Some(reaction) => reaction(self, side, event),
+                    None => self.events.entry(side).or_default().push(event),
+                }
             }
         }
+    }
+
+    fn note(&mut self, side: Side, event: &Event) {
+        let ended = match event {
+            Event::Response { tx, response } if response.status() >= 200 => Some(tx),
+            Event::Failed { tx, .. } => Some(tx),
+            _ => None,
+        };
+        if let Some(tx) = ended {
+            *self.ends.entry((side, tx.generation)).or_default() += 1;
+        }
+        self.heard.push((self.millis(), side, Heard::of(event)));
     }
 
     /// Goes to the next thing that happens, if that is by `end`. False if nothing does.
@@ -154,7 +229,16 @@ impl<'a> Pair<'a> {
 
     fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
-        while self.turn(end) {}
+        loop {
+            let planned = self.plans.keys().next().map_or(end, |key| key.0.min(end));
+            if self.turn(planned) {
+                continue;
+            }
+            match self.plans.first_entry().filter(|plan| plan.key().0 <= end) {
+                Some(plan) => plan.remove()(self),
+                None => break,
+            }
+        }
     }
 
     /// The events of a side since it was asked last.
@@ -189,7 +273,9 @@ impl<'a> Pair<'a> {
         let (now, flow) = (self.now, self.flow(side));
         let sent_by = side.address().to_string();
         let tx = self.at(side).request(now, flow, &sent_by, draft);
-        tx.expect("the table is not full")
+        let tx = tx.expect("the table is not full");
+        self.ends.insert((side, tx.generation), 0);
+        tx
     }
 
     fn answer(&mut self, side: Side, tx: ServerTx, status: u16) {
@@ -208,6 +294,17 @@ impl<'a> Pair<'a> {
             .header("CSeq", format!("{} ACK", headers.cseq().number));
         let sent_by = side.address().to_string();
         self.at(side).ack(now, tx, flow, &sent_by, ack);
+    }
+
+    /// What a side heard, in order.
+    fn heard_by(&self, side: Side) -> Vec<Heard> {
+        let of_side = self.heard.iter().filter(|entry| entry.1 == side);
+        of_side.map(|(_, _, heard)| heard.clone()).collect()
+    }
+
+    fn cancel(&mut self, side: Side, tx: ClientTx) {
+        let now = self.now;
+        self.at(side).cancel(now, tx, Some("SIP;cause=487"));
     }
 
     /// Nothing is left once every timer has had its time.
@@ -250,4 +347,37 @@ fn response_of(event: Event) -> (ClientTx, Response) {
         Event::Response { tx, response } => (tx, response),
         other => panic!("no response: {other:?}"),
     }
+}
+
+/// What well-behaved users do: B rings after 100 ms and answers its INVITE with `status` after 1 s, all else with 200
+/// at once, and a cancelled INVITE with 487; A acknowledges each 2xx and ends its call half a second later.
+fn behave(pair: &mut Pair<'_>, status: u16) {
+    pair.react(move |pair, side, event| match event {
+        Event::Request { tx, request, .. } if *request.method() == Method::Invite => {
+            pair.later(100 * MS, move |pair| pair.answer(side, tx, 180));
+            pair.later(1_000 * MS, move |pair| pair.answer(side, tx, status));
+        }
+        Event::Request { tx, .. } => pair.answer(side, tx, 200),
+        Event::Cancelled { tx, .. } => pair.answer(side, tx, 487),
+        Event::Response { tx, response } => acknowledge(pair, side, tx, response),
+        Event::Ack { .. } | Event::AckTimeout { .. } | Event::Failed { .. } => {}
+    });
+}
+
+/// A's part of it.
+fn acknowledge(pair: &mut Pair<'_>, side: Side, tx: ClientTx, response: Response) {
+    let is_answer = (200..300).contains(&response.status())
+        && response.headers().cseq().method == Method::Invite;
+    if !is_answer {
+        return;
+    }
+    pair.ack(side, tx, &response);
+    pair.later(500 * MS, move |pair| {
+        let headers = response.headers();
+        let bye = draft(Method::Bye)
+            .set_header("To", headers.get("To").expect("it parsed"))
+            .set_header("Call-ID", headers.call_id())
+            .set_header("CSeq", "2 BYE");
+        pair.send(side, bye);
+    });
 }
