@@ -37,8 +37,7 @@
 //! | `runtime` | all but `sim`, `cli` |
 //! | `cli` | all but `sim` |
 //!
-//! Nothing but `runtime` and `cli` touches sockets, files, threads or the clock (but for `config::load`, which reads
-//! the configuration at start and at a reload): bytes and `now` go in,
+//! Nothing but `runtime` and `cli` touches sockets, files, threads or the clock: bytes and `now` go in,
 //! transmits, commands, events and the next deadline come out. `tests/tidy.rs` enforces the table.
 #![warn(missing_docs)]
 

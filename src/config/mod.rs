@@ -8,7 +8,6 @@ mod catalogue;
 pub mod diagnostic;
 mod expand;
 mod fields;
-mod files;
 mod lint;
 mod network;
 mod raw;
@@ -20,7 +19,6 @@ mod tests;
 
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use expand::{Lookup, NoLookup};
-pub use files::{Environment, load};
 pub use settings::Settings;
 
 use std::fmt::Write as _;

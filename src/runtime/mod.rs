@@ -6,6 +6,7 @@
 pub mod admin_loop;
 mod answers;
 pub mod bell;
+pub mod config_file;
 mod control_loop;
 pub mod input;
 pub mod logging;

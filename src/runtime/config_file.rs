@@ -1,7 +1,6 @@
-//! The one place of the configuration that reads files: once at start, and at a reload.
+//! Reads the configuration's file, once at start and at a reload, and what it takes from its surroundings.
 
-use super::expand::Lookup;
-use super::{LoadError, Loaded, parse};
+use crate::config::{LoadError, Loaded, Lookup, parse};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -41,7 +40,6 @@ pub struct Environment {
 
 impl Lookup for Environment {
     fn env(&self, name: &str) -> Option<String> {
-        // `var` would panic at neither, but an empty name or one with `=` can never be set.
         std::env::var(name).ok()
     }
 
