@@ -15,6 +15,7 @@ mod parse;
 mod reason;
 mod text;
 mod uri;
+mod uri_equality;
 mod via;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Whole messages, read and written.
 
+mod addresses;
 mod read;
 mod torture;
 
