@@ -353,6 +353,8 @@ fn leg_mut(legs: &mut [Option<Box<Leg>>], slot: LegSlot) -> Option<&mut Leg> {
 }
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod rtcp_tests;
 #[cfg(test)]
 mod tests;

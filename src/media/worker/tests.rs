@@ -380,7 +380,7 @@ fn silence_is_told_once_from_the_last_packet_or_the_last_remote() {
             ..remote(AT_A)
         },
     };
-    let mut told = |bed: &mut Bed, ms| {
+    let told = |bed: &mut Bed, ms| {
         bed.pass_ms(ms);
         bed.tick();
         let events = bed.events();
