@@ -353,7 +353,7 @@ fn leg_mut(legs: &mut [Option<Box<Leg>>], slot: LegSlot) -> Option<&mut Leg> {
 }
 
 #[cfg(test)]
-mod histories;
+mod history_tests;
 #[cfg(test)]
 mod rtcp_tests;
 #[cfg(test)]
