@@ -1,3 +1,5 @@
 //! `ringway`: arguments → configuration → runtime.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    ringway::cli::main()
+}

@@ -1,0 +1,250 @@
+//! `ringway show WHAT`.
+
+use super::client::segment;
+use super::output::{print, table};
+use super::{Failure, Gateway};
+use crate::admin::rows::DialplanRow;
+use crate::link::query::{CallRow, EndpointRow, TransportRow, WorkerRow};
+use clap::{Args, Subcommand};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    gateway: Gateway,
+    /// As JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Configured endpoints
+    Endpoints,
+    /// Running calls
+    Calls,
+    /// SIP listeners
+    Transports,
+    /// Media workers
+    Workers,
+    /// Extensions and their steps
+    Dialplan {
+        /// Only this context
+        context: Option<String>,
+    },
+}
+
+/// Prints the table, or the JSON that the gateway gave.
+pub fn show(args: &ShowArgs) -> Result<(), Failure> {
+    match &args.what {
+        What::Endpoints => args.print("/api/v1/endpoints", ENDPOINTS, endpoint),
+        What::Calls => args.print("/api/v1/calls", CALLS, call),
+        What::Transports => args.print("/api/v1/transports", TRANSPORTS, transport),
+        What::Workers => args.print("/api/v1/workers", WORKERS, worker),
+        What::Dialplan { context } => {
+            let query = context
+                .as_deref()
+                .map(|name| format!("?context={}", segment(name)));
+            let path = format!("/api/v1/dialplan{}", query.unwrap_or_default());
+            args.print(&path, DIALPLAN, extension)
+        }
+    }
+}
+
+impl ShowArgs {
+    fn print<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        header: &[&str],
+        row: fn(T) -> Vec<String>,
+    ) -> Result<(), Failure> {
+        if self.json {
+            let rows: Value = self.gateway.get(path)?;
+            print(&format!("{rows:#}\n"));
+        } else {
+            let rows: Vec<T> = self.gateway.get(path)?;
+            let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
+            print(&table(header, &rows));
+        }
+        Ok(())
+    }
+}
+
+const NONE: &str = "-";
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() {
+        NONE.into()
+    } else {
+        items.join(",")
+    }
+}
+
+const ENDPOINTS: &[&str] = &[
+    "ENDPOINT",
+    "CONTEXT",
+    "TRANSPORT",
+    "CALLS",
+    "ALLOW",
+    "CONTACTS",
+    "IDENTIFIED BY",
+];
+
+fn endpoint(row: EndpointRow) -> Vec<String> {
+    vec![
+        row.name,
+        row.context,
+        row.transport.unwrap_or_else(|| NONE.into()),
+        row.calls.to_string(),
+        list(&row.allow),
+        list(&row.contacts),
+        list(&row.identified_by),
+    ]
+}
+
+const CALLS: &[&str] = &[
+    "ID",
+    "STATE",
+    "FROM",
+    "TO",
+    "CALLER",
+    "CALLED",
+    "CONTEXT",
+    "AGE",
+    "UP",
+    "RTP PORTS",
+    "RTP SOURCES",
+];
+
+fn call(row: CallRow) -> Vec<String> {
+    let ports: Vec<String> = row.rtp_ports.iter().map(u16::to_string).collect();
+    vec![
+        row.id,
+        row.state,
+        row.from_endpoint,
+        row.to_endpoint.unwrap_or_else(|| NONE.into()),
+        row.caller,
+        row.called,
+        row.context,
+        duration(row.age_s),
+        row.up_s.map_or_else(|| NONE.into(), duration),
+        list(&ports),
+        list(&row.rtp_sources),
+    ]
+}
+
+const TRANSPORTS: &[&str] = &["TRANSPORT", "PROTOCOL", "LISTEN", "CONNECTIONS"];
+
+fn transport(row: TransportRow) -> Vec<String> {
+    let connections = match row.protocol.as_str() {
+        "udp" => NONE.into(),
+        _ => row.connections.to_string(),
+    };
+    vec![row.name, row.protocol, row.listen, connections]
+}
+
+const WORKERS: &[&str] = &[
+    "WORKER", "CORE", "PORTS", "LEGS", "IN", "OUT", "DROPPED", "BUSY", "P50", "P99", "P99.9",
+];
+
+/// One row; `status` prints it too.
+pub fn worker(row: WorkerRow) -> Vec<String> {
+    let (p50, p99, p999) = row.latency_us;
+    vec![
+        row.worker.to_string(),
+        row.core
+            .map_or_else(|| NONE.into(), |core| core.to_string()),
+        format!("{}-{}", row.ports.0, row.ports.1),
+        row.legs.to_string(),
+        row.packets_in.to_string(),
+        row.packets_out.to_string(),
+        row.dropped.to_string(),
+        format!("{:.0}%", row.busy * 100.0),
+        microseconds(p50),
+        microseconds(p99),
+        microseconds(p999),
+    ]
+}
+
+/// The table of workers.
+pub fn workers(rows: Vec<WorkerRow>) -> String {
+    let rows: Vec<Vec<String>> = rows.into_iter().map(worker).collect();
+    table(WORKERS, &rows)
+}
+
+const DIALPLAN: &[&str] = &["CONTEXT", "EXTENSION", "STEPS"];
+
+fn extension(row: DialplanRow) -> Vec<String> {
+    match row.extension {
+        Some(extension) => vec![row.context, extension, row.steps.join(" → ")],
+        None => vec![row.context, "include".into(), row.steps.join(" ")],
+    }
+}
+
+fn microseconds(us: f64) -> String {
+    if us >= 10_000.0 {
+        format!("{:.1} ms", us / 1000.0)
+    } else {
+        format!("{us:.0} µs")
+    }
+}
+
+/// `1:02:03`, or `2:03` below an hour.
+pub fn duration(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_a_clock() {
+        assert_eq!(duration(0), "0:00");
+        assert_eq!(duration(59), "0:59");
+        assert_eq!(duration(3599), "59:59");
+        assert_eq!(duration(3661), "1:01:01");
+        assert_eq!(duration(90_000), "25:00:00");
+    }
+
+    #[test]
+    fn a_call_not_yet_answered_has_dashes() {
+        let cells = call(CallRow {
+            id: "c1".into(),
+            state: "ringing".into(),
+            from_endpoint: "trunk".into(),
+            to_endpoint: None,
+            caller: "100".into(),
+            called: "200".into(),
+            context: "in".into(),
+            age_s: 5,
+            up_s: None,
+            rtp_ports: vec![20000, 20002],
+            rtp_sources: vec![],
+        });
+        let wanted = [
+            "c1",
+            "ringing",
+            "trunk",
+            "-",
+            "100",
+            "200",
+            "in",
+            "0:05",
+            "-",
+            "20000,20002",
+            "-",
+        ];
+        assert_eq!(cells, wanted);
+        assert_eq!(cells.len(), CALLS.len());
+    }
+}

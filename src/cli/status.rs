@@ -1,0 +1,96 @@
+//! `ringway status`.
+
+use super::output::print;
+use super::show::{duration, workers};
+use super::{Failure, Gateway};
+use crate::link::query::StatusRow;
+use serde_json::Value;
+
+/// One screen, or the JSON that the gateway gave.
+pub fn status(gateway: &Gateway, json: bool) -> Result<(), Failure> {
+    if json {
+        let row: Value = gateway.get("/api/v1/status")?;
+        print(&format!("{row:#}\n"));
+    } else {
+        print(&screen(gateway.get("/api/v1/status")?));
+    }
+    Ok(())
+}
+
+fn screen(row: StatusRow) -> String {
+    let configuration = if row.config_ok {
+        "read"
+    } else {
+        "LAST RELOAD FAILED, the one in use was read"
+    };
+    let (in_use, resting, total) = row.rtp_pairs;
+    format!(
+        "ringway {}  {}, up {}\n\
+         configuration  {configuration} {} ago\n\
+         calls          {} now, {} since the start\n\
+         transactions   {}\n\
+         rejected       {}\n\
+         rtp pairs      {in_use} in calls, {resting} resting, {total} in all\n\
+         rtp dropped    {}\n\
+         \n{}",
+        row.version,
+        row.state,
+        duration(row.uptime_s),
+        duration(row.config_loaded_s_ago),
+        row.calls_active,
+        row.calls_total,
+        row.transactions,
+        counts(&row.rejected),
+        counts(&row.rtp_dropped),
+        workers(row.workers),
+    )
+}
+
+/// Those that are not 0.
+fn counts(all: &[(String, u64)]) -> String {
+    let some: Vec<String> = all
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(reason, n)| format!("{reason} {n}"))
+        .collect();
+    if some.is_empty() {
+        "none".into()
+    } else {
+        some.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_screen() {
+        let row = StatusRow {
+            version: "0.1.0".into(),
+            state: "serving".into(),
+            uptime_s: 3661,
+            calls_active: 2,
+            calls_total: 120,
+            transactions: 5,
+            rtp_pairs: (4, 2, 500),
+            rejected: vec![("acl".into(), 3), ("auth".into(), 0), ("rate".into(), 1)],
+            rtp_dropped: vec![("malformed".into(), 0)],
+            workers: vec![],
+            config_loaded_s_ago: 61,
+            config_ok: false,
+        };
+        assert_eq!(
+            screen(row),
+            "ringway 0.1.0  serving, up 1:01:01\n\
+             configuration  LAST RELOAD FAILED, the one in use was read 1:01 ago\n\
+             calls          2 now, 120 since the start\n\
+             transactions   5\n\
+             rejected       acl 3, rate 1\n\
+             rtp pairs      4 in calls, 2 resting, 500 in all\n\
+             rtp dropped    none\n\
+             \n\
+             WORKER  CORE  PORTS  LEGS  IN  OUT  DROPPED  BUSY  P50  P99  P99.9\n"
+        );
+    }
+}
