@@ -2,7 +2,6 @@
 
 use super::template::Template;
 use super::{cause, dial, function};
-use std::fmt;
 
 /// The applications of this version, as they are spelled.
 pub const APPLICATIONS: [&str; 14] = [
@@ -82,6 +81,15 @@ impl Step {
             label: label.map(str::to_owned),
             application,
         })
+    }
+
+    /// Keeps the place and the label of a step that cannot be read, so that what goes there is not told as well.
+    pub(super) fn unreadable(text: &str) -> Step {
+        let (label, _) = split_label(text.trim());
+        Step {
+            label: label.map(str::to_owned),
+            application: Application::NoOp(Template::default()),
+        }
     }
 }
 
@@ -193,15 +201,6 @@ impl Assignment {
             Some(_) => {}
         }
         Ok(Assignment { name, value })
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(label) = &self.label {
-            write!(f, "{label}: ")?;
-        }
-        f.write_str(self.application.name())
     }
 }
 

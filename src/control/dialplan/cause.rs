@@ -6,6 +6,8 @@ pub(super) const UNALLOCATED: u8 = 1;
 pub(super) const NORMAL_CLEARING: u8 = 16;
 /// User busy.
 pub(super) const USER_BUSY: u8 = 17;
+/// No answer from the user.
+pub(super) const NO_ANSWER: u8 = 19;
 /// No circuit available.
 pub(super) const CONGESTION: u8 = 34;
 /// The highest that Q.850 has room for.

@@ -162,22 +162,17 @@ impl Compiler<'_> {
         let mut steps: Vec<(Step, Location)> = Vec::with_capacity(source.steps.len());
         for (text, location) in &source.steps {
             let mut notes = Notes::default();
-            match Step::parse(text, &mut notes) {
-                Ok(step) => {
-                    let same = |(other, _): &&(Step, Location)| {
-                        step.label.is_some() && other.label == step.label
-                    };
-                    if let (Some((_, first)), Some(label)) = (steps.iter().find(same), &step.label)
-                    {
-                        let message =
-                            format!("the label '{label}' is already in line {}", first.line);
-                        self.diagnostics
-                            .push(Diagnostic::error(*location, key, message));
-                    }
-                    steps.push((step, *location));
-                }
-                Err(error) => self.error(*location, key, error),
+            let step = Step::parse(text, &mut notes).unwrap_or_else(|error| {
+                self.error(*location, key, error);
+                Step::unreadable(text)
+            });
+            let same =
+                |(other, _): &&(Step, Location)| step.label.is_some() && other.label == step.label;
+            if let (Some((_, first)), Some(label)) = (steps.iter().find(same), &step.label) {
+                let message = format!("the label '{label}' is already in line {}", first.line);
+                self.error(*location, key, message);
             }
+            steps.push((step, *location));
             for warning in notes.warnings {
                 self.diagnostics
                     .push(Diagnostic::warning(*location, key, warning));
@@ -297,7 +292,10 @@ fn check_target(plan: &Dialplan, here: Found, target: &Template) -> Result<(), S
     if text.trim().chars().all(|c| c == UNKNOWN) && !text.trim().is_empty() {
         return Ok(());
     }
-    let target = Target::parse(&text)?;
+    let target = match Target::parse(&text) {
+        Err(_) if text.contains(UNKNOWN) => return Ok(()),
+        parsed => parsed?,
+    };
     let is_unknown = |text: &str| text.contains(UNKNOWN);
     if let Some(context) = target.context {
         if is_unknown(context) {
@@ -424,3 +422,6 @@ impl Channel for NoChannel {
         0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -515,3 +515,6 @@ impl Run<'_> {
         self.execution.place = Place::Ended(None);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,3 +136,6 @@ impl Scope<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ mod expand;
 mod expression;
 mod function;
 pub mod pattern;
+mod route;
 mod table;
 mod target;
 mod template;
@@ -37,6 +38,7 @@ pub use context::Dialplan;
 pub use dial::TARGETS_MAX;
 pub use execution::{DialStatus, Execution, STEPS_MAX, StepTrace};
 pub use expand::EXPANSION_LENGTH_MAX;
+pub use route::{RouteEnd, RouteReport, RouteStep, route};
 pub use variables::VARIABLES_MAX;
 
 use std::time::Duration;
@@ -112,3 +114,6 @@ pub trait Channel {
     /// Seconds since the epoch, for `${EPOCH}` and STRFTIME.
     fn epoch(&self) -> u64;
 }
+
+#[cfg(test)]
+mod fixture;
