@@ -3,16 +3,29 @@
 //! Inputs go into the `handle_*` methods; then [`Controller::poll_output`] is drained and
 //! [`Controller::poll_timeout`] says when [`Controller::handle_timeout`] is due.
 
-use super::ports::{Gauges, Ports};
+use super::call::context::Context;
+use super::call::owners::Owners;
+use super::call::{Begin, Call, CallKey, LegNo};
+use super::hosts::{self, Hosts};
+use super::identify::Identifier;
+use super::load::Load;
+use super::ports::Ports;
 use super::setup::Setup;
-use crate::link::query::{CallRow, EndpointRow};
-use crate::link::{Command, Event, PortRange, WorkerId};
-use crate::metrics::ControlMetrics;
+use super::strangers::Strangers;
+use crate::link::{Command, Event, LegId, PortRange, WorkerId};
+use crate::metrics::{ControlMetrics, Direction, RejectReason};
+use crate::sip::auth::{Algorithm, AuthSettings, Authenticator};
+use crate::sip::endpoint::{Event as SipEvent, ServerTx};
+use crate::sip::message::{Request, ResponseDraft};
+use crate::sip::timer::TimerWheel;
 use crate::sip::{Endpoint, EndpointSettings, Flow, Transmit};
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the controller wants done. The order of transmits on one flow, and of commands to one worker, is kept.
 #[derive(Clone, Debug)]
@@ -38,29 +51,42 @@ pub trait Surroundings {
     /// None if there is no route.
     fn source_address(&self, peer: IpAddr) -> Option<IpAddr>;
 
-    /// Seconds since the epoch, for `${EPOCH}`, STRFTIME and the nonces of challenges.
+    /// Seconds since the epoch, for `${EPOCH}` and STRFTIME.
     fn unix_time(&self) -> u64;
 }
 
-/// What a reload did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReloadReport {
-    /// What changed and holds from now on, a line each (`endpoint.6001: changed`).
-    pub changed: Vec<String>,
-    /// What changed but holds only after a restart (listening addresses, the port range, workers).
-    pub needs_restart: Vec<String>,
+/// Whether new calls are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Yes.
+    Serving,
+    /// No; the running ones go on.
+    Draining,
+    /// No, and none is left.
+    Drained,
 }
+
+/// How long a nonce is taken.
+const NONCE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// See the module's comment.
 pub struct Controller {
-    setup: Arc<Setup>,
-    sip: Endpoint,
-    ports: Ports,
-    surroundings: Box<dyn Surroundings>,
-    metrics: Arc<ControlMetrics>,
+    pub(super) ctx: Context,
+    pub(super) setup: Arc<Setup>,
+    pub(super) calls: Slab<Call>,
+    pub(super) authenticator: Authenticator,
+    pub(super) strangers: Strangers,
+    pub(super) service: Service,
+    /// Its host names have the addresses of the last look-up.
+    pub(super) identifier: Identifier,
+    /// When those are looked up again. None without any.
+    pub(super) identify_due: Option<Instant>,
+    malformed_counted: u64,
+    overload_counted: u64,
+    calls_begun: u32,
+    calls_ending: usize,
 }
 
-#[allow(unused_variables)]
 impl Controller {
     /// A controller that serves at once. `range` is the RTP ports of the running workers; `seed` feeds tags, branches
     /// and nonces, so that a test can repeat a run.
@@ -71,93 +97,394 @@ impl Controller {
         surroundings: Box<dyn Surroundings>,
         now: Instant,
     ) -> Self {
-        Controller {
-            sip: Endpoint::new(EndpointSettings::default(), seed),
-            setup: Arc::new(setup),
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let settings = EndpointSettings {
+            user_agent: setup.settings().global.user_agent.clone(),
+            ..EndpointSettings::default()
+        };
+        let mut key = [0; 32];
+        rng.fill(&mut key);
+        let ctx = Context {
+            sip: Endpoint::new(settings, rng.u64(..)),
             ports: Ports::new(range),
+            outputs: VecDeque::new(),
+            timers: TimerWheel::new(),
+            servers: Owners::default(),
+            clients: Owners::default(),
+            media_owners: FxHashMap::default(),
+            hosts: Hosts::default(),
+            load: Load::default(),
             surroundings,
+            rng,
             metrics: Arc::new(ControlMetrics::new()),
+        };
+        let identifier = setup.identifier().clone();
+        let identify_due = identifier.hosts().next().map(|_| now);
+        Controller {
+            ctx,
+            identify_due,
+            identifier,
+            malformed_counted: 0,
+            overload_counted: 0,
+            setup: Arc::new(setup),
+            calls: Slab::new(),
+            authenticator: Authenticator::new(challenges(), key, now),
+            strangers: Strangers::default(),
+            service: Service::Serving,
+            calls_begun: 0,
+            calls_ending: 0,
         }
     }
-    /// One datagram or, on a stream, bytes in order.
+
+    /// One datagram.
     pub fn handle_datagram(&mut self, now: Instant, flow: Flow, datagram: Bytes) {
-        todo!()
-    }
-    /// Bytes of a stream connection; the answer may be [`Output::CloseFlow`].
-    pub fn handle_stream(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
-        todo!()
-    }
-    /// True if a connection from this address may be taken (ACL), asked before it is read.
-    pub fn admits(&mut self, peer: IpAddr) -> bool {
-        todo!()
-    }
-    /// A stream connection closed or could not be opened; a datagram's peer is unreachable.
-    pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
-        todo!()
-    }
-    /// An event from a worker.
-    pub fn handle_media(&mut self, now: Instant, worker: WorkerId, event: Event) {
-        todo!()
-    }
-    /// The worker's queue was full for an Open; the call is refused with 503. Others the runtime keeps.
-    pub fn handle_command_refused(&mut self, now: Instant, command: Command) {
-        todo!()
-    }
-    /// The answer to [`Output::Resolve`]; empty if the name is not known.
-    pub fn handle_resolved(&mut self, now: Instant, host: &str, addresses: &[IpAddr]) {
-        todo!()
-    }
-    /// Runs every timer that is due.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
-    }
-    /// The next thing to do.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
-    }
-    /// When [`Controller::handle_timeout`] is due.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        if self.admits(flow.peer.ip()) {
+            self.ctx.sip.handle_datagram(now, flow, datagram);
+            self.run(now);
+        }
     }
 
-    /// The running calls, oldest first.
-    pub fn calls(&self, now: Instant) -> Vec<CallRow> {
-        todo!()
+    /// Bytes of a stream connection; the answer may be [`Output::CloseFlow`].
+    pub fn handle_stream(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        if !self.admits(flow.peer.ip()) {
+            self.ctx.outputs.push_back(Output::CloseFlow(flow));
+            return;
+        }
+        if let Err(error) = self.ctx.sip.handle_stream(now, flow, bytes) {
+            tracing::info!(peer = %flow.peer, %error, "stream closed: its framing is lost");
+            self.ctx.outputs.push_back(Output::CloseFlow(flow));
+        }
+        self.run(now);
     }
-    /// The endpoints, in the order of their names.
-    pub fn endpoints(&self) -> Vec<EndpointRow> {
-        todo!()
+
+    /// True if this address may send at all (ACL), asked before anything of it is read.
+    pub fn admits(&mut self, peer: IpAddr) -> bool {
+        let admitted = self.setup.permits(peer.to_canonical());
+        if !admitted {
+            self.ctx.metrics.rejected(RejectReason::Acl);
+        }
+        admitted
     }
-    /// Ends the call of that id ([`CallRow::id`]). False if there is none.
-    pub fn hangup(&mut self, now: Instant, id: &str) -> bool {
-        todo!()
+
+    /// A stream connection closed or could not be opened; a datagram's peer is unreachable.
+    pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
+        self.ctx.sip.handle_flow_failed(now, flow);
+        self.run(now);
     }
-    /// Takes new settings: all of them, at once. Running calls keep theirs.
-    pub fn reload(&mut self, now: Instant, setup: Setup) -> ReloadReport {
-        todo!()
+
+    /// An event from a worker.
+    pub fn handle_media(&mut self, now: Instant, _worker: WorkerId, event: Event) {
+        let (leg, is_over) = match event {
+            Event::Closed { leg, .. } => {
+                self.ctx.ports.closed(now, leg);
+                (leg, true)
+            }
+            Event::OpenFailed { leg, .. } => {
+                self.ctx.ports.open_failed(now, leg);
+                (leg, true)
+            }
+            Event::Latched { leg, .. }
+            | Event::Stranger { leg, .. }
+            | Event::Silent { leg }
+            | Event::Report { leg, .. } => (leg, false),
+        };
+        if let Some((key, no)) = self.owner_of_media(leg, is_over) {
+            self.with_call(now, key, |call, ctx| call.on_media(ctx, now, no, event));
+        }
+        self.run(now);
     }
-    /// Takes no new call from now on (503 with Retry-After); [`Output::Drained`] comes when the last one has ended.
-    pub fn drain(&mut self, now: Instant) {
-        todo!()
+
+    /// The worker's queue was full for an Open: the call is refused with 503, or the leg given up. Other commands the
+    /// runtime keeps and sends later.
+    pub fn handle_command_refused(&mut self, now: Instant, command: Command) {
+        if let Command::Open { leg, .. } = command {
+            self.ctx.ports.unused(leg);
+            if let Some((key, no)) = self.owner_of_media(leg, true) {
+                self.with_call(now, key, |call, ctx| call.on_open_refused(ctx, now, no));
+            }
+        }
+        self.run(now);
     }
-    /// Ends every call now; [`Output::Drained`] comes when they have ended.
-    pub fn stop(&mut self, now: Instant) {
-        todo!()
+
+    fn owner_of_media(&mut self, leg: LegId, is_over: bool) -> Option<(CallKey, LegNo)> {
+        if is_over {
+            self.ctx.media_owners.remove(&leg)
+        } else {
+            self.ctx.media_owners.get(&leg).copied()
+        }
     }
-    /// The setup that new calls get.
-    pub fn setup(&self) -> &Arc<Setup> {
-        &self.setup
+
+    /// The answer to [`Output::Resolve`]; empty if the name is not known.
+    pub fn handle_resolved(&mut self, now: Instant, host: &str, addresses: &[IpAddr]) {
+        self.identifier.set_host_addresses(host, addresses);
+        let mut waiting = self.ctx.hosts.answer(now, host, addresses);
+        waiting.dedup();
+        for key in waiting {
+            self.with_call(now, key, |call, ctx| call.on_resolved(ctx, now, host));
+        }
+        self.run(now);
     }
-    /// What control counts; shared with those who serve a scrape.
-    pub fn metrics(&self) -> &Arc<ControlMetrics> {
-        &self.metrics
+
+    /// Runs every timer that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.ctx.sip.handle_timeout(now);
+        self.run(now);
+        if self.identify_due.is_some_and(|due| due <= now) {
+            self.look_up_identify_hosts(now);
+        }
+        while let Some((key, timer)) = self.ctx.timers.expire(now) {
+            self.with_call(now, key, |call, ctx| call.on_timer(ctx, now, timer));
+        }
+        self.run(now);
     }
-    /// The port pairs.
-    pub fn ports(&self) -> Gauges {
-        self.ports.gauges()
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.ctx.outputs.pop_front() {
+            return Some(output);
+        }
+        if let Some(transmit) = self.ctx.sip.poll_transmit() {
+            self.count_transmit(&transmit);
+            return Some(Output::Transmit(transmit));
+        }
+        if let Some(flow) = self.ctx.sip.poll_close() {
+            return Some(Output::CloseFlow(flow));
+        }
+        if self.service == Service::Draining && self.calls.is_empty() {
+            self.service = Service::Drained;
+            return Some(Output::Drained);
+        }
+        None
     }
-    /// The SIP side: its counters and transactions.
-    pub fn sip(&self) -> &Endpoint {
-        &self.sip
+
+    /// When [`Controller::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let calls = self.ctx.timers.next();
+        let sip = self.ctx.sip.poll_timeout();
+        [calls, sip, self.identify_due].into_iter().flatten().min()
     }
+
+    /// Asks for the addresses of the host names that identify endpoints, and again after a while.
+    fn look_up_identify_hosts(&mut self, now: Instant) {
+        let mut hosts: Vec<&str> = self.identifier.hosts().collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        for host in hosts {
+            let host = host.to_owned();
+            self.ctx.outputs.push_back(Output::Resolve { host });
+        }
+        self.identify_due = Some(now + hosts::TTL);
+    }
+
+    /// Does something to a call, and forgets it if it is over then.
+    pub(super) fn with_call(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        act: impl FnOnce(&mut Call, &mut Context),
+    ) {
+        let index = key.index as usize;
+        let Some(call) = self.calls.get_mut(index).filter(|call| call.key() == key) else {
+            return;
+        };
+        let was_ending = call.is_ending();
+        act(call, &mut self.ctx);
+        if call.is_ending() && !was_ending {
+            self.calls_ending += 1;
+        }
+        if call.is_over() {
+            call.forget(&mut self.ctx);
+            call.log_end(now);
+            self.calls.remove(index);
+            self.calls_ending -= 1;
+        }
+    }
+
+    /// Deals out what the SIP endpoint has to say. Each event was caused by an input, so this ends.
+    pub(super) fn run(&mut self, now: Instant) {
+        while let Some(event) = self.ctx.sip.poll_event() {
+            match event {
+                SipEvent::Request { tx, flow, request } => {
+                    self.count_request(flow, request.method().as_str(), Direction::In);
+                    self.on_request(now, tx, flow, &request);
+                }
+                SipEvent::Ack { tx, request } => {
+                    if let Some(owner) = self.ctx.servers.remove(tx) {
+                        self.with_call(now, owner.call, |call, ctx| {
+                            call.on_ack(ctx, now, owner, tx, &request);
+                        });
+                    }
+                }
+                SipEvent::AckTimeout { tx } => {
+                    if let Some(owner) = self.ctx.servers.remove(tx) {
+                        self.with_call(now, owner.call, |call, ctx| {
+                            call.on_ack_timeout(ctx, now, owner);
+                        });
+                    }
+                }
+                SipEvent::Cancelled { tx, request } => self.on_cancelled(now, tx, &request),
+                SipEvent::Response { tx, response } => {
+                    let Some(owner) = self.ctx.clients.get(tx) else {
+                        continue;
+                    };
+                    self.with_call(now, owner.call, |call, ctx| {
+                        call.on_response(ctx, now, tx, owner, &response);
+                    });
+                }
+                SipEvent::Failed { tx, failure } => {
+                    if let Some(owner) = self.ctx.clients.remove(tx) {
+                        self.with_call(now, owner.call, |call, ctx| {
+                            call.on_failed(ctx, now, tx, owner, failure);
+                        });
+                    }
+                }
+            }
+        }
+        self.count_refused_below();
+    }
+
+    /// What the SIP endpoint has refused by itself.
+    fn count_refused_below(&mut self) {
+        let counters = self.ctx.sip.counters();
+        for (now, counted, reason) in [
+            (
+                counters.malformed,
+                &mut self.malformed_counted,
+                RejectReason::Malformed,
+            ),
+            (
+                counters.overload,
+                &mut self.overload_counted,
+                RejectReason::Overload,
+            ),
+        ] {
+            for _ in *counted..now {
+                self.ctx.metrics.rejected(reason);
+            }
+            *counted = now;
+        }
+    }
+
+    fn on_request(&mut self, now: Instant, tx: ServerTx, flow: Flow, request: &Request) {
+        match self.call_of(request) {
+            Some((key, leg)) => self.with_call(now, key, |call, ctx| {
+                call.on_request(ctx, now, leg, tx, request);
+            }),
+            None => self.on_new_request(now, tx, flow, request),
+        }
+    }
+
+    /// The call and leg of a request in one of our dialogs.
+    fn call_of(&self, request: &Request) -> Option<(CallKey, LegNo)> {
+        let place = Context::call_of_tag(request.headers().to_tag()?)?;
+        let call = self.calls.get(place)?;
+        Some((call.key(), call.leg_of(request)?))
+    }
+
+    fn on_cancelled(&mut self, now: Instant, tx: ServerTx, cancel: &Request) {
+        let Some(owner) = self.ctx.servers.get(tx) else {
+            let response = ResponseDraft::new(487);
+            return self.ctx.sip.respond(now, tx, response);
+        };
+        self.with_call(now, owner.call, |call, ctx| {
+            call.on_cancelled(ctx, now, tx, cancel.headers());
+        });
+    }
+
+    /// The key that the next call will have.
+    pub(super) fn next_key(&mut self) -> CallKey {
+        CallKey {
+            index: u32::try_from(self.calls.vacant_key()).expect("max_calls is a u32"),
+            generation: self.calls_begun,
+        }
+    }
+
+    /// Puts a call in its place and lets it run.
+    pub(super) fn start_call(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        setup: Arc<Setup>,
+        begin: Begin,
+    ) {
+        self.calls_begun = self.calls_begun.wrapping_add(1);
+        let call = Call::begin(&mut self.ctx, now, key, setup, begin);
+        self.calls.insert(call);
+        self.with_call(now, key, |call, ctx| call.run(ctx, now));
+    }
+
+    /// Calls that have not begun to end.
+    pub fn calls_active(&self) -> usize {
+        self.calls.len() - self.calls_ending
+    }
+
+    fn count_request(&self, flow: Flow, method: &str, direction: Direction) {
+        self.ctx
+            .metrics
+            .sip_request(self.transport_name(flow), method, direction);
+    }
+
+    /// Counts a message that goes out, by its first line.
+    fn count_transmit(&self, transmit: &Transmit) {
+        let name = self.transport_name(transmit.flow);
+        let mut words = transmit.bytes.splitn(3, |byte| *byte == b' ');
+        let mut word = || words.next().and_then(|word| std::str::from_utf8(word).ok());
+        let metrics = &self.ctx.metrics;
+        match (word(), word()) {
+            (Some("SIP/2.0"), Some(code)) => {
+                metrics.sip_response(name, code.parse().unwrap_or(0), Direction::Out);
+            }
+            (Some(method), Some(_)) => metrics.sip_request(name, method, Direction::Out),
+            _ => {}
+        }
+    }
+
+    fn transport_name(&self, flow: Flow) -> &str {
+        let transports = &self.setup.settings().transports;
+        transports
+            .get(usize::from(flow.transport.0))
+            .map_or("", |transport| &transport.name)
+    }
+
+    /// What belongs to calls and should be none when none is left: for tests of leaks.
+    pub fn leftovers(&self) -> Leftovers {
+        Leftovers {
+            calls: self.calls.len(),
+            transactions: self.ctx.sip.transactions(),
+            owners: self.ctx.servers.len() + self.ctx.clients.len(),
+            timers: self.ctx.timers.len(),
+            media: self.ctx.media_owners.len(),
+            leased: self.ctx.ports.gauges().in_use,
+            counted: self.ctx.load.calls_in_all(),
+        }
+    }
+}
+
+/// How strangers and endpoints with credentials are challenged: MD5 for what telephones know, SHA-256 for those that
+/// know better.
+fn challenges() -> AuthSettings {
+    AuthSettings {
+        realm: String::from("ringway"),
+        algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
+        nonce_lifetime: NONCE_LIFETIME,
+    }
+}
+
+/// See [`Controller::leftovers`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Calls in the table.
+    pub calls: usize,
+    /// SIP transactions.
+    pub transactions: usize,
+    /// Transactions with an owner.
+    pub owners: usize,
+    /// Timers of calls.
+    pub timers: usize,
+    /// Ports with an owner.
+    pub media: usize,
+    /// Ports leased.
+    pub leased: u64,
+    /// Calls that count against the limits of endpoints.
+    pub counted: u32,
 }

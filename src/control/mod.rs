@@ -1,12 +1,18 @@
 //! The control plane, sans-IO: who may speak, what a call does, which ports it holds.
 
 pub mod acl;
+mod admission;
 pub mod call;
 pub mod controller;
 pub mod dialplan;
+pub mod hosts;
 pub mod identify;
+pub mod load;
+mod operator;
 pub mod ports;
 pub mod setup;
+mod strangers;
 
-pub use controller::{Controller, Output, Surroundings};
+pub use controller::{Controller, Leftovers, Output, Service, Surroundings};
+pub use operator::ReloadReport;
 pub use setup::Setup;

@@ -3,13 +3,21 @@
 
 use crate::config::settings::{Endpoint, EndpointId, TrunkGroup};
 use crate::config::{Diagnostic, Settings};
+use crate::control::acl::AccessControl;
+use crate::control::dialplan::Dialplan;
+use crate::control::identify::Identifier;
 use rustc_hash::FxHashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The checked settings and the tables made from them.
 #[derive(Debug)]
 pub struct Setup {
     settings: Settings,
     endpoints_by_name: FxHashMap<String, EndpointId>,
+    dialplan: Arc<Dialplan>,
+    access: AccessControl,
+    identifier: Identifier,
 }
 
 impl Setup {
@@ -19,15 +27,42 @@ impl Setup {
     /// What is wrong, each with its place in the file; the warnings come along. Without an error the warnings come
     /// beside the setup.
     pub fn build(settings: Settings) -> Result<(Setup, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let endpoints_by_name = (0..)
+        let endpoints_by_name: FxHashMap<String, EndpointId> = (0..)
             .zip(&settings.endpoints)
             .map(|(place, endpoint)| (endpoint.name.clone(), EndpointId(place)))
             .collect();
+        let is_dialable = |name: &str| {
+            endpoints_by_name.contains_key(name) || settings.trunk_groups.contains_key(name)
+        };
+        let (dialplan, warnings) = Dialplan::compile(&settings.dialplan, &is_dialable)?;
         let setup = Setup {
+            access: AccessControl::new(&settings.acls),
+            identifier: Identifier::new(&settings),
             settings,
             endpoints_by_name,
+            dialplan: Arc::new(dialplan),
         };
-        Ok((setup, Vec::new()))
+        Ok((setup, warnings))
+    }
+
+    /// The compiled dialplan.
+    pub fn dialplan(&self) -> &Arc<Dialplan> {
+        &self.dialplan
+    }
+
+    /// The tables that tell an endpoint. Host names in them have no addresses yet.
+    pub fn identifier(&self) -> &Identifier {
+        &self.identifier
+    }
+
+    /// True if this address may send SIP at all.
+    pub fn permits(&self, source: IpAddr) -> bool {
+        self.access.permits(source)
+    }
+
+    /// True if the endpoint's own ACLs let this address speak for it.
+    pub fn permits_for(&self, endpoint: EndpointId, source: IpAddr) -> bool {
+        self.access.permits_by(&self.endpoint(endpoint).acl, source)
     }
 
     /// The settings as checked.

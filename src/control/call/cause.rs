@@ -3,6 +3,7 @@
 //! The tables are those of Asterisk's chan_pjsip, so that HANGUPCAUSE says what its users know; where Asterisk says
 //! nothing, RFC 3398 §7.2.4.1 and §8.2.6.1 do.
 
+use crate::control::dialplan::DialStatus;
 use crate::sip::message::Headers;
 use std::fmt;
 
@@ -137,47 +138,6 @@ impl fmt::Display for Cause {
 /// Reason value of the CANCEL to those who ring on when somebody else has answered (RFC 3326 §3.1).
 pub const ANSWERED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
-/// How a Dial ended: the variable DIALSTATUS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DialStatus {
-    /// It was answered.
-    Answer,
-    /// Somebody is busy.
-    Busy,
-    /// The caller hung up first.
-    Cancel,
-    /// No circuit.
-    Congestion,
-    /// There is no such place, or it cannot be reached.
-    ChanUnavail,
-    /// It rang, and nobody answered.
-    NoAnswer,
-}
-
-impl DialStatus {
-    /// How app_dial counts a callee that failed for this cause.
-    pub fn of_failure(cause: Cause) -> DialStatus {
-        match cause {
-            Cause::BUSY => DialStatus::Busy,
-            Cause::CONGESTION => DialStatus::Congestion,
-            Cause::NO_ANSWER | Cause::NORMAL => DialStatus::NoAnswer,
-            _ => DialStatus::ChanUnavail,
-        }
-    }
-
-    /// The variable's value.
-    pub fn name(self) -> &'static str {
-        match self {
-            DialStatus::Answer => "ANSWER",
-            DialStatus::Busy => "BUSY",
-            DialStatus::Cancel => "CANCEL",
-            DialStatus::Congestion => "CONGESTION",
-            DialStatus::ChanUnavail => "CHANUNAVAIL",
-            DialStatus::NoAnswer => "NOANSWER",
-        }
-    }
-}
-
 /// Why one callee, or a whole Dial, failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -203,7 +163,7 @@ impl Failure {
         Failure {
             status,
             cause,
-            dial_status: DialStatus::of_failure(cause),
+            dial_status: dial_status(cause),
         }
     }
 
@@ -212,7 +172,7 @@ impl Failure {
         Failure {
             status: cause.status(),
             cause,
-            dial_status: DialStatus::of_failure(cause),
+            dial_status: dial_status(cause),
         }
     }
 
@@ -231,6 +191,16 @@ impl Failure {
         } else {
             self
         }
+    }
+}
+
+/// How app_dial counts a callee that failed for this cause.
+fn dial_status(cause: Cause) -> DialStatus {
+    match cause {
+        Cause::BUSY => DialStatus::Busy,
+        Cause::CONGESTION => DialStatus::Congestion,
+        Cause::NO_ANSWER | Cause::NORMAL => DialStatus::NoAnswer,
+        _ => DialStatus::ChanUnavail,
     }
 }
 

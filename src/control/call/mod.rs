@@ -1,3 +1,343 @@
 //! The B2BUA: a call and its legs.
+//!
+//! A [`Call`] begins with an INVITE, walks the dialplan ([`script`]), dials ([`dialling`]) and joins the caller's leg
+//! with the leg of the one who answers. Each leg is a dialog of its own ([`leg`]); nothing of one leg's addresses,
+//! tags or Call-ID appears on the other. What happens reaches the call through the `on_…` methods, always with the
+//! [`Context`] that all calls share.
+//!
+//! | file | concept |
+//! |---|---|
+//! | `caller` | the inbound leg until it is up: 180, 183, 200, failure |
+//! | `callee` | an outbound leg until it is up: INVITE, its responses, CANCEL |
+//! | `dialling` | targets, candidates, failover, time limits |
+//! | `identity` | From, To and Request-URI of an outbound leg |
+//! | `in_dialog` | BYE, INFO, OPTIONS |
+//! | `reoffer` | re-INVITE from either side |
+//! | `media` | a leg's port and session descriptions |
+//! | `ending` | hanging up, and what is left to wait for |
+//! | `script` | the dialplan's actions |
+//! | `cause` | Q.850, SIP status, DIALSTATUS |
+//! | `path` | transports, flows, our addresses |
 
+mod callee;
+mod caller;
 pub mod cause;
+pub mod context;
+mod dialling;
+mod ending;
+mod identity;
+mod in_dialog;
+pub mod leg;
+pub mod media;
+pub mod owners;
+pub mod path;
+mod reoffer;
+mod report;
+mod script;
+#[cfg(test)]
+mod tests;
+
+use crate::config::settings::EndpointId;
+use crate::control::dialplan::Execution;
+use crate::control::setup::Setup;
+use crate::link::{Command, Event, LegId};
+use crate::sdp::Description;
+use crate::sip::dialog::Dialog;
+use crate::sip::endpoint::ServerTx;
+use crate::sip::message::Request;
+use crate::sip::timer::TimerId;
+use cause::{Cause, Failure};
+use context::{CallTimer, Context, ServerOwner};
+use dialling::Dialling;
+use ending::End;
+use leg::{Asked, Leg, LegState, MediaState, Said};
+use path::Path;
+use reoffer::Exchange;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The methods that a call's dialogs take.
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO";
+
+/// Content-Type of a session description.
+pub const SDP: &str = "application/sdp";
+
+/// Retry-After of a refusal that is to pass, in seconds.
+pub const RETRY_AFTER_S: u32 = 5;
+
+/// Most legs that one call may begin in its life: targets, failover and every further Dial together.
+pub const LEGS_MAX: u16 = 64;
+
+/// A call's place in the controller's table. The generation tells two calls in one place apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallKey {
+    /// Place.
+    pub index: u32,
+    /// Counts the calls.
+    pub generation: u32,
+}
+
+/// A leg's number in its call: 0 is the caller's, the callees' count up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LegNo(pub u16);
+
+impl LegNo {
+    /// The caller's leg.
+    pub const CALLER: LegNo = LegNo(0);
+}
+
+/// One of the two joined legs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Who called.
+    Caller,
+    /// Who answered.
+    Callee,
+}
+
+impl Side {
+    /// The other one.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Caller => Side::Callee,
+            Side::Callee => Side::Caller,
+        }
+    }
+}
+
+/// What is known of a call from its beginning, for logs and rows.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Where the INVITE came from.
+    pub source: SocketAddr,
+    /// How its endpoint was identified (`ip 192.0.2.0/24`).
+    pub identified: String,
+    /// The caller's number.
+    pub caller: String,
+    /// The caller's name.
+    pub caller_name: String,
+    /// The number dialled.
+    pub called: String,
+    /// The dialplan context it came into.
+    pub context: String,
+}
+
+/// See the module's comment.
+pub struct Call {
+    key: CallKey,
+    id: String,
+    setup: Arc<Setup>,
+    facts: Facts,
+    /// Hops left for the legs that we begin (RFC 3261 §16.3 step 3, so that two gateways cannot call in circles).
+    max_forwards: u8,
+    caller: Leg,
+    callees: Vec<Leg>,
+    legs_begun: u16,
+    execution: Execution,
+    phase: Phase,
+    exchange: Exchange,
+    /// What joins the media now, as the worker was told.
+    bridge: Option<Command>,
+    /// What the last Dial left, for the caller if the dialplan says nothing else.
+    failure: Option<Failure>,
+    /// Steps of the dialplan that ran.
+    steps: Vec<String>,
+}
+
+/// What a call is doing.
+enum Phase {
+    /// The dialplan goes on at once.
+    Ready,
+    /// The dialplan waits; then it goes on, or the call ends.
+    Paused { timer: TimerId, then: Option<Cause> },
+    /// The dialplan waits for the ACK that brings the answer to our offer.
+    AwaitingAck,
+    /// The caller hears itself until it hangs up.
+    Echo,
+    /// Others ring.
+    Dialling(Dialling),
+    /// The caller talks to this callee.
+    Bridged { callee: LegNo },
+    /// Everything is told to stop; what is outstanding comes in.
+    Ending { end: End, guard: TimerId },
+}
+
+/// What a call begins with.
+pub struct Begin {
+    /// Who calls.
+    pub endpoint: EndpointId,
+    /// What is known of it.
+    pub facts: Facts,
+    /// Its place in the dialplan.
+    pub execution: Execution,
+    /// The way to the caller.
+    pub path: Path,
+    /// The INVITE's transaction.
+    pub invite: ServerTx,
+    /// Its offer.
+    pub offer: Option<Description>,
+    /// Hops left.
+    pub max_forwards: u8,
+    /// The dialog that our answer with `tag` makes.
+    pub dialog: Dialog,
+    /// Our tag.
+    pub tag: String,
+}
+
+impl Call {
+    /// A call whose endpoint has admitted it ([`Context::load`]).
+    pub fn begin(
+        ctx: &mut Context,
+        now: Instant,
+        key: CallKey,
+        setup: Arc<Setup>,
+        begin: Begin,
+    ) -> Call {
+        let call = key;
+        let leg = LegNo::CALLER;
+        ctx.servers.insert(begin.invite, ServerOwner { call, leg });
+        let asked = Asked {
+            invite: begin.invite,
+            offer: begin.offer,
+            said: Said::Nothing,
+        };
+        let caller = Leg {
+            no: LegNo::CALLER,
+            endpoint: begin.endpoint,
+            path: begin.path,
+            tag: begin.tag,
+            contact_user: identity::user_of(&begin.facts.called),
+            dialog: Some(begin.dialog),
+            media: MediaState::None,
+            state: LegState::Asked(asked),
+            invite: None,
+            began: now,
+            answered: None,
+            is_counted: false,
+        };
+        caller.count_begin(ctx, &setup);
+        Call {
+            key,
+            id: format!("{:016x}", ctx.rng.u64(..)),
+            setup,
+            facts: begin.facts,
+            max_forwards: begin.max_forwards,
+            caller,
+            callees: Vec::new(),
+            legs_begun: 0,
+            execution: begin.execution,
+            phase: Phase::Ready,
+            exchange: Exchange::Idle,
+            bridge: None,
+            failure: None,
+            steps: Vec::new(),
+        }
+    }
+
+    /// Enters the dialplan.
+    pub fn run(&mut self, ctx: &mut Context, now: Instant) {
+        self.advance(ctx, now);
+    }
+
+    /// The call's place.
+    pub fn key(&self) -> CallKey {
+        self.key
+    }
+
+    /// The name for operators.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// True when nothing of the call is outstanding and it can be forgotten.
+    pub fn is_over(&self) -> bool {
+        let legs_gone = self.legs().all(Leg::is_gone);
+        let media_closed = self
+            .legs()
+            .all(|leg| matches!(leg.media, MediaState::None | MediaState::Closed(_)));
+        matches!(self.phase, Phase::Ending { .. }) && legs_gone && media_closed
+    }
+
+    /// True once the call has begun to end.
+    pub fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. })
+    }
+
+    fn legs(&self) -> impl Iterator<Item = &Leg> {
+        std::iter::once(&self.caller).chain(&self.callees)
+    }
+
+    fn legs_mut(&mut self) -> impl Iterator<Item = &mut Leg> {
+        std::iter::once(&mut self.caller).chain(&mut self.callees)
+    }
+
+    fn leg(&self, no: LegNo) -> Option<&Leg> {
+        self.legs().find(|leg| leg.no == no)
+    }
+
+    fn leg_mut(&mut self, no: LegNo) -> Option<&mut Leg> {
+        self.legs_mut().find(|leg| leg.no == no)
+    }
+
+    /// The leg that this in-dialog request belongs to: our tag, and the dialog's other two names with it
+    /// (RFC 3261 §12.2.2).
+    pub fn leg_of(&self, request: &Request) -> Option<LegNo> {
+        let tag = request.headers().to_tag()?;
+        let leg = self.legs().find(|leg| leg.tag == tag)?;
+        let is_its = match &leg.dialog {
+            Some(dialog) => dialog.matches(request),
+            None => false,
+        };
+        is_its.then_some(leg.no)
+    }
+
+    /// A timer of the call is due.
+    pub fn on_timer(&mut self, ctx: &mut Context, now: Instant, timer: CallTimer) {
+        match timer {
+            CallTimer::Pause => self.on_pause_over(ctx, now),
+            CallTimer::Dial => self.on_dial_timeout(ctx, now),
+            CallTimer::Refresh => self.refresh_caller(ctx, now),
+            CallTimer::Reoffer => self.on_reoffer_due(ctx, now),
+            CallTimer::Cancelled(leg) => self.on_cancel_unanswered(ctx, now, leg),
+            CallTimer::Closing => self.on_closing_overdue(),
+        }
+        self.advance(ctx, now);
+    }
+
+    /// A worker's event about one of the call's legs. Its lease is settled already.
+    pub fn on_media(&mut self, ctx: &mut Context, now: Instant, no: LegNo, event: Event) {
+        match event {
+            Event::Closed { report, .. } => self.on_media_closed(ctx, no, report),
+            Event::OpenFailed { leg, error } => {
+                tracing::warn!(
+                    call = self.id,
+                    port = leg.port.rtp(),
+                    ?error,
+                    "RTP port could not be opened"
+                );
+                self.on_media_lost(ctx, now, no);
+            }
+            Event::Silent { .. } => self.on_silence(ctx, now, no),
+            Event::Latched { leg, source } => self.on_latched(no, leg, source),
+            Event::Stranger { leg, source } => {
+                tracing::warn!(call = self.id, port = leg.port.rtp(), %source, "RTP from a stranger is dropped");
+            }
+            Event::Report { .. } => {}
+        }
+        self.advance(ctx, now);
+    }
+
+    /// The worker's queue was full: the leg's port was never opened.
+    pub fn on_open_refused(&mut self, ctx: &mut Context, now: Instant, no: LegNo) {
+        self.on_media_lost(ctx, now, no);
+        self.advance(ctx, now);
+    }
+
+    fn on_latched(&mut self, no: LegNo, lease: LegId, source: SocketAddr) {
+        tracing::debug!(call = self.id, leg = no.0, port = lease.port.rtp(), %source, "RTP source latched");
+        if let Some(media) = self.leg_mut(no).and_then(Leg::media_mut) {
+            media.latched = Some(source);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Requests outside a dialog: who sends them, whether it may, and what is answered; an INVITE becomes a call.
+
+use super::call::cause::Cause;
+use super::call::context::Context;
+use super::call::path::Path;
+use super::call::{ALLOW, Begin, Facts, LegNo, RETRY_AFTER_S, SDP};
+use super::controller::Controller;
+use super::dialplan::Execution;
+use super::identify::Identified;
+use super::load::Over;
+use super::setup::Setup;
+use crate::config::settings::{Auth, Endpoint};
+use crate::metrics::RejectReason;
+use crate::sdp::Description;
+use crate::sip::auth::{Asker, Authenticator, Credentials, Password, Verdict};
+use crate::sip::dialog::Dialog;
+use crate::sip::endpoint::ServerTx;
+use crate::sip::flow::Flow;
+use crate::sip::message::{Method, NameAddr, Request, ResponseDraft};
+use std::time::Instant;
+
+/// A response that says no, and what it is counted as.
+struct Refusal {
+    response: ResponseDraft,
+    counted: Option<RejectReason>,
+}
+
+impl Refusal {
+    fn new(response: ResponseDraft) -> Refusal {
+        Refusal {
+            response,
+            counted: None,
+        }
+    }
+
+    fn counted(response: ResponseDraft, reason: RejectReason) -> Refusal {
+        Refusal {
+            response,
+            counted: Some(reason),
+        }
+    }
+
+    fn limit(reason: RejectReason) -> Refusal {
+        let response = ResponseDraft::new(503).header("Retry-After", RETRY_AFTER_S);
+        Refusal::counted(response, reason)
+    }
+}
+
+impl Controller {
+    /// A request without a To tag, or of no dialog of ours.
+    pub(super) fn on_new_request(
+        &mut self,
+        now: Instant,
+        tx: ServerTx,
+        flow: Flow,
+        request: &Request,
+    ) {
+        let refused = if request.headers().to_tag().is_some() {
+            Some(Refusal::new(ResponseDraft::new(481)))
+        } else {
+            match self.authenticated(now, flow, request) {
+                Err(refusal) => Some(refusal),
+                Ok(who) => self.serve(now, tx, flow, request, who).err(),
+            }
+        };
+        if let Some(Refusal { response, counted }) = refused {
+            if let Some(reason) = counted {
+                self.ctx.metrics.rejected(reason);
+            }
+            let tag = self.ctx.sip.new_tag();
+            self.ctx.sip.respond(now, tx, response.to_tag(&tag));
+        }
+    }
+
+    /// Who sends it. An endpoint with credentials must show them unless its address identifies it.
+    fn authenticated(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Request,
+    ) -> Result<Identified, Refusal> {
+        let source = flow.peer.ip().to_canonical();
+        let setup = self.setup().clone();
+        let identified = self.identifier.identify(source, request);
+        let endpoint = identified.as_ref().map(|who| setup.endpoint(who.endpoint));
+        let needed = match (&identified, endpoint) {
+            (Some(who), _) if who.by.is_by_address() => None,
+            (_, Some(endpoint)) => endpoint.auth.as_ref(),
+            (_, None) => None,
+        };
+        let (needed, reason) = match (&identified, needed) {
+            (Some(_), None) => (None, None),
+            (Some(_), Some(auth)) => (Some(auth), Some(RejectReason::Auth)),
+            (None, _) => (None, Some(RejectReason::Unidentified)),
+        };
+        if let Some(reason) = reason {
+            let checked = check(&self.authenticator, now, source, request, needed);
+            if checked != Verdict::Valid {
+                return Err(self.challenge(now, flow, request, checked, reason));
+            }
+        }
+        match identified {
+            Some(who) if setup.permits_for(who.endpoint, source) => Ok(who),
+            // The endpoint's own ACL: as a stranger, who is told nothing.
+            _ => Err(self.challenge(now, flow, request, Verdict::Invalid, RejectReason::Acl)),
+        }
+    }
+
+    /// 401, the same for everybody who is not let in: nothing tells a scanner which names exist.
+    fn challenge(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Request,
+        verdict: Verdict,
+        reason: RejectReason,
+    ) -> Refusal {
+        if self.strangers.is_news(now, flow.peer.ip()) {
+            tracing::warn!(
+                source = %flow.peer,
+                method = request.method().as_str(),
+                from = request.headers().get("From").unwrap_or(""),
+                uri = request.uri(),
+                reason = reason.label(),
+                "request refused with 401"
+            );
+        }
+        let source = flow.peer.ip().to_canonical();
+        let stale = verdict == Verdict::Stale;
+        let challenges = self.authenticator.challenge(now, source, stale);
+        let response = challenges
+            .iter()
+            .fold(ResponseDraft::new(401), |response, challenge| {
+                response.header(Asker::User.challenge_header(), challenge)
+            });
+        // A first request without credentials is the way it goes, not a rejection.
+        let is_first =
+            reason == RejectReason::Auth && request.headers().get("Authorization").is_none();
+        if is_first {
+            Refusal::new(response)
+        } else {
+            Refusal::counted(response, reason)
+        }
+    }
+
+    fn serve(
+        &mut self,
+        now: Instant,
+        tx: ServerTx,
+        flow: Flow,
+        request: &Request,
+        who: Identified,
+    ) -> Result<(), Refusal> {
+        check_extensions(request)?;
+        match request.method() {
+            Method::Invite => self.begin_call(now, tx, flow, request, who),
+            Method::Options => {
+                let tag = self.ctx.sip.new_tag();
+                let response = ResponseDraft::new(200)
+                    .to_tag(&tag)
+                    .header("Allow", ALLOW)
+                    .header("Accept", SDP)
+                    .header("Supported", "");
+                self.ctx.sip.respond(now, tx, response);
+                Ok(())
+            }
+            Method::Bye => Err(Refusal::new(ResponseDraft::new(481))),
+            Method::Other(_) => Err(Refusal::new(ResponseDraft::new(501).header("Allow", ALLOW))),
+            _ => Err(Refusal::new(ResponseDraft::new(405).header("Allow", ALLOW))),
+        }
+    }
+
+    fn begin_call(
+        &mut self,
+        now: Instant,
+        tx: ServerTx,
+        flow: Flow,
+        request: &Request,
+        who: Identified,
+    ) -> Result<(), Refusal> {
+        let setup = self.setup().clone();
+        if self.is_draining() {
+            return Err(Refusal::limit(RejectReason::Overload));
+        }
+        let max_forwards = request.headers().max_forwards().unwrap_or(70);
+        if max_forwards == 0 {
+            return Err(Refusal::new(ResponseDraft::new(483)));
+        }
+        if request.headers().get("Replaces").is_some() {
+            // RFC 3891 §3: no dialog of ours is replaced.
+            return Err(Refusal::new(ResponseDraft::new(481)));
+        }
+        let offer = offer_of(request)?;
+        let endpoint = setup.endpoint(who.endpoint);
+        let facts = facts_of(&setup, &who, flow, request);
+        let plan = setup.dialplan();
+        let has = |extension| plan.has_extension(&endpoint.context, extension);
+        if !has(&facts.called) && !has("i") {
+            tracing::info!(
+                source = %flow.peer,
+                endpoint = endpoint.name,
+                context = endpoint.context,
+                extension = facts.called,
+                "no such extension"
+            );
+            return Err(Refusal::new(ResponseDraft::new(404)));
+        }
+        let path = Path::new(setup.settings(), &*self.ctx.surroundings, flow)
+            .ok_or_else(|| Refusal::new(ResponseDraft::new(500)))?;
+        self.admit(now, endpoint)?;
+        let key = self.next_key();
+        let tag = self.ctx.tag(key, LegNo::CALLER);
+        let Some(dialog) = Dialog::uas(request, &tag) else {
+            // RFC 3261 §8.1.1.8: an INVITE has a Contact.
+            let name = endpoint.name.clone();
+            self.ctx.load.release(&name);
+            return Err(Refusal::new(ResponseDraft::new(400)));
+        };
+        let execution = Execution::start(plan.clone(), &endpoint.context, &facts.called, [])
+            .with_seed(self.ctx.rng.u64(..));
+        let begin = Begin {
+            endpoint: who.endpoint,
+            facts,
+            execution,
+            path,
+            invite: tx,
+            offer,
+            max_forwards: max_forwards - 1,
+            dialog,
+            tag,
+        };
+        self.start_call(now, key, setup, begin);
+        Ok(())
+    }
+
+    fn admit(&mut self, now: Instant, endpoint: &Endpoint) -> Result<(), Refusal> {
+        if self.calls_active() >= self.setup().settings().global.max_calls as usize {
+            return Err(Refusal::limit(RejectReason::Limit));
+        }
+        let Context { load, metrics, .. } = &mut self.ctx;
+        load.admit(now, endpoint, metrics).map_err(|over| {
+            Refusal::limit(match over {
+                Over::Calls => RejectReason::Limit,
+                Over::Rate => RejectReason::Rate,
+            })
+        })
+    }
+}
+
+/// Checks the credentials of a request. Without any to check against it does the same work in vain.
+fn check(
+    authenticator: &Authenticator,
+    now: Instant,
+    source: std::net::IpAddr,
+    request: &Request,
+    auth: Option<&Auth>,
+) -> Verdict {
+    let shown = Credentials::all(request.headers(), Asker::User);
+    let Some(shown) = shown.first() else {
+        return Verdict::Invalid;
+    };
+    let password = auth.map_or("", |auth| auth.password.0.as_str());
+    let verdict = authenticator.verify(
+        now,
+        source,
+        shown,
+        request.method(),
+        &request.body(),
+        Password(password),
+    );
+    match auth {
+        Some(auth) if auth.username == shown.username() => verdict,
+        _ => Verdict::Invalid,
+    }
+}
+
+/// RFC 3261 §8.2.2.3: none of the extensions that a Require may name is spoken yet.
+fn check_extensions(request: &Request) -> Result<(), Refusal> {
+    let required: Vec<&str> = request.headers().values("Require").collect();
+    if required.is_empty() {
+        return Ok(());
+    }
+    let response = ResponseDraft::new(420).header("Unsupported", required.join(", "));
+    Err(Refusal::new(response))
+}
+
+/// The offer of an INVITE, if it has one.
+fn offer_of(request: &Request) -> Result<Option<Description>, Refusal> {
+    let body = request.body();
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let headers = request.headers();
+    let content = headers.get("Content-Type").unwrap_or(SDP);
+    let essence = content.split(';').next().unwrap_or("").trim();
+    let encoding = headers.get("Content-Encoding").unwrap_or("identity");
+    if !essence.eq_ignore_ascii_case(SDP) || !encoding.eq_ignore_ascii_case("identity") {
+        // RFC 3261 §8.2.3
+        let response = ResponseDraft::new(415)
+            .header("Accept", SDP)
+            .header("Accept-Encoding", "identity");
+        return Err(Refusal::new(response));
+    }
+    match Description::parse(&body) {
+        Ok(offer) if offer.audio().is_some() => Ok(Some(offer)),
+        Ok(_) | Err(crate::sdp::SdpError::Address) => Err(Refusal::new(
+            ResponseDraft::new(488).header("Reason", Cause::NO_CODEC),
+        )),
+        Err(_) => Err(Refusal::new(ResponseDraft::new(400))),
+    }
+}
+
+fn facts_of(setup: &Setup, who: &Identified, flow: Flow, request: &Request) -> Facts {
+    let from = request.headers().from();
+    let own = setup.endpoint(who.endpoint).callerid.as_ref();
+    let user = |address: &NameAddr| address.uri.user_decoded().unwrap_or_default();
+    let uri = crate::sip::message::Uri::parse(request.uri());
+    let called = uri
+        .and_then(|uri| uri.user_decoded())
+        .filter(|user| !user.is_empty())
+        .unwrap_or_else(|| String::from("s"));
+    let (number, name) = match own {
+        Some(own) => (own.number.clone(), own.name.clone()),
+        None => (user(&from), from.display_name.clone().unwrap_or_default()),
+    };
+    Facts {
+        source: flow.peer,
+        identified: who.by.to_string(),
+        caller: number,
+        caller_name: name,
+        called,
+        context: setup.endpoint(who.endpoint).context.clone(),
+    }
+}

@@ -1,0 +1,441 @@
+//! An outbound leg until it is up: its INVITE, what comes back, and its end.
+
+use super::caller::passes_events;
+use super::cause::{Cause, Failure};
+use super::context::{CallTimer, ClientRole, Context};
+use super::dialling::Outcome;
+use super::leg::{Calling, Leg, LegState, MediaState};
+use super::media::{LegMedia, Offered};
+use super::path::{Path, by_tcp};
+use super::{ALLOW, Call, LEGS_MAX, LegNo, Phase, SDP, identity};
+use crate::config::settings::EndpointId;
+use crate::sdp::{Description, common_formats};
+use crate::sip::dialog::Dialog;
+use crate::sip::endpoint::{ClientFailure, ClientTx};
+use crate::sip::flow::{Flow, Protocol};
+use crate::sip::message::{Method, RequestDraft, Response, Uri};
+use std::time::{Duration, Instant};
+
+/// How long a cancelled INVITE may go without a final response (64*T1, RFC 3261 §9.1), and a little more for the
+/// endpoint's own timers to run first.
+pub const CANCEL_WAIT: Duration = Duration::from_secs(34);
+
+/// A request larger than this goes by TCP where it can (RFC 3261 §18.1.1: the MTU unknown).
+const DATAGRAM_REQUEST_MAX: usize = 1300;
+
+impl Call {
+    /// Asks a callee.
+    ///
+    /// # Errors
+    /// Why it could not be asked; nothing was sent and nothing is held.
+    pub(super) fn invite(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        endpoint: EndpointId,
+        uri: &Uri,
+        flow: Flow,
+    ) -> Result<LegNo, Failure> {
+        let congestion = Failure::of_cause(Cause::CONGESTION);
+        if self.legs_begun >= LEGS_MAX {
+            tracing::warn!(
+                call = self.id,
+                "no further leg: the call has begun too many"
+            );
+            return Err(congestion);
+        }
+        let callee = self.setup.endpoint(endpoint);
+        let formats = common_formats(&self.caller_formats(), &callee.allow, passes_events(callee));
+        if formats.is_empty() {
+            return Err(Failure::of_cause(Cause::NO_CODEC));
+        }
+        let offered = Offered {
+            formats,
+            direction: self.caller_direction(),
+        };
+        let settings = self.setup.settings();
+        let path = Path::new(settings, &*ctx.surroundings, flow)
+            .ok_or(Failure::of_cause(Cause::NO_ROUTE))?;
+        let worker = self
+            .caller
+            .media()
+            .map(LegMedia::worker)
+            .ok_or(congestion)?;
+        if let Err(over) = ctx.load.admit(now, callee, &ctx.metrics) {
+            tracing::info!(
+                call = self.id,
+                endpoint = callee.name,
+                ?over,
+                "endpoint is over its limit"
+            );
+            return Err(congestion);
+        }
+        self.legs_begun += 1;
+        let no = LegNo(self.legs_begun);
+        let media = match LegMedia::open(ctx, now, worker, (self.key, no), &path) {
+            Ok(media) => media,
+            Err(error) => {
+                tracing::error!(call = self.id, %error, "no RTP port for the callee");
+                ctx.load.release(&self.setup.endpoint(endpoint).name);
+                return Err(congestion);
+            }
+        };
+        let leg = Leg {
+            no,
+            endpoint,
+            tag: ctx.tag(self.key, no),
+            contact_user: identity::from_user(&self.setup, endpoint, &self.facts),
+            path,
+            dialog: None,
+            media: MediaState::Open(media),
+            state: LegState::Gone,
+            invite: None,
+            began: now,
+            answered: None,
+            is_counted: false,
+        };
+        leg.count_begin(ctx, &self.setup);
+        self.callees.push(leg);
+        self.send_invite(ctx, now, uri, offered)
+    }
+
+    /// Sends the INVITE of the leg begun last.
+    fn send_invite(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        uri: &Uri,
+        offered: Offered,
+    ) -> Result<LegNo, Failure> {
+        let ptime = self.caller_ptime();
+        let call_id = ctx.sip.new_call_id();
+        let max_forwards = self.max_forwards;
+        let key = self.key;
+        let leg = self.callees.last_mut().expect("pushed by the caller");
+        let from = identity::from(&self.setup, leg.endpoint, &self.facts, &leg.path);
+        let body = match leg.media_mut() {
+            Some(media) => media.offer(&offered, ptime),
+            None => String::new(),
+        };
+        let draft = |leg: &Leg| {
+            let uri = identity::request_uri(uri);
+            RequestDraft::new(Method::Invite, uri.as_str())
+                .header("Max-Forwards", max_forwards)
+                .header("From", format_args!("{from};tag={}", leg.tag))
+                .header("To", format_args!("<{uri}>"))
+                .header("Call-ID", &call_id)
+                .header("CSeq", "1 INVITE")
+                .header("Contact", leg.contact())
+                .header("Allow", ALLOW)
+                .body(SDP, body.clone())
+        };
+        let mut request = draft(leg);
+        if leg.path.flow.protocol == Protocol::Udp
+            && request.write(&leg.path.sent_by).len() + VIA_BYTES > DATAGRAM_REQUEST_MAX
+            && let Some(flow) = by_tcp(self.setup.settings(), leg.path.flow)
+            && let Some(path) = Path::new(self.setup.settings(), &*ctx.surroundings, flow)
+        {
+            leg.path = path;
+            request = draft(leg);
+        }
+        match leg.send(ctx, now, key, ClientRole::Invite, request) {
+            Some(invite) => {
+                leg.invite = Some(invite);
+                leg.state = LegState::Calling(Calling {
+                    invite,
+                    uri: uri.clone(),
+                    offered,
+                    heard: false,
+                });
+                Ok(leg.no)
+            }
+            None => {
+                let no = leg.no;
+                self.callee_gone(ctx, no);
+                self.callee_over(ctx, now, no, Some(503));
+                Err(Failure::of_cause(Cause::CONGESTION))
+            }
+        }
+    }
+
+    fn caller_ptime(&self) -> Option<u32> {
+        let remote = match &self.caller.state {
+            LegState::Asked(asked) => asked.offer.as_ref(),
+            _ => self.caller.media().and_then(LegMedia::remote),
+        };
+        remote?.audio()?.ptime_ms
+    }
+
+    /// A response to a callee's INVITE.
+    pub(super) fn on_invite_response(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ClientTx,
+        response: &Response,
+    ) {
+        let Some(leg) = self.leg_mut(no) else {
+            return;
+        };
+        match (response.status(), &mut leg.state) {
+            (200..=299, LegState::Calling(_) | LegState::Cancelled { .. }) => {
+                self.on_callee_2xx(ctx, now, no, tx, response);
+            }
+            (200..=299, _) => self.on_second_2xx(ctx, now, no, tx, response),
+            (100..=199, LegState::Calling(calling)) => {
+                calling.heard = true;
+                self.on_callee_1xx(ctx, now, no, response);
+            }
+            (300..=699, LegState::Calling(_)) => {
+                let reason = Cause::of_reason(response.headers());
+                let failure = Failure::of_response(response.status(), reason);
+                tracing::debug!(
+                    call = self.id,
+                    leg = no.0,
+                    status = response.status(),
+                    "callee refuses"
+                );
+                self.callee_gone(ctx, no);
+                self.callee_over(ctx, now, no, Some(response.status()));
+                ctx.clients.remove(tx);
+                let outcome = Outcome::Response(response.status());
+                self.on_callee_failed(ctx, now, no, outcome, failure);
+            }
+            (300..=699, LegState::Cancelled { guard, .. }) => {
+                ctx.timers.cancel(*guard);
+                ctx.clients.remove(tx);
+                self.callee_gone(ctx, no);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_callee_1xx(&mut self, ctx: &mut Context, now: Instant, no: LegNo, response: &Response) {
+        if response.status() == 100 {
+            return;
+        }
+        let body = response.body();
+        let Some(leg) = self.leg_mut(no) else {
+            return;
+        };
+        let LegState::Calling(Calling { offered, .. }) = &leg.state else {
+            return;
+        };
+        let offered = offered.clone();
+        let has_answer = match (Description::parse(&body), leg.media_mut()) {
+            (Ok(answer), Some(media)) if !body.is_empty() => {
+                media.accept_answer(&offered, answer).is_ok()
+            }
+            _ => false,
+        };
+        if has_answer {
+            self.on_callee_progress(ctx, now, no);
+        } else {
+            self.on_callee_rings(ctx, now);
+        }
+    }
+
+    /// The callee's 2xx: it is acknowledged whatever becomes of it.
+    fn on_callee_2xx(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ClientTx,
+        response: &Response,
+    ) {
+        let is_wanted = matches!(self.phase, Phase::Dialling(_));
+        let key = self.key;
+        let Some(leg) = self.leg_mut(no) else {
+            return;
+        };
+        let (calling, is_cancelled) = match std::mem::replace(&mut leg.state, LegState::Up) {
+            LegState::Calling(calling) => (calling, false),
+            LegState::Cancelled { guard, calling } => {
+                ctx.timers.cancel(guard);
+                (calling, true)
+            }
+            other => {
+                leg.state = other;
+                return;
+            }
+        };
+        let answer_stands = leg.take_final_answer(&calling.offered, response);
+        leg.dialog = Dialog::uac(response, &calling.uri);
+        leg.acknowledge(ctx, now, tx, response);
+        if is_cancelled || !is_wanted {
+            // RFC 3261 §9.1: the CANCEL came too late, so the dialog is ended.
+            leg.bye(ctx, now, key, Cause::NORMAL);
+            leg.close_media(ctx);
+            return;
+        }
+        let took = now.saturating_duration_since(leg.began);
+        if !answer_stands {
+            leg.bye(ctx, now, key, Cause::NO_CODEC);
+            self.callee_over(ctx, now, no, Some(488));
+            let failure = Failure::of_response(488, None);
+            return self.on_callee_failed(ctx, now, no, Outcome::Response(488), failure);
+        }
+        leg.answered = Some(now);
+        let endpoint = leg.endpoint;
+        self.metrics_of(ctx, endpoint).setup(took);
+        self.on_callee_answered(ctx, now, no);
+    }
+
+    /// A 2xx of another fork, after the first: acknowledged and ended at once (RFC 3261 §13.2.2.4).
+    fn on_second_2xx(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ClientTx,
+        response: &Response,
+    ) {
+        let Some(leg) = self.leg(no) else {
+            return;
+        };
+        let Some(own) = &leg.dialog else {
+            return;
+        };
+        if own.id().remote_tag == response.headers().to_tag().unwrap_or_default() {
+            return;
+        }
+        let Some(mut fork) = Dialog::uac(response, own.remote_target()) else {
+            return;
+        };
+        let (flow, sent_by) = (leg.path.flow, leg.path.sent_by.clone());
+        let ack = fork.ack(response);
+        ctx.sip.ack(now, tx, flow, &sent_by, ack);
+        let bye = fork.request(Method::Bye).header("Reason", Cause::NORMAL);
+        // Nobody waits for its response: the leg's own dialog is another.
+        let _ = ctx.sip.request(now, flow, &sent_by, bye);
+    }
+
+    /// The callee's INVITE got no final response.
+    pub(super) fn on_invite_failed(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        failure: ClientFailure,
+    ) {
+        let heard = match self.leg(no).map(|leg| &leg.state) {
+            Some(LegState::Calling(calling)) => calling.heard,
+            Some(LegState::Cancelled { guard, .. }) => {
+                ctx.timers.cancel(*guard);
+                return self.callee_gone(ctx, no);
+            }
+            _ => return,
+        };
+        let status = match failure {
+            ClientFailure::Timeout => 408,
+            ClientFailure::Transport => 503,
+        };
+        tracing::debug!(
+            call = self.id,
+            leg = no.0,
+            ?failure,
+            "callee does not respond"
+        );
+        self.callee_gone(ctx, no);
+        self.callee_over(ctx, now, no, Some(status));
+        let outcome = if heard {
+            Outcome::Response(status)
+        } else {
+            Outcome::NoResponse
+        };
+        self.on_callee_failed(ctx, now, no, outcome, Failure::of_response(status, None));
+    }
+
+    /// Cancels a callee that rings.
+    pub(super) fn cancel_callee(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        reason: Option<&str>,
+        told: Option<u16>,
+    ) {
+        let key = self.key;
+        let Some(leg) = self.leg_mut(no) else {
+            return;
+        };
+        let LegState::Calling(_) = &leg.state else {
+            return;
+        };
+        if let LegState::Calling(calling) = std::mem::replace(&mut leg.state, LegState::Gone) {
+            ctx.sip.cancel(now, calling.invite, reason);
+            let timer = CallTimer::Cancelled(no);
+            let guard = ctx.timers.arm(now, now + CANCEL_WAIT, (key, timer));
+            leg.state = LegState::Cancelled { calling, guard };
+        }
+        self.callee_over(ctx, now, no, told);
+    }
+
+    /// The cancelled INVITE never got its final response: it is taken as over (RFC 3261 §9.1).
+    pub(super) fn on_cancel_unanswered(&mut self, ctx: &mut Context, _now: Instant, no: LegNo) {
+        if let Some(LegState::Cancelled { calling, .. }) = self.leg(no).map(|leg| &leg.state) {
+            ctx.clients.remove(calling.invite);
+            self.callee_gone(ctx, no);
+        }
+    }
+
+    /// No message of the leg is outstanding.
+    fn callee_gone(&mut self, ctx: &mut Context, no: LegNo) {
+        if let Some(leg) = self.leg_mut(no) {
+            leg.state = LegState::Gone;
+            leg.close_media(ctx);
+        }
+    }
+
+    /// The leg is of no more use: its port goes back, its endpoint has a call less. `failed` is the status that it
+    /// failed with; None if it was cancelled for another's sake.
+    fn callee_over(&mut self, ctx: &mut Context, now: Instant, no: LegNo, failed: Option<u16>) {
+        let setup = self.setup.clone();
+        if let Some(leg) = self.leg_mut(no) {
+            leg.close_media(ctx);
+            leg.count_end(ctx, &setup, now, failed);
+        }
+    }
+}
+
+/// Room for the Via, which the endpoint writes: its branch, and a long host.
+const VIA_BYTES: usize = 80;
+
+impl Leg {
+    /// The answer in a 2xx, or what an earlier 183 said. False if there is none that can be used.
+    fn take_final_answer(&mut self, offered: &Offered, response: &Response) -> bool {
+        let body = response.body();
+        let Some(media) = self.media_mut() else {
+            return false;
+        };
+        if body.is_empty() {
+            return media.is_agreed();
+        }
+        match Description::parse(&body) {
+            Ok(answer) if media.is_agreed() && is_same(media, &answer) => true,
+            Ok(answer) => media.accept_answer(offered, answer).is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Sends the ACK of a 2xx.
+    pub(super) fn acknowledge(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        tx: ClientTx,
+        response: &Response,
+    ) {
+        if let Some(dialog) = &self.dialog {
+            let ack = dialog.ack(response);
+            ctx.sip
+                .ack(now, tx, self.path.flow, &self.path.sent_by, ack);
+        }
+    }
+}
+
+fn is_same(media: &LegMedia, answer: &Description) -> bool {
+    media.remote() == Some(answer)
+}

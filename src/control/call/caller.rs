@@ -1,0 +1,363 @@
+//! The caller's leg until it is up: what it is told, and its answer.
+
+use super::cause::{Cause, Failure};
+use super::context::{CallTimer, Context, ServerOwner};
+use super::leg::{Asked, LegState, MediaState, Said};
+use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms, answered_by};
+use super::{Call, Leg, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
+use crate::config::settings::{DtmfMode, Endpoint};
+use crate::sdp::{Description, Direction, Format, common_formats, formats_for};
+use crate::sip::endpoint::ServerTx;
+use crate::sip::message::{Headers, Request, ResponseDraft};
+use std::time::{Duration, Instant};
+
+/// How often a caller that rings is told so again: proxies on its way give up after three minutes without
+/// (RFC 3261 §13.3.1.1, §16.6 timer C).
+pub const REFRESH: Duration = Duration::from_secs(60);
+
+/// What the far side of the call can do, as the caller's answer is to say.
+pub(super) struct Far {
+    /// Its formats.
+    pub formats: Vec<Format>,
+    /// Its direction, as it wrote it.
+    pub direction: Direction,
+}
+
+impl Call {
+    /// The formats that the caller can use, in its own order and numbers: what it offered or agreed, else all that its
+    /// endpoint may use.
+    pub(super) fn caller_formats(&self) -> Vec<Format> {
+        let endpoint = self.setup.endpoint(self.caller.endpoint);
+        let events = passes_events(endpoint);
+        let agreed = self.caller.media().filter(|media| media.is_agreed());
+        if let Some(media) = agreed {
+            return media.formats().to_vec();
+        }
+        match &self.caller.state {
+            LegState::Asked(Asked {
+                offer: Some(offer), ..
+            }) => {
+                let offered = offer.audio().map_or(&[][..], |audio| &audio.formats);
+                common_formats(offered, &endpoint.allow, events)
+            }
+            _ => formats_for(&endpoint.allow, events),
+        }
+    }
+
+    /// The direction that the caller is in, as it wrote it.
+    pub(super) fn caller_direction(&self) -> Direction {
+        match &self.caller.state {
+            LegState::Asked(Asked {
+                offer: Some(offer), ..
+            }) => offer
+                .audio()
+                .map_or(Direction::SendRecv, |audio| audio.direction),
+            _ => match self.caller.media() {
+                Some(media) => media.peer_direction(),
+                None => Direction::SendRecv,
+            },
+        }
+    }
+
+    /// Leases the caller's port, on a worker that has `pairs` free ones.
+    pub(super) fn open_caller_media(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        pairs: usize,
+    ) -> Result<(), Failure> {
+        match self.caller.media {
+            MediaState::Open(_) => Ok(()),
+            MediaState::Closing | MediaState::Closed(_) => {
+                Err(Failure::of_cause(Cause::CONGESTION))
+            }
+            MediaState::None => {
+                let opened = ctx.ports.choose_worker(now, pairs).and_then(|worker| {
+                    LegMedia::open(
+                        ctx,
+                        now,
+                        worker,
+                        (self.key, LegNo::CALLER),
+                        &self.caller.path,
+                    )
+                });
+                match opened {
+                    Ok(media) => {
+                        self.caller.media = MediaState::Open(media);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        tracing::error!(call = self.id, %error, "no RTP port for the caller");
+                        Err(Failure::of_cause(Cause::CONGESTION))
+                    }
+                }
+            }
+        }
+    }
+
+    /// 180, if the caller waits and has heard nothing better.
+    pub(super) fn ring_caller(&mut self, ctx: &mut Context, now: Instant) {
+        let LegState::Asked(asked) = &mut self.caller.state else {
+            return;
+        };
+        let (invite, first) = (asked.invite, asked.said == Said::Nothing);
+        if first {
+            asked.said = Said::Ringing;
+        }
+        ctx.sip.respond(now, invite, self.caller.response(180));
+        self.caller_hears_ringing(ctx, now, first);
+    }
+
+    /// 183 with our answer: media before the call is answered. Without an offer of the caller's there is nothing to
+    /// answer, so it is told that it rings.
+    pub(super) fn progress_caller(&mut self, ctx: &mut Context, now: Instant, far: Option<&Far>) {
+        let LegState::Asked(asked) = &self.caller.state else {
+            return;
+        };
+        let (invite, first) = (asked.invite, asked.said == Said::Nothing);
+        let Some(offer) = asked.offer.clone() else {
+            return self.ring_caller(ctx, now);
+        };
+        let Ok(body) = self.caller_answer(&offer, far) else {
+            return self.ring_caller(ctx, now);
+        };
+        if let LegState::Asked(asked) = &mut self.caller.state {
+            asked.said = Said::Progress;
+        }
+        let response = self.caller.response(183).body(SDP, body);
+        ctx.sip.respond(now, invite, response);
+        self.caller_hears_ringing(ctx, now, first);
+    }
+
+    fn caller_hears_ringing(&mut self, ctx: &mut Context, now: Instant, first: bool) {
+        if first {
+            let took = now.saturating_duration_since(self.caller.began);
+            self.metrics_of(ctx, self.caller.endpoint)
+                .post_dial_delay(took);
+        }
+    }
+
+    /// The last provisional response again.
+    pub(super) fn refresh_caller(&mut self, ctx: &mut Context, now: Instant) {
+        let LegState::Asked(asked) = &self.caller.state else {
+            return;
+        };
+        let (status, invite) = match asked.said {
+            Said::Nothing => (100, asked.invite),
+            Said::Ringing => (180, asked.invite),
+            Said::Progress => (183, asked.invite),
+        };
+        let standing = self.caller.media().and_then(LegMedia::standing_answer);
+        let response = match standing {
+            _ if status == 100 => ResponseDraft::new(100),
+            Some(body) if status == 183 => self.caller.response(183).body(SDP, body.to_owned()),
+            _ => self.caller.response(180),
+        };
+        ctx.sip.respond(now, invite, response);
+        if let Phase::Dialling(dialling) = &mut self.phase {
+            dialling.refresh = ctx
+                .timers
+                .arm(now, now + REFRESH, (self.key, CallTimer::Refresh));
+        }
+    }
+
+    /// Our answer to the caller's offer, limited to what the far side has.
+    fn caller_answer(
+        &mut self,
+        offer: &Description,
+        far: Option<&Far>,
+    ) -> Result<String, NotAcceptable> {
+        let media = self.caller.media().ok_or(NotAcceptable)?;
+        // What was said in a 183 stands (RFC 3261 §13.2.1): the caller ignores any other answer.
+        if let Some(body) = media.standing_answer() {
+            return Ok(body.to_owned());
+        }
+        let own = self.caller_formats();
+        let (formats, direction) = match far {
+            Some(far) => (answered_by(&own, &far.formats), far.direction),
+            None => (own, Direction::SendRecv),
+        };
+        let media = self.caller.media_mut().ok_or(NotAcceptable)?;
+        media.answer(offer, formats, direction)
+    }
+
+    /// 200 to the caller, if it has no final response. Its port must be open.
+    ///
+    /// # Errors
+    /// There is no common codec; the caller has not been told anything.
+    pub(super) fn answer_caller(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        far: Option<&Far>,
+    ) -> Result<(), NotAcceptable> {
+        let LegState::Asked(asked) = &self.caller.state else {
+            return Ok(());
+        };
+        let invite = asked.invite;
+        let (body, offered) = match asked.offer.clone() {
+            Some(offer) => (self.caller_answer(&offer, far)?, None),
+            None => {
+                let (body, offered) = self.caller_offer(far)?;
+                (body, Some(offered))
+            }
+        };
+        let response = self.caller.response(200).body(SDP, body);
+        ctx.sip.respond(now, invite, response);
+        self.caller.answered = Some(now);
+        self.caller.state = LegState::Unacked {
+            invite,
+            offered,
+            hang_up: None,
+        };
+        self.failure = None;
+        let took = now.saturating_duration_since(self.caller.began);
+        self.metrics_of(ctx, self.caller.endpoint).setup(took);
+        Ok(())
+    }
+
+    /// Our offer to a caller that made none.
+    fn caller_offer(&mut self, far: Option<&Far>) -> Result<(String, Offered), NotAcceptable> {
+        let own = self.caller_formats();
+        let (formats, direction) = match far {
+            Some(far) => (answered_by(&far.formats, &own), far.direction),
+            None => (own, Direction::SendRecv),
+        };
+        let offered = Offered { formats, direction };
+        let media = self.caller.media_mut().ok_or(NotAcceptable)?;
+        let body = media.offer(&offered, None);
+        Ok((body, offered))
+    }
+
+    /// A failure to the caller, if it has no final response.
+    pub(super) fn refuse_caller(&mut self, ctx: &mut Context, now: Instant, failure: Failure) {
+        let LegState::Asked(asked) = &self.caller.state else {
+            return;
+        };
+        let response = ResponseDraft::new(failure.status)
+            .to_tag(&self.caller.tag)
+            .header("Allow", super::ALLOW)
+            .header("Reason", failure.cause);
+        let response = if failure.status == 503 {
+            response.header("Retry-After", RETRY_AFTER_S)
+        } else {
+            response
+        };
+        let invite = asked.invite;
+        ctx.sip.respond(now, invite, response);
+        ctx.servers.remove(invite);
+        self.caller.state = LegState::Gone;
+        let took = now.saturating_duration_since(self.caller.began);
+        self.metrics_of(ctx, self.caller.endpoint).setup(took);
+    }
+
+    /// The ACK of our 2xx, to the first INVITE or a later one.
+    pub fn on_ack(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        owner: ServerOwner,
+        tx: ServerTx,
+        ack: &Request,
+    ) {
+        match &mut self.caller.state {
+            LegState::Unacked {
+                invite,
+                offered,
+                hang_up,
+            } if owner.leg == LegNo::CALLER && *invite == tx => {
+                let (offered, hang_up) = (offered.take(), *hang_up);
+                self.caller.state = LegState::Up;
+                match (hang_up, offered) {
+                    (Some(cause), _) => self.caller.bye(ctx, now, self.key, cause),
+                    (None, Some(offered)) => self.on_late_answer(ctx, now, &offered, ack),
+                    (None, None) => self.settle(ctx, now, Side::Callee),
+                }
+            }
+            _ => self.on_reoffer_ack(ctx, now, owner.leg, tx, ack),
+        }
+        self.advance(ctx, now);
+    }
+
+    /// The answer to the offer in our 2xx.
+    fn on_late_answer(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        offered: &Offered,
+        ack: &Request,
+    ) {
+        let answer = Description::parse(&ack.body()).ok();
+        let accepted = match (answer, self.caller.media_mut()) {
+            (Some(answer), Some(media)) => media.accept_answer(offered, answer).is_ok(),
+            _ => false,
+        };
+        if !accepted {
+            return self.end_by_us(
+                ctx,
+                now,
+                Cause::NO_CODEC,
+                "the caller's ACK brought no usable answer",
+            );
+        }
+        if let Phase::AwaitingAck = self.phase {
+            self.phase = Phase::Ready;
+        }
+        self.join(ctx);
+        self.settle(ctx, now, Side::Caller);
+    }
+
+    /// No ACK came: the caller is gone.
+    pub fn on_ack_timeout(&mut self, ctx: &mut Context, now: Instant, owner: ServerOwner) {
+        if let LegState::Unacked { hang_up, .. } = &self.caller.state
+            && owner.leg == LegNo::CALLER
+        {
+            // RFC 3261 §13.3.1.4: the session is to be ended with BYE.
+            let cause = hang_up.unwrap_or(Cause::TIMER);
+            self.caller.bye(ctx, now, self.key, cause);
+        }
+        self.end_by_us(ctx, now, Cause::TIMER, "no ACK");
+        self.advance(ctx, now);
+    }
+
+    /// The caller's CANCEL, or that of a re-INVITE.
+    pub fn on_cancelled(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        tx: ServerTx,
+        cancel: &Headers,
+    ) {
+        match &self.caller.state {
+            LegState::Asked(asked) if asked.invite == tx => {
+                let response = ResponseDraft::new(487).to_tag(&self.caller.tag);
+                ctx.sip.respond(now, tx, response);
+                ctx.servers.remove(tx);
+                self.caller.state = LegState::Gone;
+                self.end_by_caller_cancel(ctx, now, cancel);
+            }
+            _ => self.on_reoffer_cancelled(ctx, now, tx),
+        }
+        self.advance(ctx, now);
+    }
+
+    /// What the worker has to know of a leg's peer, besides its description.
+    pub(super) fn remote_terms(&self, leg: &Leg, is_answered: bool) -> RemoteTerms {
+        let settings = self.setup.settings();
+        RemoteTerms {
+            signalling: leg.path.flow.peer.ip().to_canonical(),
+            symmetric: self.setup.endpoint(leg.endpoint).rtp_symmetric,
+            // Before the answer a caller may have nothing to send.
+            timeout: if is_answered {
+                settings.rtp.timeout
+            } else {
+                Duration::ZERO
+            },
+        }
+    }
+}
+
+/// Telephone events are offered to the endpoint and taken from it.
+pub(super) fn passes_events(endpoint: &Endpoint) -> bool {
+    endpoint.dtmf_mode == DtmfMode::Rfc4733
+}

@@ -1,0 +1,112 @@
+//! What all calls share, handed to a call whenever something happens to it.
+
+use super::owners::Owners;
+use super::{CallKey, LegNo};
+use crate::control::controller::{Output, Surroundings};
+use crate::control::hosts::Hosts;
+use crate::control::load::Load;
+use crate::control::ports::Ports;
+use crate::link::{Command, LegId, WorkerId};
+use crate::metrics::ControlMetrics;
+use crate::sip::endpoint::ServerTx;
+use crate::sip::timer::TimerWheel;
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a timer of a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallTimer {
+    /// The wait of `Wait`, `Answer`, `Busy`, `Congestion` is over.
+    Pause,
+    /// The Dial's time is over.
+    Dial,
+    /// Another provisional response is due, so that the caller's proxies wait on (RFC 3261 §13.3.1.1).
+    Refresh,
+    /// A re-INVITE that met 491 is tried again (RFC 3261 §14.1).
+    Reoffer,
+    /// A cancelled INVITE has had no final response (RFC 3261 §9.1).
+    Cancelled(LegNo),
+    /// The media of an ended call should be closed by now.
+    Closing,
+}
+
+/// What a client transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientRole {
+    /// The INVITE that began the leg.
+    Invite,
+    /// A re-INVITE.
+    Reinvite,
+    /// A BYE.
+    Bye,
+    /// An INFO passed on, and the request that it answers.
+    Info(ServerTx),
+}
+
+/// Owner of a client transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientOwner {
+    /// Whose.
+    pub call: CallKey,
+    /// Which leg's.
+    pub leg: LegNo,
+    /// What for.
+    pub role: ClientRole,
+}
+
+/// Owner of an INVITE's server transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerOwner {
+    /// Whose.
+    pub call: CallKey,
+    /// Which leg's.
+    pub leg: LegNo,
+}
+
+/// See the module's comment.
+pub struct Context {
+    /// Transactions.
+    pub sip: crate::sip::Endpoint,
+    /// Port leases.
+    pub ports: Ports,
+    /// What is to be done, besides SIP.
+    pub outputs: VecDeque<Output>,
+    /// Timers of calls.
+    pub timers: TimerWheel<(CallKey, CallTimer)>,
+    /// Owners of INVITE server transactions.
+    pub servers: Owners<ServerOwner>,
+    /// Owners of client transactions.
+    pub clients: Owners<ClientOwner>,
+    /// Whose a leased port is.
+    pub media_owners: FxHashMap<LegId, (CallKey, LegNo)>,
+    /// Host names.
+    pub hosts: Hosts<CallKey>,
+    /// Calls and their rate, by endpoint.
+    pub load: Load,
+    /// The gateway's environment.
+    pub surroundings: Box<dyn Surroundings>,
+    /// For choices, session ids and delays.
+    pub rng: fastrand::Rng,
+    /// Counters.
+    pub metrics: Arc<ControlMetrics>,
+}
+
+impl Context {
+    /// Tells a worker.
+    pub fn command(&mut self, worker: WorkerId, command: Command) {
+        self.outputs.push_back(Output::Command(worker, command));
+    }
+
+    /// A tag for a leg's dialog. It tells the leg's place, so that a request in the dialog finds it without a search,
+    /// and is as hard to guess as any.
+    pub fn tag(&mut self, call: CallKey, leg: LegNo) -> String {
+        format!("{:x}.{:x}.{}", call.index, leg.0, self.sip.new_tag())
+    }
+
+    /// The place in the table of calls that a tag tells, if it may be one of ours.
+    pub fn call_of_tag(tag: &str) -> Option<usize> {
+        let (place, _) = tag.split_once('.')?;
+        usize::from_str_radix(place, 16).ok()
+    }
+}

@@ -1,0 +1,464 @@
+//! Dial: several targets ring at once, the first that answers wins; each target tries its candidates in turn.
+
+use super::caller::{Far, REFRESH};
+use super::cause::{ANSWERED_ELSEWHERE, Cause, Failure};
+use super::context::{CallTimer, Context};
+use super::leg::{Leg, LegState};
+use super::path::Destination;
+use super::{Call, LegNo, Phase, Side};
+use crate::config::settings::{EndpointId, TrunkGroup};
+use crate::control::controller::Output;
+use crate::control::dialplan::{DialRequest, DialStatus, DialTarget};
+use crate::control::hosts::Lookup;
+use crate::control::setup::Setup;
+use crate::sip::message::{Host, Uri};
+use crate::sip::timer::TimerId;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// How long others ring at most where the Dial sets no time ("for ever" to Asterisk): a callee that has died while
+/// ringing must not hold a call open for good.
+pub const RING_MAX: Duration = Duration::from_secs(3600);
+
+/// Most targets of one Dial; further ones are as if they were not reachable.
+pub const TARGETS_MAX: usize = 16;
+
+/// A Dial that runs.
+pub(super) struct Dialling {
+    branches: Vec<Branch>,
+    /// The time limit.
+    timer: TimerId,
+    /// When the caller is told again that it rings.
+    pub refresh: TimerId,
+    /// What is told if all fail.
+    failure: Option<Failure>,
+    /// The callee whose early media the caller hears.
+    early: Option<LegNo>,
+}
+
+/// One target.
+struct Branch {
+    candidates: VecDeque<Candidate>,
+    failover: Failover,
+    state: BranchState,
+}
+
+enum BranchState {
+    /// Nothing tried yet, or the last one failed.
+    Next,
+    /// The candidate's host name is looked up.
+    Resolving(Candidate, String),
+    /// It rings.
+    Ringing(LegNo),
+    /// No candidate is left.
+    Done,
+}
+
+/// One way to reach a target.
+#[derive(Clone, Debug)]
+struct Candidate {
+    endpoint: EndpointId,
+    uri: Uri,
+}
+
+/// When the next candidate of a target is tried.
+#[derive(Clone, Debug)]
+enum Failover {
+    /// The contacts of one endpoint: if there was no answer at all.
+    Contacts,
+    /// The members of a trunk group: if there was no answer at all, or one of these.
+    Group(Vec<u16>),
+}
+
+impl Failover {
+    /// Whether the next candidate may be tried after this outcome. 486 and 6xx are the callee's own word.
+    fn allows(&self, outcome: Outcome) -> bool {
+        match (outcome, self) {
+            (Outcome::NotTried, _) | (Outcome::NoResponse, _) => true,
+            (Outcome::Response(486 | 600..), _) => false,
+            (Outcome::Response(status), Failover::Group(on)) => on.contains(&status),
+            (Outcome::Response(_), Failover::Contacts) => false,
+        }
+    }
+}
+
+/// How a candidate failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It could not even be asked: no route, no port, over its limits.
+    NotTried,
+    /// Nothing came back.
+    NoResponse,
+    /// This status.
+    Response(u16),
+}
+
+impl Call {
+    /// Begins a Dial. The phase is Dialling afterwards, or Ready if no target could be tried.
+    pub(super) fn dial(&mut self, ctx: &mut Context, now: Instant, request: &DialRequest) {
+        let targets = request.targets.iter().take(TARGETS_MAX);
+        let mut branches = Vec::new();
+        for target in targets {
+            branches.push(branch_of(&self.setup, &mut ctx.rng, target));
+        }
+        if let Err(failure) = self.open_caller_media(ctx, now, 1 + branches.len()) {
+            return self.dial_failed(failure);
+        }
+        let limit = request.timeout.unwrap_or(RING_MAX).min(RING_MAX);
+        let timer = ctx
+            .timers
+            .arm(now, now + limit, (self.key, CallTimer::Dial));
+        let refresh = ctx
+            .timers
+            .arm(now, now + REFRESH, (self.key, CallTimer::Refresh));
+        let count = branches.len();
+        self.phase = Phase::Dialling(Dialling {
+            branches,
+            timer,
+            refresh,
+            failure: None,
+            early: None,
+        });
+        for index in 0..count {
+            self.try_branch(ctx, now, index);
+        }
+        self.end_dial_if_all_failed(ctx);
+    }
+
+    /// Tries a target's candidates until one rings or waits for its address.
+    fn try_branch(&mut self, ctx: &mut Context, now: Instant, index: usize) {
+        loop {
+            let Phase::Dialling(dialling) = &mut self.phase else {
+                return;
+            };
+            let branch = &mut dialling.branches[index];
+            let Some(candidate) = branch.candidates.pop_front() else {
+                branch.state = BranchState::Done;
+                dialling.note(None);
+                return;
+            };
+            let state = match self.try_candidate(ctx, now, candidate) {
+                Ok(state) => state,
+                Err(failure) => {
+                    self.note_failure(failure);
+                    continue;
+                }
+            };
+            if let Phase::Dialling(dialling) = &mut self.phase {
+                dialling.branches[index].state = state;
+            }
+            return;
+        }
+    }
+
+    fn try_candidate(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        candidate: Candidate,
+    ) -> Result<BranchState, Failure> {
+        let unreachable = Failure::of_cause(Cause::NO_ROUTE);
+        let destination = Destination::of(&candidate.uri).ok_or(unreachable)?;
+        let addresses = match &destination.host {
+            Host::V4(address) => vec![IpAddr::V4(*address)],
+            Host::V6(address) => vec![IpAddr::V6(*address)],
+            Host::Name(name) => match ctx.hosts.look_up(now, name, self.key) {
+                Lookup::Known(addresses) => addresses,
+                Lookup::Pending { ask } => {
+                    let host = name.clone();
+                    if ask {
+                        ctx.outputs
+                            .push_back(Output::Resolve { host: host.clone() });
+                    }
+                    return Ok(BranchState::Resolving(candidate, host));
+                }
+                Lookup::Unknown => return Err(unreachable),
+            },
+        };
+        let settings = self.setup.settings();
+        let endpoint = self.setup.endpoint(candidate.endpoint);
+        let flow = addresses
+            .iter()
+            .find_map(|address| destination.flow(settings, endpoint, *address))
+            .ok_or(unreachable)?;
+        let leg = self.invite(ctx, now, candidate.endpoint, &candidate.uri, flow)?;
+        Ok(BranchState::Ringing(leg))
+    }
+
+    /// An address that a target waits for is known, or known not to be.
+    pub fn on_resolved(&mut self, ctx: &mut Context, now: Instant, host: &str) {
+        let Phase::Dialling(dialling) = &mut self.phase else {
+            return;
+        };
+        let mut waiting = Vec::new();
+        for (index, branch) in dialling.branches.iter_mut().enumerate() {
+            if matches!(&branch.state, BranchState::Resolving(_, name) if name == host)
+                && let BranchState::Resolving(candidate, _) =
+                    std::mem::replace(&mut branch.state, BranchState::Next)
+            {
+                branch.candidates.push_front(candidate);
+                waiting.push(index);
+            }
+        }
+        for index in waiting {
+            self.try_branch(ctx, now, index);
+        }
+        self.end_dial_if_all_failed(ctx);
+        self.advance(ctx, now);
+    }
+
+    fn note_failure(&mut self, failure: Failure) {
+        if let Phase::Dialling(dialling) = &mut self.phase {
+            dialling.note(Some(failure));
+        }
+    }
+
+    /// A callee's leg is over without an answer.
+    pub(super) fn on_callee_failed(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        leg: LegNo,
+        outcome: Outcome,
+        failure: Failure,
+    ) {
+        let Phase::Dialling(dialling) = &mut self.phase else {
+            return;
+        };
+        dialling.note(Some(failure));
+        if dialling.early == Some(leg) {
+            dialling.early = None;
+        }
+        let is_its =
+            |branch: &Branch| matches!(branch.state, BranchState::Ringing(no) if no == leg);
+        if let Some(index) = dialling.branches.iter().position(is_its) {
+            let branch = &mut dialling.branches[index];
+            if branch.failover.allows(outcome) {
+                self.try_branch(ctx, now, index);
+            } else {
+                branch.state = BranchState::Done;
+            }
+        }
+        self.end_dial_if_all_failed(ctx);
+    }
+
+    fn end_dial_if_all_failed(&mut self, ctx: &mut Context) {
+        let Phase::Dialling(dialling) = &self.phase else {
+            return;
+        };
+        let is_done = |branch: &Branch| matches!(branch.state, BranchState::Done);
+        if dialling.branches.iter().all(is_done) {
+            let failure = dialling.failure;
+            self.cancel_dial_timers(ctx);
+            self.dial_failed(failure.unwrap_or(Failure::of_cause(Cause::ABSENT)));
+        }
+    }
+
+    fn cancel_dial_timers(&mut self, ctx: &mut Context) {
+        if let Phase::Dialling(dialling) = &self.phase {
+            ctx.timers.cancel(dialling.timer);
+            ctx.timers.cancel(dialling.refresh);
+        }
+    }
+
+    /// The Dial is over without an answer; the dialplan goes on.
+    fn dial_failed(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.set_dial_variables(failure.dial_status, failure.cause);
+        self.phase = Phase::Ready;
+    }
+
+    /// The Dial's time is over.
+    pub(super) fn on_dial_timeout(&mut self, ctx: &mut Context, now: Instant) {
+        self.cancel_dial_timers(ctx);
+        self.cancel_callees(ctx, now, None, None, Some(480));
+        self.dial_failed(Failure {
+            status: 480,
+            cause: Cause::NO_ANSWER,
+            dial_status: DialStatus::NoAnswer,
+        });
+    }
+
+    /// Stops a Dial for good: the caller has hung up, or the call ends.
+    pub(super) fn abandon_dial(&mut self, ctx: &mut Context, now: Instant, reason: Option<&str>) {
+        self.cancel_dial_timers(ctx);
+        self.cancel_callees(ctx, now, None, reason, None);
+        self.set_dial_variables(DialStatus::Cancel, Cause::NORMAL);
+    }
+
+    /// Cancels every callee that rings, but this one.
+    fn cancel_callees(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        but: Option<LegNo>,
+        reason: Option<&str>,
+        told: Option<u16>,
+    ) {
+        let ringing: Vec<LegNo> = self
+            .callees
+            .iter()
+            .filter(|leg| matches!(leg.state, LegState::Calling(_)) && Some(leg.no) != but)
+            .map(|leg| leg.no)
+            .collect();
+        for leg in ringing {
+            self.cancel_callee(ctx, now, leg, reason, told);
+        }
+    }
+
+    /// A callee rings.
+    pub(super) fn on_callee_rings(&mut self, ctx: &mut Context, now: Instant) {
+        if matches!(self.phase, Phase::Dialling(_)) {
+            self.ring_caller(ctx, now);
+        }
+    }
+
+    /// A callee has early media: the caller hears it, if it is the only one that is dialled.
+    pub(super) fn on_callee_progress(&mut self, ctx: &mut Context, now: Instant, leg: LegNo) {
+        let Phase::Dialling(dialling) = &mut self.phase else {
+            return;
+        };
+        if dialling.branches.len() > 1 {
+            return self.ring_caller(ctx, now);
+        }
+        dialling.early = Some(leg);
+        let far = self.far(leg);
+        self.progress_caller(ctx, now, far.as_ref());
+        self.join(ctx);
+    }
+
+    /// A callee has answered first.
+    pub(super) fn on_callee_answered(&mut self, ctx: &mut Context, now: Instant, leg: LegNo) {
+        self.cancel_dial_timers(ctx);
+        self.cancel_callees(ctx, now, Some(leg), Some(ANSWERED_ELSEWHERE), None);
+        self.phase = Phase::Bridged { callee: leg };
+        self.set_dial_variables(DialStatus::Answer, Cause::NORMAL);
+        let far = self.far(leg);
+        if self.answer_caller(ctx, now, far.as_ref()).is_err() {
+            return self.end_by_us(
+                ctx,
+                now,
+                Cause::NO_CODEC,
+                "the callee's answer leaves no common codec",
+            );
+        }
+        self.join(ctx);
+        self.settle(ctx, now, Side::Callee);
+    }
+
+    /// What a callee can do, for the caller's answer.
+    fn far(&self, leg: LegNo) -> Option<Far> {
+        let media = self.leg(leg).and_then(Leg::media)?;
+        Some(Far {
+            formats: media.formats().to_vec(),
+            direction: media.peer_direction(),
+        })
+    }
+
+    /// The callee whose media belongs to the caller's now.
+    pub(super) fn joined(&self) -> Option<LegNo> {
+        match &self.phase {
+            Phase::Bridged { callee, .. } => Some(*callee),
+            Phase::Dialling(dialling) => dialling.early,
+            _ => None,
+        }
+    }
+}
+
+impl Dialling {
+    fn note(&mut self, failure: Option<Failure>) {
+        self.failure = match (self.failure, failure) {
+            (Some(old), Some(new)) => Some(old.better(new)),
+            (old, new) => new.or(old),
+        };
+    }
+}
+
+/// The candidates of a target.
+fn branch_of(setup: &Setup, rng: &mut fastrand::Rng, target: &DialTarget) -> Branch {
+    let (name, to) = match target {
+        DialTarget::Endpoint { name } => (name, To::Contact),
+        DialTarget::Number { name, number } => (name, To::Number(number)),
+        DialTarget::Uri { name, uri } => (name, To::Uri(uri)),
+    };
+    let (members, failover) = match (setup.endpoint_named(name), setup.trunk_group(name)) {
+        (Some(endpoint), _) => (vec![endpoint], Failover::Contacts),
+        (None, Some(group)) => (
+            order(rng, group),
+            Failover::Group(group.failover_on.clone()),
+        ),
+        (None, None) => (Vec::new(), Failover::Contacts),
+    };
+    let candidates = members
+        .into_iter()
+        .flat_map(|endpoint| {
+            let uris = to.uris(&setup.endpoint(endpoint).contacts);
+            uris.into_iter().map(move |uri| Candidate { endpoint, uri })
+        })
+        .collect();
+    Branch {
+        candidates,
+        failover,
+        state: BranchState::Next,
+    }
+}
+
+enum To<'a> {
+    Contact,
+    Number(&'a str),
+    Uri(&'a str),
+}
+
+impl To<'_> {
+    fn uris(&self, contacts: &[Uri]) -> Vec<Uri> {
+        match self {
+            To::Contact => contacts.to_vec(),
+            To::Number(number) => {
+                let with_number = |contact: &Uri| Uri {
+                    user: Some(escape_user(number)),
+                    ..contact.clone()
+                };
+                contacts.iter().map(with_number).collect()
+            }
+            To::Uri(uri) => Uri::parse(uri).into_iter().collect(),
+        }
+    }
+}
+
+/// A number as the user part of a URI: what is not allowed there is escaped (RFC 3261 §25.1), so that a dialled
+/// string cannot change the rest of the URI.
+pub(super) fn escape_user(user: &str) -> String {
+    let mut escaped = String::with_capacity(user.len());
+    for byte in user.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+/// A group's members in the order of trying: by priority, and by chance and weight among those of one priority.
+fn order(rng: &mut fastrand::Rng, group: &TrunkGroup) -> Vec<EndpointId> {
+    let mut members: Vec<_> = group.members.iter().collect();
+    members.sort_by_key(|member| member.priority);
+    let mut ordered = Vec::with_capacity(members.len());
+    while let Some(priority) = members.first().map(|member| member.priority) {
+        let same = members.iter().take_while(|m| m.priority == priority);
+        // A weight of 0 is still a small chance, as in RFC 2782.
+        let weights: Vec<u32> = same.map(|m| u32::from(m.weight).max(1)).collect();
+        let mut pick = rng.u32(0..weights.iter().sum());
+        let mut chosen = 0;
+        for (index, weight) in weights.iter().enumerate() {
+            chosen = index;
+            match pick.checked_sub(*weight) {
+                Some(rest) => pick = rest,
+                None => break,
+            }
+        }
+        ordered.push(members.remove(chosen).endpoint);
+    }
+    ordered
+}

@@ -1,0 +1,206 @@
+//! Requests within a dialog that are not re-INVITEs: BYE, OPTIONS, INFO, and what is refused; and the end of ours.
+
+use super::cause::Cause;
+use super::context::{ClientOwner, ClientRole, Context};
+use super::leg::{Leg, LegState};
+use super::{ALLOW, Call, LegNo, Phase, SDP, Side};
+use crate::sip::endpoint::{ClientFailure, ClientTx, ServerTx};
+use crate::sip::message::{Method, Request, Response, ResponseDraft};
+use std::time::Instant;
+
+/// Types of INFO bodies that are passed on: DTMF as telephones send it. Others mean nothing to the far side.
+const INFO_TYPES: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
+
+impl Call {
+    /// A request in one of the call's dialogs. Never ACK or CANCEL.
+    pub fn on_request(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ServerTx,
+        request: &Request,
+    ) {
+        let in_order = match self.leg_mut(no).and_then(|leg| leg.dialog.as_mut()) {
+            Some(dialog) => dialog.receive_request(request).is_ok(),
+            None => false,
+        };
+        if !in_order {
+            // RFC 3261 §12.2.2: a lower CSeq than one seen before.
+            return ctx.sip.respond(now, tx, ResponseDraft::new(500));
+        }
+        match request.method() {
+            Method::Bye => self.on_bye(ctx, now, no, tx, request),
+            Method::Invite => self.on_reinvite(ctx, now, no, tx, request),
+            Method::Options => {
+                let response = ResponseDraft::new(200)
+                    .header("Allow", ALLOW)
+                    .header("Accept", SDP);
+                ctx.sip.respond(now, tx, response);
+            }
+            Method::Info => self.on_info(ctx, now, no, tx, request),
+            _ => {
+                let response = ResponseDraft::new(405).header("Allow", ALLOW);
+                ctx.sip.respond(now, tx, response);
+            }
+        }
+        self.advance(ctx, now);
+    }
+
+    fn on_bye(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ServerTx,
+        request: &Request,
+    ) {
+        ctx.sip.respond(now, tx, ResponseDraft::new(200));
+        let cause = Cause::of_reason(request.headers()).unwrap_or(Cause::NORMAL);
+        let Some(leg) = self.leg_mut(no) else {
+            return;
+        };
+        match &leg.state {
+            // A caller may end an early dialog by BYE (RFC 3261 §15.1.2: the INVITE gets 487).
+            LegState::Asked(asked) => {
+                let invite = asked.invite;
+                let response = ResponseDraft::new(487).to_tag(&leg.tag);
+                ctx.sip.respond(now, invite, response);
+                ctx.servers.remove(invite);
+                leg.state = LegState::Gone;
+                return self.end_by_caller_cancel(ctx, now, request.headers());
+            }
+            LegState::Unacked { invite, .. } => {
+                ctx.servers.remove(*invite);
+            }
+            // Both hung up at once: our BYE's response is still to come.
+            LegState::Leaving => return,
+            _ => {}
+        }
+        if let Some(leg) = self.leg_mut(no) {
+            leg.state = LegState::Gone;
+        }
+        self.end_by_bye(ctx, now, no, cause);
+    }
+
+    fn on_info(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ServerTx,
+        request: &Request,
+    ) {
+        let body = request.body();
+        let content_type = request.headers().get("Content-Type").unwrap_or("");
+        let essence = content_type.split(';').next().unwrap_or("").trim();
+        if body.is_empty() {
+            return ctx.sip.respond(now, tx, ResponseDraft::new(200));
+        }
+        let Some(known) = INFO_TYPES
+            .into_iter()
+            .find(|known| known.eq_ignore_ascii_case(essence))
+        else {
+            let response = ResponseDraft::new(415).header("Accept", INFO_TYPES.join(", "));
+            return ctx.sip.respond(now, tx, response);
+        };
+        let key = self.key;
+        let passed = self.opposite(no).and_then(|far| {
+            let info = far.request(Method::Info)?.body(known, body.clone());
+            far.send(ctx, now, key, ClientRole::Info(tx), info)
+        });
+        if passed.is_none() {
+            ctx.sip.respond(now, tx, ResponseDraft::new(200));
+        }
+    }
+
+    /// The leg joined with this one, if it is up.
+    fn opposite(&mut self, no: LegNo) -> Option<&mut Leg> {
+        let Phase::Bridged { callee, .. } = self.phase else {
+            return None;
+        };
+        let other = if no == LegNo::CALLER {
+            callee
+        } else {
+            LegNo::CALLER
+        };
+        self.leg_mut(other)
+            .filter(|leg| matches!(leg.state, LegState::Up))
+    }
+
+    /// The leg of a side of a joined call.
+    pub(super) fn side(&mut self, side: Side) -> Option<&mut Leg> {
+        let Phase::Bridged { callee, .. } = self.phase else {
+            return None;
+        };
+        match side {
+            Side::Caller => Some(&mut self.caller),
+            Side::Callee => self.leg_mut(callee),
+        }
+    }
+
+    /// Which side of a joined call a leg is on.
+    pub(super) fn side_of(&self, no: LegNo) -> Option<Side> {
+        match self.phase {
+            Phase::Bridged { .. } if no == LegNo::CALLER => Some(Side::Caller),
+            Phase::Bridged { callee, .. } if no == callee => Some(Side::Callee),
+            _ => None,
+        }
+    }
+
+    /// A response to a request of the call's.
+    pub fn on_response(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        tx: ClientTx,
+        owner: ClientOwner,
+        response: &Response,
+    ) {
+        let status = response.status();
+        match owner.role {
+            ClientRole::Invite => self.on_invite_response(ctx, now, owner.leg, tx, response),
+            ClientRole::Reinvite => self.on_reinvite_response(ctx, now, owner.leg, tx, response),
+            ClientRole::Bye if status >= 200 => self.on_bye_done(ctx, owner.leg, tx),
+            ClientRole::Info(asked) if status >= 200 => {
+                ctx.clients.remove(tx);
+                // What concerns our own request stays here, as with an INVITE.
+                let status = match status {
+                    401 | 407 => 403,
+                    300..=399 => 500,
+                    status => status,
+                };
+                ctx.sip.respond(now, asked, ResponseDraft::new(status));
+            }
+            ClientRole::Bye | ClientRole::Info(_) => {}
+        }
+        self.advance(ctx, now);
+    }
+
+    /// A request of the call's got no final response.
+    pub fn on_failed(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        tx: ClientTx,
+        owner: ClientOwner,
+        failure: ClientFailure,
+    ) {
+        ctx.clients.remove(tx);
+        match owner.role {
+            ClientRole::Invite => self.on_invite_failed(ctx, now, owner.leg, failure),
+            ClientRole::Reinvite => self.on_reinvite_failed(ctx, now),
+            ClientRole::Bye => self.on_bye_done(ctx, owner.leg, tx),
+            ClientRole::Info(asked) => ctx.sip.respond(now, asked, ResponseDraft::new(408)),
+        }
+        self.advance(ctx, now);
+    }
+
+    /// The peer has confirmed our BYE, or never will.
+    fn on_bye_done(&mut self, ctx: &mut Context, no: LegNo, tx: ClientTx) {
+        ctx.clients.remove(tx);
+        if let Some(leg) = self.leg_mut(no) {
+            leg.state = LegState::Gone;
+        }
+    }
+}

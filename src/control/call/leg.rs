@@ -1,0 +1,205 @@
+//! A leg: our dialog with one peer, whichever side began it.
+
+use super::cause::Cause;
+use super::context::{ClientOwner, ClientRole, Context};
+use super::media::{LegMedia, Offered};
+use super::path::Path;
+use super::{ALLOW, CallKey, LegNo};
+use crate::config::settings::EndpointId;
+use crate::link::LegReport;
+use crate::sdp::Description;
+use crate::sip::dialog::Dialog;
+use crate::sip::endpoint::{ClientTx, ServerTx};
+use crate::sip::message::{Method, RequestDraft, ResponseDraft, Uri};
+use crate::sip::timer::TimerId;
+use std::time::Instant;
+
+/// See the module's comment.
+pub struct Leg {
+    /// Which leg of its call.
+    pub no: LegNo,
+    /// Whose.
+    pub endpoint: EndpointId,
+    /// How its messages travel.
+    pub path: Path,
+    /// Our tag in its dialog.
+    pub tag: String,
+    /// User part of our Contact.
+    pub contact_user: String,
+    /// None on a callee's leg that has not answered.
+    pub dialog: Option<Dialog>,
+    /// Its port and session.
+    pub media: MediaState,
+    /// Where it stands.
+    pub state: LegState,
+    /// The INVITE that began a callee's leg: another fork may still answer it.
+    pub invite: Option<ClientTx>,
+    /// When it began.
+    pub began: Instant,
+    /// When it was answered.
+    pub answered: Option<Instant>,
+    /// Its end is counted, and its endpoint has a call less.
+    pub is_counted: bool,
+}
+
+/// A leg's port pair.
+pub enum MediaState {
+    /// Not needed yet, or not to be had.
+    None,
+    /// Leased and open.
+    Open(LegMedia),
+    /// The worker is to close it.
+    Closing,
+    /// The worker has closed it; its final counts.
+    Closed(LegReport),
+}
+
+/// Where a leg stands.
+///
+/// ```text
+///  caller   Asked ──2xx──► Unacked ──ACK──► Up ──BYE──► Leaving ──► Gone
+///             └──────── 3xx-6xx sent ─────────────────────────────► Gone
+///  callee   Calling ──2xx, ACK sent──────► Up
+///             ├── 3xx-6xx, no answer ─────────────────────────────► Gone
+///             └── CANCEL ──► Cancelled ── 487 ────────────────────► Gone
+///                               └── 2xx: ACK, BYE ──► Leaving
+/// ```
+pub enum LegState {
+    /// The caller has asked and has no final response.
+    Asked(Asked),
+    /// The caller has our 2xx; its ACK has not come.
+    Unacked {
+        /// The INVITE.
+        invite: ServerTx,
+        /// Our offer, if its INVITE had none: the ACK brings the answer.
+        offered: Option<Offered>,
+        /// Hang up once the ACK has come: a UAS may not send BYE before (RFC 3261 §15).
+        hang_up: Option<Cause>,
+    },
+    /// The callee is asked and has not answered.
+    Calling(Calling),
+    /// The callee's INVITE is cancelled, its final response has not come.
+    Cancelled {
+        /// What was asked.
+        calling: Calling,
+        /// Stops the wait.
+        guard: TimerId,
+    },
+    /// The dialog stands.
+    Up,
+    /// We have sent BYE.
+    Leaving,
+    /// Over.
+    Gone,
+}
+
+/// A caller that waits for its final response.
+pub struct Asked {
+    /// The INVITE.
+    pub invite: ServerTx,
+    /// Its offer. None: we are to offer.
+    pub offer: Option<Description>,
+    /// The last provisional response.
+    pub said: Said,
+}
+
+/// What a caller was told so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// At most 100.
+    Nothing,
+    /// 180.
+    Ringing,
+    /// 183 with our description.
+    Progress,
+}
+
+/// A callee that rings.
+pub struct Calling {
+    /// The INVITE.
+    pub invite: ClientTx,
+    /// Its Request-URI.
+    pub uri: Uri,
+    /// What it offers.
+    pub offered: Offered,
+    /// Something came back.
+    pub heard: bool,
+}
+
+impl Leg {
+    /// True when no message of the leg is outstanding.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.state, LegState::Gone)
+    }
+
+    /// The value of our Contact.
+    pub fn contact(&self) -> String {
+        self.path.contact(&self.contact_user)
+    }
+
+    /// A response in this leg's dialog, with what each of ours carries.
+    pub fn response(&self, status: u16) -> ResponseDraft {
+        ResponseDraft::new(status)
+            .to_tag(&self.tag)
+            .header("Contact", self.contact())
+            .header("Allow", ALLOW)
+    }
+
+    /// A request in the leg's dialog. None if there is no dialog.
+    pub fn request(&mut self, method: Method) -> Option<RequestDraft> {
+        Some(self.dialog.as_mut()?.request(method))
+    }
+
+    /// Sends a request in the leg's dialog. None if the transaction table is full.
+    pub fn send(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        call: CallKey,
+        role: ClientRole,
+        request: RequestDraft,
+    ) -> Option<ClientTx> {
+        let tx = ctx
+            .sip
+            .request(now, self.path.flow, &self.path.sent_by, request)?;
+        let leg = self.no;
+        ctx.clients.insert(tx, ClientOwner { call, leg, role });
+        Some(tx)
+    }
+
+    /// Sends BYE.
+    pub fn bye(&mut self, ctx: &mut Context, now: Instant, call: CallKey, cause: Cause) {
+        let sent = self.request(Method::Bye).and_then(|bye| {
+            let bye = bye.header("Reason", cause);
+            self.send(ctx, now, call, ClientRole::Bye, bye)
+        });
+        self.state = match sent {
+            Some(_) => LegState::Leaving,
+            None => LegState::Gone,
+        };
+    }
+
+    /// The open media.
+    pub fn media(&self) -> Option<&LegMedia> {
+        match &self.media {
+            MediaState::Open(media) => Some(media),
+            _ => None,
+        }
+    }
+
+    /// The open media.
+    pub fn media_mut(&mut self) -> Option<&mut LegMedia> {
+        match &mut self.media {
+            MediaState::Open(media) => Some(media),
+            _ => None,
+        }
+    }
+
+    /// Gives the port pair back. The worker's Closed ends it.
+    pub fn close_media(&mut self, ctx: &mut Context) {
+        if let MediaState::Open(media) = &self.media {
+            media.close(ctx);
+            self.media = MediaState::Closing;
+        }
+    }
+}

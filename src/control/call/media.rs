@@ -1,0 +1,309 @@
+//! One leg's media: its port, what we told its peer, what the peer told us.
+//!
+//! The peer numbers payloads by *our* description when it sends to us, and we by *its* when we send to it
+//! (RFC 3264 §5.1), so both lists are kept, and a bridge maps one leg's `ours` to the other's `theirs`.
+
+use super::context::Context;
+use super::path::Path;
+use super::{CallKey, LegNo};
+use crate::control::ports::NoPorts;
+use crate::link::{Command, LegId, PayloadMap, Remote, WorkerId};
+use crate::sdp::{
+    Description, Direction, Format, LocalMedia, OurOffer, Payload, answer, answered_formats,
+    payload_pairs,
+};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// Both sides' descriptions have no codec in common, or no way to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no common codec")]
+pub struct NotAcceptable;
+
+/// See the module's comment.
+#[derive(Debug)]
+pub struct LegMedia {
+    /// The port pair's lease.
+    pub leg: LegId,
+    worker: WorkerId,
+    local: LocalMedia,
+    agreed: Option<Agreed>,
+    told: Option<Remote>,
+    /// Where the peer's media comes from, once it has come.
+    pub latched: Option<SocketAddr>,
+}
+
+/// The outcome of the last exchange.
+#[derive(Debug)]
+struct Agreed {
+    remote: Description,
+    ours: Vec<Format>,
+    theirs: Vec<Format>,
+    direction: Direction,
+    /// Our words, if they were an answer: a 200 repeats what its 183 said.
+    answer: Option<String>,
+}
+
+/// An offer of ours that is not answered yet.
+#[derive(Clone, Debug)]
+pub struct Offered {
+    /// Its formats.
+    pub formats: Vec<Format>,
+    /// Its direction.
+    pub direction: Direction,
+}
+
+/// What a leg's Remote needs besides its session description.
+#[derive(Clone, Copy, Debug)]
+pub struct RemoteTerms {
+    /// Where the leg's SIP comes from.
+    pub signalling: IpAddr,
+    /// `rtp_symmetric` of its endpoint.
+    pub symmetric: bool,
+    /// Silence that ends the call; zero for never.
+    pub timeout: Duration,
+}
+
+impl LegMedia {
+    /// Leases a port pair of this worker and opens it.
+    ///
+    /// # Errors
+    /// [`NoPorts`] if none is free.
+    pub fn open(
+        ctx: &mut Context,
+        now: Instant,
+        worker: WorkerId,
+        owner: (CallKey, LegNo),
+        path: &Path,
+    ) -> Result<LegMedia, NoPorts> {
+        let leg = ctx.ports.lease(now, worker)?;
+        ctx.media_owners.insert(leg, owner);
+        let bind = path.media_bind;
+        ctx.command(worker, Command::Open { leg, bind });
+        Ok(LegMedia {
+            leg,
+            worker,
+            local: LocalMedia {
+                // Below 2^62, as many peers read it into a signed number (RFC 8866 §5.2 wants digits only).
+                session_id: ctx.rng.u64(1..1 << 62),
+                version: 0,
+                address: path.media_address,
+                port: leg.port.rtp(),
+            },
+            agreed: None,
+            told: None,
+            latched: None,
+        })
+    }
+
+    /// The worker that has the leg.
+    pub fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// True once both sides have described themselves.
+    pub fn is_agreed(&self) -> bool {
+        self.agreed.is_some()
+    }
+
+    /// What the peer described last. None before the first exchange is over.
+    pub fn remote(&self) -> Option<&Description> {
+        self.agreed.as_ref().map(|agreed| &agreed.remote)
+    }
+
+    /// The formats agreed, with the peer's numbers. Empty before the first exchange is over.
+    pub fn formats(&self) -> &[Format] {
+        self.agreed.as_ref().map_or(&[], |agreed| &agreed.theirs)
+    }
+
+    /// Writes an offer. It holds only when [`LegMedia::accept_answer`] has taken the answer.
+    pub fn offer(&mut self, offered: &Offered, ptime_ms: Option<u32>) -> String {
+        self.local.version += 1;
+        let offer = OurOffer {
+            formats: &offered.formats,
+            direction: offered.direction,
+            ptime_ms,
+        };
+        match &self.agreed {
+            Some(agreed) => self.local.offer_like(&agreed.remote, &offer),
+            None => self.local.offer(&offer),
+        }
+    }
+
+    /// Takes the peer's answer to an offer of ours.
+    ///
+    /// # Errors
+    /// It accepts no codec, or gives an address of the other family; what was agreed before stands.
+    pub fn accept_answer(
+        &mut self,
+        offered: &Offered,
+        answer: Description,
+    ) -> Result<(), NotAcceptable> {
+        let audio = answer.audio().ok_or(NotAcceptable)?;
+        self.check_family(audio.rtp.ip())?;
+        let ours = answered_formats(&offered.formats, &audio.formats);
+        let theirs = answered_formats(&audio.formats, &ours);
+        if ours.is_empty() {
+            return Err(NotAcceptable);
+        }
+        self.agreed = Some(Agreed {
+            remote: answer,
+            ours,
+            theirs,
+            direction: offered.direction,
+            answer: None,
+        });
+        Ok(())
+    }
+
+    /// Writes the answer to the peer's offer: these formats, with the offer's numbers.
+    ///
+    /// # Errors
+    /// There is no format, or the offer's address is of the other family; what was agreed before stands.
+    pub fn answer(
+        &mut self,
+        offer: &Description,
+        formats: Vec<Format>,
+        direction: Direction,
+    ) -> Result<String, NotAcceptable> {
+        let audio = offer.audio().ok_or(NotAcceptable)?;
+        self.check_family(audio.rtp.ip())?;
+        if formats.is_empty() {
+            return Err(NotAcceptable);
+        }
+        let direction = audio.direction.reversed().and(direction);
+        self.local.version += 1;
+        let body = answer(&self.local, offer, &formats, direction);
+        self.agreed = Some(Agreed {
+            remote: offer.clone(),
+            theirs: formats.clone(),
+            ours: formats,
+            direction,
+            answer: Some(body.clone()),
+        });
+        Ok(body)
+    }
+
+    /// The answer that stands, to be said again.
+    pub fn standing_answer(&self) -> Option<&str> {
+        self.agreed.as_ref()?.answer.as_deref()
+    }
+
+    fn check_family(&self, peer: IpAddr) -> Result<(), NotAcceptable> {
+        if peer.is_ipv4() == self.local.address.is_ipv4() {
+            Ok(())
+        } else {
+            Err(NotAcceptable)
+        }
+    }
+
+    /// The direction that the peer is in: what it said, as far as we said so too, from its view.
+    pub fn peer_direction(&self) -> Direction {
+        let Some(agreed) = &self.agreed else {
+            return Direction::SendRecv;
+        };
+        let stated = agreed.remote.audio().map(|audio| audio.direction);
+        stated
+            .unwrap_or(Direction::Inactive)
+            .and(agreed.direction.reversed())
+    }
+
+    /// Tells the worker where the peer is, if that has changed.
+    pub fn tell_remote(&mut self, ctx: &mut Context, terms: RemoteTerms) {
+        let Some(audio) = self
+            .agreed
+            .as_ref()
+            .and_then(|agreed| agreed.remote.audio())
+        else {
+            return;
+        };
+        let peer = self.peer_direction();
+        let timeout_s = u16::try_from(terms.timeout.as_secs()).unwrap_or(u16::MAX);
+        let remote = Remote {
+            rtp: audio.rtp,
+            rtcp: audio.rtcp,
+            signalling: terms.signalling,
+            symmetric: terms.symmetric,
+            send: peer.receives() && !audio.rtp.ip().is_unspecified(),
+            receive: peer.sends(),
+            // On hold the held side may send music or nothing, so no silence is held against either.
+            timeout_s: if peer == Direction::SendRecv {
+                timeout_s
+            } else {
+                0
+            },
+        };
+        if self.told.replace(remote) != Some(remote) {
+            let leg = self.leg;
+            ctx.command(self.worker, Command::SetRemote { leg, remote });
+        }
+    }
+
+    /// The command that joins two legs. None before both have agreed with their peers.
+    pub fn bridge(a: &LegMedia, b: &LegMedia) -> Option<Command> {
+        let (of_a, of_b) = (a.agreed.as_ref()?, b.agreed.as_ref()?);
+        Some(Command::Bridge {
+            a: a.leg,
+            b: b.leg,
+            a_to_b: payload_map(&of_a.ours, &of_b.theirs),
+            b_to_a: payload_map(&of_b.ours, &of_a.theirs),
+        })
+    }
+
+    /// True if the leg's peer may send something that the other leg's peer cannot hear.
+    pub fn exceeds(&self, other: &LegMedia) -> bool {
+        let theirs = other.formats();
+        let is_heard = |format: &&Format| theirs.iter().any(|t| t.payload == format.payload);
+        let codecs = |format: &&Format| matches!(format.payload, Payload::Codec(_));
+        !self.formats().iter().filter(codecs).all(|f| is_heard(&f))
+    }
+
+    /// Gives the port pair back.
+    pub fn close(&self, ctx: &mut Context) {
+        ctx.command(self.worker, Command::Close { leg: self.leg });
+    }
+}
+
+fn payload_map(from: &[Format], to: &[Format]) -> PayloadMap {
+    let mut pairs = payload_pairs(from, to);
+    pairs.truncate(PayloadMap::PAIRS_MAX);
+    PayloadMap::new(&pairs).expect("at most PAIRS_MAX pairs, of payload types below 128")
+}
+
+/// Formats of `offered` that the far side has answered, with the numbers of `offered` and the parameters of the
+/// answer (a far side may narrow them: RFC 3264 §6.1).
+pub fn answered_by(offered: &[Format], answered: &[Format]) -> Vec<Format> {
+    let mut kept = answered_formats(offered, answered);
+    for format in &mut kept {
+        let partner = answered.iter().find(|far| far.payload == format.payload);
+        format.fmtp = partner.and_then(|far| far.fmtp.clone());
+    }
+    kept
+}
+
+/// The formats with the numbers that the leg's session has for them already: within a session a number keeps its
+/// meaning (RFC 3264 §8.3.2). One that is new keeps its own number, or gets a free one if that is taken.
+pub fn renumbered(formats: Vec<Format>, media: &LegMedia) -> Vec<Format> {
+    let known = media.agreed.as_ref().map_or(&[][..], |agreed| &agreed.ours);
+    let mut renumbered: Vec<Format> = Vec::with_capacity(formats.len());
+    for format in formats {
+        let own = known.iter().find(|own| own.payload == format.payload);
+        let is_taken = |number: u8| {
+            let means_else =
+                |other: &Format| other.payload_type == number && other.payload != format.payload;
+            known.iter().any(means_else) || renumbered.iter().any(means_else)
+        };
+        let number = match own {
+            Some(own) => Some(own.payload_type),
+            None if !is_taken(format.payload_type) => Some(format.payload_type),
+            None => (96..=127).find(|number| !is_taken(*number)),
+        };
+        if let Some(payload_type) = number {
+            renumbered.push(Format {
+                payload_type,
+                ..format
+            });
+        }
+    }
+    renumbered
+}

@@ -1,0 +1,604 @@
+//! re-INVITE: what one side asks for is asked of the other, and its answer goes back (hold, codecs, a new address).
+//!
+//! ```text
+//!  caller                 call                  callee
+//!    │ INVITE (offer) ─────►│ Passing              │
+//!    │                      │ INVITE (offer) ─────►│
+//!    │                      │◄───── 200 (answer)   │    a failure is passed back, and all stays as it was
+//!    │◄────── 200 (answer)  │ ACK ────────────────►│
+//!    │ ACK ────────────────►│ Idle                 │
+//! ```
+//!
+//! One exchange runs at a time; a re-INVITE that meets another gets 491 (RFC 3261 §14.2), and so do both sides when
+//! theirs cross. The call itself asks again only where the two sides have come apart (`settle`).
+
+use super::caller::passes_events;
+use super::cause::{Cause, Failure};
+use super::context::{CallTimer, ClientRole, Context, ServerOwner};
+use super::leg::{Leg, LegState};
+use super::media::{LegMedia, Offered, answered_by, renumbered};
+use super::{Call, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
+use crate::sdp::{Description, Direction, Format, common_formats};
+use crate::sip::endpoint::{ClientTx, ServerTx};
+use crate::sip::message::{Method, Request, Response, ResponseDraft};
+use crate::sip::timer::TimerId;
+use std::time::{Duration, Instant};
+
+/// An offer/answer exchange after the first.
+pub(super) enum Exchange {
+    /// None runs.
+    Idle,
+    /// A side's offer waits for the other side's answer.
+    Passing {
+        /// Who asks.
+        from: Side,
+        /// Its re-INVITE.
+        invite: ServerTx,
+        /// Its offer.
+        offer: Description,
+        /// Our re-INVITE to the other side.
+        passed: ClientTx,
+        /// What that offers.
+        offered: Offered,
+    },
+    /// The one who asked has cancelled; the other side's final response is still to come.
+    Withdrawn {
+        /// The other side.
+        to: Side,
+        /// Our re-INVITE to it.
+        passed: ClientTx,
+        /// What that offers.
+        offered: Offered,
+    },
+    /// A side asked without an offer: ours is in our 200, and its ACK brings the answer.
+    Offering {
+        /// The re-INVITE.
+        invite: ServerTx,
+        /// Our offer.
+        offered: Offered,
+    },
+    /// We ask on our own account.
+    Own {
+        /// Whom.
+        to: Side,
+        /// Our re-INVITE.
+        passed: ClientTx,
+        /// What it offers.
+        offered: Offered,
+    },
+    /// Ours met 491, and is tried again.
+    Waiting {
+        /// Until then.
+        timer: TimerId,
+    },
+}
+
+/// Longest wait for another try after 491, in tens of milliseconds, and the least of the side that owns the Call-ID
+/// (RFC 3261 §14.1).
+const RETRY_OWNER_10MS: std::ops::RangeInclusive<u64> = 210..=400;
+const RETRY_OTHER_10MS: std::ops::RangeInclusive<u64> = 0..=200;
+
+impl Call {
+    /// A re-INVITE.
+    pub(super) fn on_reinvite(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ServerTx,
+        request: &Request,
+    ) {
+        if let Some(refusal) = self.refusal_of_reinvite(no, request) {
+            return ctx.sip.respond(now, tx, refusal);
+        }
+        if let Exchange::Waiting { timer } = self.exchange {
+            ctx.timers.cancel(timer);
+            self.exchange = Exchange::Idle;
+        }
+        let body = request.body();
+        let offer = match Description::parse(&body) {
+            _ if body.is_empty() => return self.offer_in_200(ctx, now, no, tx),
+            Ok(offer) if offer.audio().is_some() => offer,
+            _ => return ctx.sip.respond(now, tx, ResponseDraft::new(488)),
+        };
+        match self.side_of(no) {
+            Some(from) => self.pass_offer(ctx, now, from, tx, offer),
+            None => self.answer_alone(ctx, now, no, tx, &offer),
+        }
+    }
+
+    fn refusal_of_reinvite(&self, no: LegNo, request: &Request) -> Option<ResponseDraft> {
+        let state = self.leg(no).map(|leg| &leg.state);
+        let later = || ResponseDraft::new(500).header("Retry-After", RETRY_AFTER_S);
+        match (state, &self.exchange) {
+            (Some(LegState::Up), Exchange::Idle | Exchange::Waiting { .. }) => {}
+            // RFC 3261 §14.2: a second INVITE before the first has its final response.
+            (Some(LegState::Asked(_)), _) => return Some(later()),
+            (Some(LegState::Up), Exchange::Passing { from, .. })
+                if self.side_of(no) == Some(*from) =>
+            {
+                return Some(later());
+            }
+            (Some(LegState::Up | LegState::Unacked { .. }), _) => {
+                return Some(ResponseDraft::new(491));
+            }
+            _ => return Some(ResponseDraft::new(481)),
+        }
+        let content = request.headers().get("Content-Type").unwrap_or(SDP);
+        let essence = content.split(';').next().unwrap_or("").trim();
+        if !request.body().is_empty() && !essence.eq_ignore_ascii_case(SDP) {
+            return Some(ResponseDraft::new(415).header("Accept", SDP));
+        }
+        None
+    }
+
+    /// The answer to a side that is joined with nobody (it hears an echo, or waits).
+    fn answer_alone(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ServerTx,
+        offer: &Description,
+    ) {
+        let formats = self.usable(no, offer);
+        let Some(leg) = self.leg_mut(no) else {
+            return;
+        };
+        let answered = leg
+            .media_mut()
+            .and_then(|media| media.answer(offer, formats, Direction::SendRecv).ok());
+        let Some(body) = answered else {
+            return ctx.sip.respond(now, tx, ResponseDraft::new(488));
+        };
+        let response = leg.response(200).body(SDP, body);
+        self.accept_reinvite(ctx, now, no, tx, response);
+        self.join(ctx);
+    }
+
+    fn accept_reinvite(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        leg: LegNo,
+        tx: ServerTx,
+        response: ResponseDraft,
+    ) {
+        let call = self.key;
+        ctx.servers.insert(tx, ServerOwner { call, leg });
+        ctx.sip.respond(now, tx, response);
+    }
+
+    /// Formats of a peer's offer that its endpoint may use.
+    fn usable(&self, no: LegNo, offer: &Description) -> Vec<Format> {
+        let (Some(leg), Some(audio)) = (self.leg(no), offer.audio()) else {
+            return Vec::new();
+        };
+        let endpoint = self.setup.endpoint(leg.endpoint);
+        common_formats(&audio.formats, &endpoint.allow, passes_events(endpoint))
+    }
+
+    /// 200 with what is agreed already as our offer.
+    fn offer_in_200(&mut self, ctx: &mut Context, now: Instant, no: LegNo, tx: ServerTx) {
+        let direction = self
+            .side_of(no)
+            .and_then(|side| self.side(side.other()))
+            .and_then(|far| far.media().map(LegMedia::peer_direction))
+            .unwrap_or(Direction::SendRecv);
+        let Some(leg) = self.leg_mut(no) else {
+            return;
+        };
+        let Some(media) = leg.media_mut() else {
+            return ctx.sip.respond(now, tx, ResponseDraft::new(488));
+        };
+        let offered = Offered {
+            formats: media.formats().to_vec(),
+            direction,
+        };
+        let body = media.offer(&offered, None);
+        let response = leg.response(200).body(SDP, body);
+        self.accept_reinvite(ctx, now, no, tx, response);
+        self.exchange = Exchange::Offering {
+            invite: tx,
+            offered,
+        };
+    }
+
+    /// Asks the other side for what one side asks.
+    fn pass_offer(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        from: Side,
+        tx: ServerTx,
+        offer: Description,
+    ) {
+        let no = self.number_of(from);
+        let usable = self.usable(no, &offer);
+        let direction = offer
+            .audio()
+            .map_or(Direction::SendRecv, |audio| audio.direction);
+        match self.reinvite(ctx, now, from.other(), &usable, direction) {
+            Ok((passed, offered)) => {
+                let call = self.key;
+                ctx.servers.insert(tx, ServerOwner { call, leg: no });
+                self.exchange = Exchange::Passing {
+                    from,
+                    invite: tx,
+                    offer,
+                    passed,
+                    offered,
+                };
+            }
+            Err(status) => ctx.sip.respond(now, tx, ResponseDraft::new(status)),
+        }
+    }
+
+    fn number_of(&self, side: Side) -> LegNo {
+        match (side, &self.phase) {
+            (Side::Callee, Phase::Bridged { callee }) => *callee,
+            _ => LegNo::CALLER,
+        }
+    }
+
+    /// Sends a re-INVITE. The error is the status for whoever asked for it.
+    fn reinvite(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        to: Side,
+        formats: &[Format],
+        direction: Direction,
+    ) -> Result<(ClientTx, Offered), u16> {
+        let key = self.key;
+        let setup = self.setup.clone();
+        let leg = self.side(to).ok_or(481u16)?;
+        match leg.state {
+            LegState::Up => {}
+            LegState::Unacked { .. } => return Err(491),
+            _ => return Err(481),
+        }
+        let endpoint = setup.endpoint(leg.endpoint);
+        let media = leg.media_mut().ok_or(488u16)?;
+        let formats = common_formats(formats, &endpoint.allow, passes_events(endpoint));
+        if formats.is_empty() {
+            return Err(488);
+        }
+        let offered = Offered {
+            formats: renumbered(formats, media),
+            direction,
+        };
+        let body = media.offer(&offered, None);
+        let contact = leg.contact();
+        let request = leg
+            .request(Method::Invite)
+            .ok_or(481u16)?
+            .header("Contact", contact)
+            .header("Allow", super::ALLOW)
+            .body(SDP, body);
+        let tx = leg
+            .send(ctx, now, key, ClientRole::Reinvite, request)
+            .ok_or(500u16)?;
+        Ok((tx, offered))
+    }
+
+    /// A response to a re-INVITE of ours.
+    pub(super) fn on_reinvite_response(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ClientTx,
+        response: &Response,
+    ) {
+        let status = response.status();
+        if status < 200 {
+            return;
+        }
+        if status < 300
+            && let Some(leg) = self.leg_mut(no)
+        {
+            if let Some(dialog) = &mut leg.dialog {
+                dialog.receive_response(response);
+            }
+            leg.acknowledge(ctx, now, tx, response);
+        }
+        ctx.clients.remove(tx);
+        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::Passing {
+                from,
+                invite,
+                offer,
+                passed,
+                offered,
+            } if passed == tx => {
+                let asked = Asking {
+                    from,
+                    invite,
+                    offer,
+                };
+                self.on_passed(ctx, now, asked, &offered, response);
+            }
+            Exchange::Withdrawn {
+                to,
+                passed,
+                offered,
+            } if passed == tx && status < 300 => {
+                // Its session has changed for somebody who no longer wants it: it is asked back.
+                self.accept_own(ctx, now, to, &offered, response);
+                self.settle(ctx, now, to.other());
+            }
+            Exchange::Own {
+                to,
+                passed,
+                offered,
+            } if passed == tx => match status {
+                200..=299 => self.accept_own(ctx, now, to, &offered, response),
+                491 => self.retry_later(ctx, now, to),
+                408 | 481 => self.end_by_us(ctx, now, Cause::TIMER, "a re-INVITE found no dialog"),
+                _ => tracing::warn!(
+                    call = self.id,
+                    status,
+                    "a side refuses to change its session"
+                ),
+            },
+            Exchange::Withdrawn { .. } => {}
+            other => self.exchange = other,
+        }
+    }
+
+    /// The other side's final response to a passed offer.
+    fn on_passed(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        asked: Asking,
+        offered: &Offered,
+        response: &Response,
+    ) {
+        let status = response.status();
+        if status >= 300 {
+            // RFC 3261 §14.1: the session goes on as it was, unless the far dialog is gone.
+            let told = match status {
+                491 => 491,
+                _ => Failure::of_response(status, None).status,
+            };
+            ctx.sip.respond(now, asked.invite, ResponseDraft::new(told));
+            ctx.servers.remove(asked.invite);
+            if matches!(status, 408 | 481) {
+                self.end_by_us(ctx, now, Cause::TIMER, "a re-INVITE found no dialog");
+            }
+            return;
+        }
+        let no = self.number_of(asked.from);
+        let usable = self.usable(no, &asked.offer);
+        let far = self.side(asked.from.other()).and_then(|far| {
+            let answer = Description::parse(&response.body()).ok()?;
+            let media = far.media_mut()?;
+            media.accept_answer(offered, answer).ok()?;
+            Some((media.formats().to_vec(), media.peer_direction()))
+        });
+        let body = far.and_then(|(formats, direction)| {
+            let formats = answered_by(&usable, &formats);
+            let near = self.side(asked.from)?;
+            let media = near.media_mut()?;
+            let body = media.answer(&asked.offer, formats, direction).ok()?;
+            Some(near.response(200).body(SDP, body))
+        });
+        match body {
+            Some(response) => {
+                ctx.sip.respond(now, asked.invite, response);
+                self.join(ctx);
+            }
+            None => {
+                ctx.sip.respond(now, asked.invite, ResponseDraft::new(488));
+                ctx.servers.remove(asked.invite);
+                self.end_by_us(
+                    ctx,
+                    now,
+                    Cause::NO_CODEC,
+                    "the answer to a re-INVITE is of no use",
+                );
+            }
+        }
+    }
+
+    /// The answer to our own re-INVITE.
+    fn accept_own(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        to: Side,
+        offered: &Offered,
+        response: &Response,
+    ) {
+        let accepted = self.side(to).and_then(|leg| {
+            let answer = Description::parse(&response.body()).ok()?;
+            leg.media_mut()?.accept_answer(offered, answer).ok()
+        });
+        match accepted {
+            Some(()) => self.join(ctx),
+            None => self.end_by_us(
+                ctx,
+                now,
+                Cause::NO_CODEC,
+                "the answer to a re-INVITE is of no use",
+            ),
+        }
+    }
+
+    fn retry_later(&mut self, ctx: &mut Context, now: Instant, to: Side) {
+        let range = match to {
+            // The Call-ID of a callee's leg is ours.
+            Side::Callee => RETRY_OWNER_10MS,
+            Side::Caller => RETRY_OTHER_10MS,
+        };
+        let wait = Duration::from_millis(ctx.rng.u64(range) * 10);
+        let timer = (self.key, CallTimer::Reoffer);
+        let timer = ctx.timers.arm(now, now + wait, timer);
+        self.exchange = Exchange::Waiting { timer };
+    }
+
+    /// Our own re-INVITE is tried again.
+    pub(super) fn on_reoffer_due(&mut self, ctx: &mut Context, now: Instant) {
+        if let Exchange::Waiting { .. } = self.exchange {
+            self.exchange = Exchange::Idle;
+            self.settle(ctx, now, Side::Caller);
+        }
+    }
+
+    /// A re-INVITE of ours got no answer at all: that dialog is dead (RFC 3261 §14.1).
+    pub(super) fn on_reinvite_failed(&mut self, ctx: &mut Context, now: Instant) {
+        self.end_by_us(ctx, now, Cause::TIMER, "a re-INVITE was not answered");
+    }
+
+    /// The ACK of our 200 to a re-INVITE.
+    pub(super) fn on_reoffer_ack(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ServerTx,
+        ack: &Request,
+    ) {
+        let offered = match &self.exchange {
+            Exchange::Offering { invite, offered } if *invite == tx => offered.clone(),
+            _ => return,
+        };
+        self.exchange = Exchange::Idle;
+        let accepted = self.leg_mut(no).and_then(|leg| {
+            let answer = Description::parse(&ack.body()).ok()?;
+            leg.media_mut()?.accept_answer(&offered, answer).ok()
+        });
+        if accepted.is_none() {
+            return self.end_by_us(ctx, now, Cause::NO_CODEC, "an ACK brought no usable answer");
+        }
+        self.join(ctx);
+        if let Some(side) = self.side_of(no) {
+            self.settle(ctx, now, side);
+        }
+    }
+
+    /// A re-INVITE is cancelled.
+    pub(super) fn on_reoffer_cancelled(&mut self, ctx: &mut Context, now: Instant, tx: ServerTx) {
+        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::Passing {
+                from,
+                invite,
+                passed,
+                offered,
+                ..
+            } if invite == tx => {
+                ctx.sip.respond(now, tx, ResponseDraft::new(487));
+                ctx.servers.remove(tx);
+                ctx.sip.cancel(now, passed, None);
+                let to = from.other();
+                self.exchange = Exchange::Withdrawn {
+                    to,
+                    passed,
+                    offered,
+                };
+            }
+            other => self.exchange = other,
+        }
+    }
+
+    /// The call ends: whoever waits for an answer gets 487 (RFC 3261 §15.1.2).
+    pub(super) fn stop_exchange(&mut self, ctx: &mut Context, now: Instant) {
+        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::Passing { invite, .. } => {
+                ctx.sip.respond(now, invite, ResponseDraft::new(487));
+                ctx.servers.remove(invite);
+            }
+            Exchange::Waiting { timer } => {
+                ctx.timers.cancel(timer);
+            }
+            Exchange::Idle
+            | Exchange::Withdrawn { .. }
+            | Exchange::Offering { .. }
+            | Exchange::Own { .. } => {}
+        }
+    }
+
+    /// Tells the workers what is agreed: where the peers are, and who hears whom.
+    pub(super) fn join(&mut self, ctx: &mut Context) {
+        let is_answered =
+            !matches!(self.phase, Phase::Dialling(_)) || self.caller.answered.is_some();
+        let terms = self.remote_terms(&self.caller, is_answered);
+        if let Some(media) = self.caller.media_mut() {
+            media.tell_remote(ctx, terms);
+        }
+        let Some(callee) = self.joined() else {
+            return;
+        };
+        let Some(index) = self.callees.iter().position(|leg| leg.no == callee) else {
+            return;
+        };
+        let is_answered = matches!(self.phase, Phase::Bridged { .. });
+        let terms = self.remote_terms(&self.callees[index], is_answered);
+        if let Some(media) = self.callees[index].media_mut() {
+            media.tell_remote(ctx, terms);
+        }
+        if let (Some(a), Some(b)) = (self.caller.media(), self.callees[index].media()) {
+            let bridge = LegMedia::bridge(a, b);
+            if let Some(bridge) = bridge
+                && self.bridge.replace(bridge) != Some(bridge)
+            {
+                ctx.command(a.worker(), bridge);
+            }
+        }
+    }
+
+    /// Brings two joined sides together again that have come apart: one may send what the other cannot hear, or one
+    /// is on hold and the other does not know. `newest` is the side that has spoken last.
+    pub(super) fn settle(&mut self, ctx: &mut Context, now: Instant, newest: Side) {
+        let (Phase::Bridged { callee }, Exchange::Idle) = (&self.phase, &self.exchange) else {
+            return;
+        };
+        let far = self.leg(*callee).and_then(Leg::media);
+        let (Some(a), Some(b)) = (self.caller.media(), far) else {
+            return;
+        };
+        if !a.is_agreed() || !b.is_agreed() {
+            return;
+        }
+        let to = if a.exceeds(b) {
+            Side::Caller
+        } else if b.exceeds(a) {
+            Side::Callee
+        } else if a.peer_direction() != b.peer_direction().reversed() {
+            newest.other()
+        } else {
+            return;
+        };
+        let (formats, direction) = match to {
+            Side::Caller => (b.formats().to_vec(), b.peer_direction()),
+            Side::Callee => (a.formats().to_vec(), a.peer_direction()),
+        };
+        match self.reinvite(ctx, now, to, &formats, direction) {
+            Ok((passed, offered)) => {
+                self.exchange = Exchange::Own {
+                    to,
+                    passed,
+                    offered,
+                };
+            }
+            // Its ACK is still to come; `settle` is called again then.
+            Err(491) => {}
+            Err(status) => {
+                tracing::warn!(
+                    call = self.id,
+                    status,
+                    "the sides cannot be brought together"
+                );
+            }
+        }
+    }
+}
+
+/// A re-INVITE that waits for its answer.
+struct Asking {
+    from: Side,
+    invite: ServerTx,
+    offer: Description,
+}

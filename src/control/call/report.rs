@@ -1,0 +1,161 @@
+//! What operators see of a call: its row while it runs, its line in the log and its metrics when it ends.
+
+use super::context::Context;
+use super::leg::{Leg, MediaState};
+use super::media::LegMedia;
+use super::{Call, LegNo, Phase};
+use crate::config::settings::EndpointId;
+use crate::control::setup::Setup;
+use crate::link::query::CallRow;
+use crate::metrics::{CallResult, Direction, EndpointMetrics};
+use crate::sdp;
+use std::time::Instant;
+
+impl Call {
+    /// The call's row.
+    pub fn row(&self, now: Instant) -> CallRow {
+        let seconds = |since: Instant| now.saturating_duration_since(since).as_secs();
+        let callee = self
+            .joined()
+            .and_then(|no| self.leg(no))
+            .or(self.callees.last());
+        let media = || self.legs().filter_map(Leg::media);
+        CallRow {
+            id: self.id.clone(),
+            state: self.state_name().to_owned(),
+            from_endpoint: self.name_of(self.caller.endpoint).to_owned(),
+            to_endpoint: callee.map(|leg| self.name_of(leg.endpoint).to_owned()),
+            caller: self.facts.caller.clone(),
+            called: self.facts.called.clone(),
+            context: self.facts.context.clone(),
+            age_s: seconds(self.caller.began),
+            up_s: self.caller.answered.map(seconds),
+            rtp_ports: media().map(|media| media.leg.port.rtp()).collect(),
+            rtp_sources: media()
+                .filter_map(|media| media.latched)
+                .map(|source| source.to_string())
+                .collect(),
+        }
+    }
+
+    fn state_name(&self) -> &'static str {
+        let on_hold = |media: &LegMedia| {
+            media.is_agreed() && media.peer_direction() != sdp::Direction::SendRecv
+        };
+        match &self.phase {
+            Phase::Ready | Phase::Paused { .. } | Phase::AwaitingAck => "dialplan",
+            Phase::Dialling(_) => "ringing",
+            Phase::Bridged { .. } if self.legs().filter_map(Leg::media).any(on_hold) => "held",
+            Phase::Bridged { .. } | Phase::Echo => "up",
+            Phase::Ending { .. } => "ending",
+        }
+    }
+
+    fn name_of(&self, endpoint: EndpointId) -> &str {
+        &self.setup.endpoint(endpoint).name
+    }
+
+    pub(super) fn metrics_of<'a>(
+        &self,
+        ctx: &'a mut Context,
+        endpoint: EndpointId,
+    ) -> &'a EndpointMetrics {
+        ctx.load.metrics(self.name_of(endpoint), &ctx.metrics)
+    }
+
+    /// The call's line in the log, when it is over.
+    pub fn log_end(&self, now: Instant) {
+        let Phase::Ending { end, .. } = &self.phase else {
+            return;
+        };
+        let up = self
+            .caller
+            .answered
+            .map(|answered| end.at.saturating_duration_since(answered).as_secs_f64());
+        let callee = self.callees.iter().find(|leg| leg.answered.is_some());
+        let callee = callee.or(self.callees.last());
+        tracing::info!(
+            call = self.id,
+            from = self.name_of(self.caller.endpoint),
+            source = %self.facts.source,
+            identified = self.facts.identified,
+            caller = self.facts.caller,
+            called = self.facts.called,
+            context = self.facts.context,
+            steps = self.steps.join(" "),
+            to = callee.map(|leg| self.name_of(leg.endpoint)),
+            ended_by = end.by.name(),
+            cause = end.cause.0,
+            why = end.why,
+            age_s = now.saturating_duration_since(self.caller.began).as_secs_f64(),
+            up_s = up,
+            caller_media = media_text(&self.caller),
+            callee_media = callee.map(media_text),
+            "call ended"
+        );
+    }
+}
+
+/// A leg's final counts in a few words.
+fn media_text(leg: &Leg) -> String {
+    match &leg.media {
+        MediaState::Closed(report) => format!(
+            "in {} lost {} jitter {} out {} strangers {}",
+            report.packets_in, report.lost_in, report.jitter, report.packets_out, report.strangers
+        ),
+        _ => String::from("none"),
+    }
+}
+
+impl Leg {
+    fn direction(&self) -> Direction {
+        if self.no == LegNo::CALLER {
+            Direction::In
+        } else {
+            Direction::Out
+        }
+    }
+
+    /// Counts the leg's beginning.
+    pub(super) fn count_begin(&self, ctx: &mut Context, setup: &Setup) {
+        let name = &setup.endpoint(self.endpoint).name;
+        ctx.load
+            .metrics(name, &ctx.metrics)
+            .call_started(self.direction());
+    }
+
+    /// Counts the leg's end, once: its endpoint has a call less from now on. `failed` is the status or cause of a leg
+    /// that was not answered; None for a leg that was cancelled.
+    pub(super) fn count_end(
+        &mut self,
+        ctx: &mut Context,
+        setup: &Setup,
+        now: Instant,
+        failed: Option<u16>,
+    ) {
+        if std::mem::replace(&mut self.is_counted, true) {
+            return;
+        }
+        let name = &setup.endpoint(self.endpoint).name;
+        ctx.load.release(name);
+        let metrics = ctx.load.metrics(name, &ctx.metrics);
+        let result = match (self.answered, failed) {
+            (Some(answered), _) => {
+                metrics.duration(now.saturating_duration_since(answered));
+                CallResult::Answered
+            }
+            (None, Some(status)) => result_of(status),
+            (None, None) => CallResult::Cancelled,
+        };
+        metrics.call_ended(self.direction(), result);
+    }
+}
+
+fn result_of(status: u16) -> CallResult {
+    match status {
+        486 | 600 => CallResult::Busy,
+        408 | 480 => CallResult::NoAnswer,
+        401 | 403 | 404 | 407 | 603 => CallResult::Rejected,
+        _ => CallResult::Failed,
+    }
+}

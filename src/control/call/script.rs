@@ -1,0 +1,263 @@
+//! The dialplan's actions, done on the call.
+
+use super::cause::{Cause, Failure};
+use super::context::{CallTimer, Context};
+use super::ending::EndedBy;
+use super::identity::cut;
+use super::leg::LegState;
+use super::{Call, Facts, Phase};
+use crate::control::dialplan::{Action, Channel, DialStatus, StepTrace};
+use crate::link::Command;
+use std::time::{Duration, Instant};
+
+/// Most steps that the line at a call's end tells; the rest is counted in.
+pub const STEPS_LOGGED_MAX: usize = 32;
+
+/// Most bytes of one step in that line.
+const STEP_BYTES_MAX: usize = 120;
+
+/// How long Busy and Congestion keep an answered caller where the dialplan sets no time: for ever, in Asterisk, so as
+/// long as a caller listens to a tone.
+const TONE: Duration = Duration::from_secs(30);
+
+impl Call {
+    /// Goes on in the dialplan until something has to be waited for.
+    pub(super) fn advance(&mut self, ctx: &mut Context, now: Instant) {
+        while let Phase::Ready = self.phase {
+            let mut channel = CallChannel {
+                facts: &mut self.facts,
+                epoch: ctx.surroundings.unix_time(),
+            };
+            let mut trace = Trace {
+                call: &self.id,
+                steps: &mut self.steps,
+            };
+            let action = self
+                .execution
+                .advance(&mut channel, &mut |step| trace.note(step));
+            self.perform(ctx, now, action);
+        }
+    }
+
+    /// Runs the `h` extension of a call that has ended.
+    pub(super) fn run_hangup_handler(&mut self, ctx: &Context) {
+        let mut channel = CallChannel {
+            facts: &mut self.facts,
+            epoch: ctx.surroundings.unix_time(),
+        };
+        let mut trace = Trace {
+            call: &self.id,
+            steps: &mut self.steps,
+        };
+        self.execution
+            .hangup_handler(&mut channel, &mut |step| trace.note(step));
+    }
+
+    fn perform(&mut self, ctx: &mut Context, now: Instant, action: Action) {
+        match action {
+            Action::Answer { delay } => self.answer_then_wait(ctx, now, delay),
+            Action::Dial(request) => self.dial(ctx, now, &request),
+            Action::Wait(time) => self.pause(ctx, now, time, None),
+            Action::Echo => self.echo(ctx, now),
+            Action::Ringing => self.ring_caller(ctx, now),
+            Action::Progress => {
+                if self.open_caller_media(ctx, now, 2).is_ok() {
+                    self.progress_caller(ctx, now, None);
+                    self.join(ctx);
+                }
+            }
+            Action::Busy(time) => self.tone(ctx, now, Cause::BUSY, time),
+            Action::Congestion(time) => self.tone(ctx, now, Cause::CONGESTION, time),
+            Action::Hangup(cause) => {
+                let failure = match (cause, self.failure) {
+                    (Some(cause), _) => Failure::of_cause(Cause(cause)),
+                    (None, Some(failure)) => failure,
+                    (None, None) => Failure::of_cause(Cause::NORMAL),
+                };
+                self.end(ctx, now, EndedBy::Dialplan, failure, "Hangup");
+            }
+        }
+    }
+
+    fn pause(&mut self, ctx: &mut Context, now: Instant, time: Duration, then: Option<Cause>) {
+        if time.is_zero() && then.is_none() {
+            return;
+        }
+        let timer = (self.key, CallTimer::Pause);
+        let timer = ctx.timers.arm(now, now + time.min(PAUSE_MAX), timer);
+        self.phase = Phase::Paused { timer, then };
+    }
+
+    pub(super) fn on_pause_over(&mut self, ctx: &mut Context, now: Instant) {
+        let Phase::Paused { then, .. } = self.phase else {
+            return;
+        };
+        self.phase = Phase::Ready;
+        if let Some(cause) = then {
+            let failure = Failure::of_cause(cause);
+            self.end(ctx, now, EndedBy::Dialplan, failure, "end of the tone");
+        }
+    }
+
+    /// Answers the caller for an application of our own. False if the call has ended for want of a port or a codec.
+    fn answer_alone_now(&mut self, ctx: &mut Context, now: Instant) -> bool {
+        if let Err(failure) = self.open_caller_media(ctx, now, 2) {
+            self.end(ctx, now, EndedBy::Gateway, failure, "no RTP port");
+            return false;
+        }
+        if self.answer_caller(ctx, now, None).is_err() {
+            self.end_by_us(ctx, now, Cause::NO_CODEC, "no common codec");
+            return false;
+        }
+        self.join(ctx);
+        true
+    }
+
+    fn answer_then_wait(&mut self, ctx: &mut Context, now: Instant, delay: Duration) {
+        if !self.answer_alone_now(ctx, now) {
+            return;
+        }
+        match &self.caller.state {
+            // What can be offered to anybody else is known only when the caller has answered our offer.
+            LegState::Unacked {
+                offered: Some(_), ..
+            } => self.phase = Phase::AwaitingAck,
+            _ => self.pause(ctx, now, delay, None),
+        }
+    }
+
+    /// Echo answers by itself, as every application does that needs the caller's audio.
+    fn echo(&mut self, ctx: &mut Context, now: Instant) {
+        if !self.answer_alone_now(ctx, now) {
+            return;
+        }
+        if let Some(media) = self.caller.media() {
+            let echo = Command::Echo { leg: media.leg };
+            ctx.command(media.worker(), echo);
+            self.bridge = Some(echo);
+        }
+        self.phase = Phase::Echo;
+    }
+
+    /// Busy and Congestion: a failure to a caller that has no answer, else a while of nothing, then the end.
+    fn tone(&mut self, ctx: &mut Context, now: Instant, cause: Cause, time: Option<Duration>) {
+        if let LegState::Asked(_) = self.caller.state {
+            let failure = Failure::of_cause(cause);
+            self.end(ctx, now, EndedBy::Dialplan, failure, "Busy or Congestion");
+        } else {
+            self.pause(ctx, now, time.unwrap_or(TONE), Some(cause));
+        }
+    }
+
+    /// What a Dial leaves for the dialplan to read.
+    pub(super) fn set_dial_variables(&mut self, status: DialStatus, cause: Cause) {
+        self.execution.dial_finished(status, cause.0);
+    }
+}
+
+/// Longest wait of a dialplan.
+const PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Keeps the steps that ran, for the log.
+struct Trace<'a> {
+    call: &'a str,
+    steps: &'a mut Vec<String>,
+}
+
+impl Trace<'_> {
+    fn note(&mut self, step: &StepTrace<'_>) {
+        let (application, arguments) = (step.application, step.arguments);
+        tracing::debug!(
+            call = self.call,
+            context = step.context,
+            extension = step.extension,
+            priority = step.priority,
+            application,
+            arguments,
+            "dialplan step"
+        );
+        for warning in step.warnings {
+            tracing::warn!(call = self.call, application, warning, "dialplan");
+        }
+        if self.steps.len() < STEPS_LOGGED_MAX {
+            let text = format!(
+                "{},{},{} {application}({arguments})",
+                step.context, step.extension, step.priority
+            );
+            self.steps.push(cut(&text, STEP_BYTES_MAX).to_owned());
+        }
+    }
+}
+
+/// The call as the dialplan's functions see it.
+struct CallChannel<'a> {
+    facts: &'a mut Facts,
+    epoch: u64,
+}
+
+impl Channel for CallChannel<'_> {
+    fn function(&self, name: &str, args: &str) -> Option<String> {
+        let facts = &self.facts;
+        match (
+            name.to_ascii_uppercase().as_str(),
+            args.to_ascii_lowercase().as_str(),
+        ) {
+            ("CALLERID", "num" | "number") => Some(facts.caller.clone()),
+            ("CALLERID", "name") => Some(facts.caller_name.clone()),
+            ("CALLERID", "all") => Some(format!("\"{}\" <{}>", facts.caller_name, facts.caller)),
+            ("CALLERID", "dnid") => Some(facts.called.clone()),
+            _ => None,
+        }
+    }
+
+    fn set_function(&mut self, name: &str, args: &str, value: &str) -> bool {
+        match (
+            name.to_ascii_uppercase().as_str(),
+            args.to_ascii_lowercase().as_str(),
+        ) {
+            ("CALLERID", "num" | "number") => self.facts.caller = value.to_owned(),
+            ("CALLERID", "name") => self.facts.caller_name = value.to_owned(),
+            ("CALLERID", "all") => {
+                let (name, number) = split_caller_id(value);
+                self.facts.caller_name = name;
+                self.facts.caller = number;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// `"Name" <number>`, `Name <number>`, `<number>` or `number`.
+fn split_caller_id(text: &str) -> (String, String) {
+    match text.split_once('<') {
+        Some((name, number)) => {
+            let name = name.trim().trim_matches('"');
+            let number = number.trim().trim_end_matches('>');
+            (name.to_owned(), number.to_owned())
+        }
+        None => (String::new(), text.trim().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_id_is_a_name_and_a_number() {
+        for (text, name, number) in [
+            ("\"Living Room\" <6001>", "Living Room", "6001"),
+            ("Intercom <5>", "Intercom", "5"),
+            ("<5>", "", "5"),
+            ("4930123456", "", "4930123456"),
+            ("Broken <5", "Broken", "5"),
+        ] {
+            assert_eq!(split_caller_id(text), (name.to_owned(), number.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What operators see and do: rows, hang-up, reload, drain, stop.
+
+use super::controller::{Controller, Service};
+use super::ports::Gauges;
+use super::setup::Setup;
+use crate::config::Settings;
+use crate::link::query::{CallRow, EndpointRow};
+use crate::metrics::ControlMetrics;
+use crate::sip::Endpoint;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReloadReport {
+    /// What changed and holds from now on, a line each (`endpoint.6001: changed`).
+    pub changed: Vec<String>,
+    /// What changed but holds only after a restart (listening addresses, the port range, workers).
+    pub needs_restart: Vec<String>,
+}
+
+impl Controller {
+    /// The running calls, in the order of their beginning.
+    pub fn calls(&self, now: Instant) -> Vec<CallRow> {
+        let mut calls: Vec<_> = self.calls.iter().map(|(_, call)| call).collect();
+        calls.sort_by_key(|call| call.key().generation);
+        calls.into_iter().map(|call| call.row(now)).collect()
+    }
+
+    /// The endpoints, in the order of their names.
+    pub fn endpoints(&self) -> Vec<EndpointRow> {
+        let settings = self.setup.settings();
+        let row = |(place, endpoint): (u32, &crate::config::settings::Endpoint)| {
+            let transport = endpoint
+                .transport
+                .and_then(|id| settings.transports.get(usize::from(id.0)));
+            let identifies = settings
+                .identifies
+                .iter()
+                .filter(|identify| identify.endpoint.0 == place);
+            let networks = identifies.flat_map(|identify| {
+                let networks = identify.networks.iter().map(ToString::to_string);
+                networks.chain(identify.hosts.iter().cloned())
+            });
+            let mut identified_by: Vec<String> = networks.collect();
+            if identified_by.is_empty() {
+                identified_by.push(String::from("username"));
+            }
+            EndpointRow {
+                name: endpoint.name.clone(),
+                context: endpoint.context.clone(),
+                transport: transport.map(|transport| transport.name.clone()),
+                allow: endpoint.allow.iter().map(|c| c.name().to_owned()).collect(),
+                contacts: endpoint.contacts.iter().map(ToString::to_string).collect(),
+                identified_by,
+                calls: u64::from(self.ctx.load.calls(&endpoint.name)),
+            }
+        };
+        (0..).zip(&settings.endpoints).map(row).collect()
+    }
+
+    /// Ends the call of that id ([`CallRow::id`]). False if there is none.
+    pub fn hangup(&mut self, now: Instant, id: &str) -> bool {
+        let found = self.calls.iter().find(|(_, call)| call.id() == id);
+        let Some(key) = found.map(|(_, call)| call.key()) else {
+            return false;
+        };
+        self.with_call(now, key, |call, ctx| call.hang_up(ctx, now, "operator"));
+        true
+    }
+
+    /// Takes new settings: all of them, at once. Running calls keep theirs.
+    pub fn reload(&mut self, now: Instant, setup: Setup) -> ReloadReport {
+        let report = compare(self.setup.settings(), setup.settings());
+        let mut identifier = setup.identifier().clone();
+        identifier.keep_addresses_of(&self.identifier);
+        self.identify_due = identifier.hosts().next().map(|_| now);
+        self.identifier = identifier;
+        self.setup = Arc::new(setup);
+        report
+    }
+
+    /// Takes no new call from now on (503 with Retry-After); [`super::Output::Drained`] comes when the last one has
+    /// ended.
+    pub fn drain(&mut self, _now: Instant) {
+        if self.service == Service::Serving {
+            self.service = Service::Draining;
+        }
+    }
+
+    /// Ends every call now; [`super::Output::Drained`] comes when they have ended.
+    pub fn stop(&mut self, now: Instant) {
+        self.drain(now);
+        let keys: Vec<_> = self.calls.iter().map(|(_, call)| call.key()).collect();
+        for key in keys {
+            self.with_call(now, key, |call, ctx| call.hang_up(ctx, now, "shutdown"));
+        }
+    }
+
+    /// Whether new calls are taken.
+    pub fn service(&self) -> Service {
+        self.service
+    }
+
+    /// True when no new call is taken.
+    pub(super) fn is_draining(&self) -> bool {
+        self.service != Service::Serving
+    }
+
+    /// The setup that new calls get.
+    pub fn setup(&self) -> &Arc<Setup> {
+        &self.setup
+    }
+
+    /// What control counts; shared with those who serve a scrape.
+    pub fn metrics(&self) -> &Arc<ControlMetrics> {
+        &self.ctx.metrics
+    }
+
+    /// Brings the metrics up to date that are told and not counted. Called at a scrape.
+    pub fn refresh_metrics(&self) {
+        let gauges = self.ctx.ports.gauges();
+        let metrics = &self.ctx.metrics;
+        metrics.set_ports(gauges.in_use, gauges.total);
+        metrics.set_transactions(self.ctx.sip.transactions());
+        metrics.set_retransmissions(self.ctx.sip.counters().retransmissions);
+    }
+
+    /// The port pairs.
+    pub fn ports(&self) -> Gauges {
+        self.ctx.ports.gauges()
+    }
+
+    /// The SIP side: its counters and transactions.
+    pub fn sip(&self) -> &Endpoint {
+        &self.ctx.sip
+    }
+}
+
+/// What differs between two settings.
+fn compare(old: &Settings, new: &Settings) -> ReloadReport {
+    let mut report = ReloadReport::default();
+    let differ = |a: &dyn Debug, b: &dyn Debug| format!("{a:?}") != format!("{b:?}");
+    if differ(&old.global, &new.global) {
+        report.changed.push(String::from("global: changed"));
+    }
+    if differ(&old.rtp.timeout, &new.rtp.timeout) {
+        report.changed.push(String::from("rtp.timeout: changed"));
+    }
+    let fixed = |rtp: &crate::config::settings::Rtp| {
+        format!(
+            "{:?}",
+            (
+                rtp.ports,
+                rtp.workers,
+                &rtp.cores,
+                rtp.dscp,
+                rtp.batch_wait_us
+            )
+        )
+    };
+    if fixed(&old.rtp) != fixed(&new.rtp) {
+        report.needs_restart.push(String::from("rtp: changed"));
+    }
+    if differ(&old.admin, &new.admin) {
+        report.needs_restart.push(String::from("admin: changed"));
+    }
+    let listens = |settings: &Settings| -> Vec<_> {
+        let transports = settings.transports.iter();
+        transports
+            .map(|t| (t.name.clone(), (t.protocol, t.bind)))
+            .collect()
+    };
+    if listens(old) != listens(new) {
+        let what = String::from("transport: listening addresses changed");
+        report.needs_restart.push(what);
+    } else if differ(&old.transports, &new.transports) {
+        report.changed.push(String::from("transport: changed"));
+    }
+    let named = |settings: &Settings| -> Vec<(String, String)> {
+        let endpoints = settings.endpoints.iter();
+        let endpoints = endpoints.map(|one| (format!("endpoint.{}", one.name), format!("{one:?}")));
+        let contexts = settings.dialplan.contexts.iter();
+        let contexts = contexts.map(|one| (format!("context.{}", one.name), format!("{one:?}")));
+        let groups = settings.trunk_groups.iter();
+        let groups = groups.map(|(name, one)| (format!("trunk_group.{name}"), format!("{one:?}")));
+        let acls = settings.acls.iter();
+        let acls = acls.map(|(name, one)| (format!("acl.{name}"), format!("{one:?}")));
+        endpoints
+            .chain(contexts)
+            .chain(groups)
+            .chain(acls)
+            .collect()
+    };
+    let (before, after) = (named(old), named(new));
+    for (name, text) in &after {
+        match before.iter().find(|(other, _)| other == name) {
+            None => report.changed.push(format!("{name}: added")),
+            Some((_, other)) if other != text => report.changed.push(format!("{name}: changed")),
+            Some(_) => {}
+        }
+    }
+    for (name, _) in &before {
+        if !after.iter().any(|(other, _)| other == name) {
+            report.changed.push(format!("{name}: removed"));
+        }
+    }
+    if differ(&old.identifies, &new.identifies) {
+        report.changed.push(String::from("identify: changed"));
+    }
+    if old.dialplan.globals != new.dialplan.globals {
+        report.changed.push(String::from("globals: changed"));
+    }
+    report
+}
