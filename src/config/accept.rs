@@ -10,6 +10,7 @@ use super::suggest::did_you_mean;
 use crate::codec::Codec;
 use crate::sip::message::{Scheme, Uri};
 use ipnet::IpNet;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -39,10 +40,19 @@ pub(super) enum Typed {
 }
 
 /// One of `match`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum HostMatch {
     Network(IpNet),
     Name(String),
+}
+
+impl fmt::Display for HostMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostMatch::Network(network) => network.fmt(f),
+            HostMatch::Name(name) => name.fmt(f),
+        }
+    }
 }
 
 impl Checker<'_> {

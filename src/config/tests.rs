@@ -381,6 +381,10 @@ fn one_source_cannot_be_two_endpoints() {
         "7:24: warning: identify.a.match: \"10.0.0.1/8\" has bits beyond its length; taken as 10.0.0.0/8\n\
          7:24: warning: identify.a.match: 10.0.0.0/8 stands twice, first on line 7"
     );
+    assert!(
+        identify("\"a.example\"", "\"A.example\"")
+            .starts_with("10:10: error: identify.b.match: a.example is claimed")
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::super::accept::{HostMatch, Typed};
 use super::super::catalogue;
 use super::super::diagnostic::Location;
 use super::super::fields::{Checker, Tell};
-use super::super::raw::Table;
+use super::super::raw::{Table, join};
 use super::super::settings::{Acl, Endpoint, Identify};
 use super::endpoints::id_of;
 use super::named;
@@ -27,10 +27,10 @@ pub(super) fn acls(document: &Table, checker: &mut Checker<'_>) -> BTreeMap<Stri
     acls.collect()
 }
 
-/// A network of an `[identify.*]`, with what a message needs.
+/// A network or a host name of an `[identify.*]`, with what a message needs.
 #[derive(Clone, Copy)]
 struct Claim<'a> {
-    network: IpNet,
+    what: &'a HostMatch,
     section: &'a str,
     endpoint: &'a str,
     location: Location,
@@ -76,84 +76,81 @@ pub(super) fn identifies(
             hosts: Vec::new(),
         };
         for (host, location) in matches {
+            let claim = |what| Claim {
+                what,
+                section: name,
+                endpoint: endpoint_name,
+                location: *location,
+            };
+            claims.push(claim(host));
             match host {
                 HostMatch::Name(host) => identify.hosts.push(host.clone()),
-                HostMatch::Network(network) => {
-                    identify.networks.push(*network);
-                    claims.push(Claim {
-                        network: *network,
-                        section: name,
-                        endpoint: endpoint_name,
-                        location: *location,
-                    });
-                }
+                HostMatch::Network(network) => identify.networks.push(*network),
             }
         }
         identifies.push(identify);
     }
-    judge_claims(&claims, checker);
+    let first = judge_claims(&claims, checker);
+    warn_of_overlaps(&first, checker);
     identifies
 }
 
-/// The same network for two endpoints cannot be decided: an error. One inside another is decided by the longest
-/// prefix, but may not be meant: a warning, one for each outer network.
-fn judge_claims(claims: &[Claim<'_>], checker: &mut Checker<'_>) {
-    let mut first: HashMap<IpNet, &Claim<'_>> = HashMap::with_capacity(claims.len());
+/// The same for two endpoints cannot be decided: an error. Gives the first claim of each.
+fn judge_claims<'c, 'a>(claims: &'c [Claim<'a>], checker: &mut Checker<'_>) -> Vec<&'c Claim<'a>> {
+    let mut first: HashMap<&HostMatch, &Claim<'_>> = HashMap::with_capacity(claims.len());
+    let mut firsts = Vec::with_capacity(claims.len());
     for claim in claims {
-        let path = format!("identify.{}.match", claim.section);
-        match first.get(&claim.network) {
+        let path = join(&join("identify", claim.section), "match");
+        match first.get(claim.what) {
             Some(other) if other.endpoint != claim.endpoint => {
                 let message = format!(
                     "{} is claimed by [identify.{}] for endpoint {} (line {}) and here for {}; a source can be only one",
-                    claim.network,
-                    other.section,
-                    other.endpoint,
-                    other.location.line,
-                    claim.endpoint
+                    claim.what, other.section, other.endpoint, other.location.line, claim.endpoint
                 );
                 checker.report.error(claim.location, path, message);
             }
             Some(other) => {
-                let message = format!(
-                    "{} stands twice, first on line {}",
-                    claim.network, other.location.line
-                );
+                let line = other.location.line;
+                let message = format!("{} stands twice, first on line {line}", claim.what);
                 checker.report.warning(claim.location, path, message);
             }
             None => {
-                first.insert(claim.network, claim);
+                first.insert(claim.what, claim);
+                firsts.push(claim);
             }
         }
     }
-    warn_of_overlaps(first.into_values().collect(), checker);
+    firsts
 }
 
-fn warn_of_overlaps(mut claims: Vec<&Claim<'_>>, checker: &mut Checker<'_>) {
-    // Outer networks come before what lies in them.
-    claims.sort_by_key(|claim| {
-        let network = claim.network;
-        (network.network(), network.prefix_len())
+/// One network inside another is decided by the longest prefix, but may not be meant: a warning, one for each outer
+/// network.
+fn warn_of_overlaps(claims: &[&Claim<'_>], checker: &mut Checker<'_>) {
+    let networks = claims.iter().filter_map(|claim| match claim.what {
+        HostMatch::Network(network) => Some((*network, *claim)),
+        HostMatch::Name(_) => None,
     });
-    let mut outer: Vec<&Claim<'_>> = Vec::new();
+    let mut networks: Vec<_> = networks.collect();
+    // Outer networks come before what lies in them.
+    networks.sort_by_key(|(network, _)| (network.network(), network.prefix_len()));
+    let mut outer: Vec<(IpNet, &Claim<'_>)> = Vec::new();
     let mut inside: BTreeMap<(Location, String), (IpNet, &str, usize)> = BTreeMap::new();
-    for claim in claims {
+    for (network, claim) in networks {
         while outer
             .last()
-            .is_some_and(|around| !around.network.contains(&claim.network))
+            .is_some_and(|(around, _)| !around.contains(&network))
         {
             outer.pop();
         }
-        if let Some(around) = outer
-            .last()
-            .filter(|around| around.endpoint != claim.endpoint)
-        {
-            let path = format!("identify.{}.match", around.section);
+        let around = outer.last().map(|(_, claim)| *claim);
+        if let Some(around) = around.filter(|around| around.endpoint != claim.endpoint) {
+            let path = join(&join("identify", around.section), "match");
             inside
                 .entry((around.location, path))
                 .and_modify(|(.., count)| *count += 1)
-                .or_insert((claim.network, claim.endpoint, 1));
+                .or_insert((network, claim.endpoint, 1));
         }
-        outer.push(claim);
+        outer.push((network, claim));
     }
     for ((location, path), (network, endpoint, count)) in inside {
         let more = match count {
