@@ -12,7 +12,7 @@ use super::load::Load;
 use super::ports::Ports;
 use super::setup::Setup;
 use super::strangers::Strangers;
-use crate::link::{Command, Event, LegId, PortRange, WorkerId};
+use crate::link::{Command, Event, LegId, PortRange, RtpPort, WorkerId};
 use crate::metrics::{ControlMetrics, Direction, RejectReason};
 use crate::sip::auth::{Algorithm, AuthSettings, Authenticator};
 use crate::sip::endpoint::{Event as SipEvent, ServerTx};
@@ -142,6 +142,11 @@ impl Controller {
             self.ctx.sip.handle_datagram(now, flow, datagram);
             self.run(now);
         }
+    }
+
+    /// Something else on this machine has the pair: no call gets it for a while.
+    pub fn set_port_aside(&mut self, now: Instant, port: RtpPort) {
+        self.ctx.ports.set_aside(now, port);
     }
 
     /// Bytes of a stream connection; the answer may be [`Output::CloseFlow`].

@@ -125,6 +125,21 @@ impl Ports {
         })
     }
 
+    /// Something else has the pair, as was found before it was ever leased: it is left alone as if a leg had failed to
+    /// open on it. False if it is not a free one.
+    pub fn set_aside(&mut self, now: Instant, port: RtpPort) -> bool {
+        let Some(worker) = self.range.worker_of(port) else {
+            return false;
+        };
+        let slice = &mut self.slices[usize::from(worker.0)];
+        let Some(place) = slice.free.iter().position(|free| *free == port) else {
+            return false;
+        };
+        slice.free.remove(place);
+        slice.quarantined.push_back((now + QUARANTINE, port));
+        true
+    }
+
     /// The worker never heard of the leg (its queue was full): the pair is free at once.
     pub fn unused(&mut self, leg: LegId) -> bool {
         self.end(leg, |slice| slice.free.push_back(leg.port))
@@ -242,6 +257,26 @@ mod tests {
 
     fn ports(pairs: u16, workers: u16) -> Ports {
         Ports::new(PortRange::new(20000, 20000 + pairs * 2 - 1, workers).expect("a good range"))
+    }
+
+    #[test]
+    fn a_pair_set_aside_is_not_leased_until_its_quarantine_ends() {
+        let start = Instant::now();
+        let mut ports = ports(2, 1);
+        let range = PortRange::new(20000, 20003, 1).expect("a range");
+        let taken = range.ports_of(WorkerId(0)).next().expect("a pair");
+        let other = RtpPort::new(40000).expect("even");
+        assert!(ports.set_aside(start, taken));
+        assert!(!ports.set_aside(start, taken), "it is not free any more");
+        assert!(!ports.set_aside(start, other), "it is not of the range");
+        let leased = ports.lease(start, WorkerId(0)).expect("the other pair");
+        assert_ne!(leased.port, taken);
+        assert!(ports.lease(start, WorkerId(0)).is_err());
+        let later = start + QUARANTINE;
+        assert_eq!(
+            ports.lease(later, WorkerId(0)).map(|leg| leg.port),
+            Ok(taken)
+        );
     }
 
     #[test]

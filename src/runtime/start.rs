@@ -6,6 +6,7 @@ use super::bell::Bell;
 use super::control_loop::{ControlLoop, Phase};
 use super::input::INPUTS_MAX;
 use super::logging::{self, BadLevels, LogFormat, Logging};
+use super::preflight::{self, PreflightError};
 use super::reload::{Loader, Reading};
 use super::resolver::Resolver;
 use super::signals::Signals;
@@ -16,6 +17,7 @@ use super::topology::{self, Topology, TopologyError, WorkerHandle};
 use crate::admin::Guard;
 use crate::config::settings::{Settings, Transport};
 use crate::control::Controller;
+use crate::control::setup::Setup;
 use crate::link::{PortRange, WorkerId};
 use crate::metrics::{ControlMetrics, WorkerCollector};
 use crate::sip::{Protocol, TransportId};
@@ -115,6 +117,9 @@ pub enum StartError {
     /// Cores or ports do not fit.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// The machine lacks something that the workers need.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
     /// The log levels are not understood.
     #[error(transparent)]
     Levels(#[from] BadLevels),
@@ -152,6 +157,10 @@ pub fn run(launch: Launch, announce: impl FnOnce(&Listening)) -> Result<(), Star
     let settings = launch.reading.setup.settings();
     let allowed = topology::allowed_cores().map_err(system("reading the CPU affinity"))?;
     let topology = Topology::plan(&settings.rtp, &allowed)?;
+    let found = preflight::check(settings, &topology)?;
+    for pair in &found.taken {
+        eprintln!("warning: {pair}; calls get other ports");
+    }
     if let Err(error) = topology::pin(&topology.control_cores) {
         eprintln!("warning: the control thread is not pinned: {error}");
     }
@@ -160,7 +169,7 @@ pub fn run(launch: Launch, announce: impl FnOnce(&Listening)) -> Result<(), Star
     let runtime = tokio_uring::Runtime::new(&tokio_uring::builder())
         .map_err(system("setting up io_uring for the control thread"))?;
     let ended = runtime.block_on(async {
-        let gateway = build(launch, &topology, logging)?;
+        let gateway = build(launch, &topology, &found, logging)?;
         announce(&gateway.listening);
         gateway.run().await;
         Ok(())
@@ -170,7 +179,12 @@ pub fn run(launch: Launch, announce: impl FnOnce(&Listening)) -> Result<(), Star
     ended
 }
 
-fn build(launch: Launch, topology: &Topology, logging: Logging) -> Result<ControlLoop, StartError> {
+fn build(
+    launch: Launch,
+    topology: &Topology,
+    found: &preflight::Report,
+    logging: Logging,
+) -> Result<ControlLoop, StartError> {
     let setup = launch.reading.setup;
     let settings = setup.settings();
     let (inputs_in, inputs) = mpsc::channel(INPUTS_MAX);
@@ -197,17 +211,14 @@ fn build(launch: Launch, topology: &Topology, logging: Logging) -> Result<Contro
         .map_err(system("starting the media workers"))?;
     listening.worker_cores = workers.iter().map(|worker| worker.core).collect();
     let now = Instant::now();
-    let seed = kernel_seed().map_err(system("reading /dev/urandom"))?;
-    let machine = Box::new(Machine::default());
-    let controller = Controller::new(setup, topology.range, seed, machine, now);
+    let controller = control(setup, topology, found, now)?;
     let metrics = Arc::clone(controller.metrics());
     register(&metrics, &workers);
     metrics.set_reload_success(true);
 
-    let limits = StreamLimits::default();
     let streams = Streams::new(
         sockets.streams,
-        limits,
+        StreamLimits::default(),
         inputs_in.clone(),
         Arc::clone(&metrics),
     );
@@ -237,6 +248,22 @@ fn build(launch: Launch, topology: &Topology, logging: Logging) -> Result<Contro
         started: now,
         config_loaded: now,
     })
+}
+
+/// A controller that leases no port that something else has.
+fn control(
+    setup: Setup,
+    topology: &Topology,
+    found: &preflight::Report,
+    now: Instant,
+) -> Result<Controller, StartError> {
+    let seed = kernel_seed().map_err(system("reading /dev/urandom"))?;
+    let machine = Box::new(Machine::default());
+    let mut controller = Controller::new(setup, topology.range, seed, machine, now);
+    for pair in &found.taken {
+        controller.set_port_aside(now, pair.port);
+    }
+    Ok(controller)
 }
 
 fn register(metrics: &ControlMetrics, workers: &[WorkerHandle]) {
