@@ -43,7 +43,8 @@
 //!
 //! One candidate or mover at a time, in place: an intruder's flood costs a comparison a packet. An intruder who shares
 //! an allowed IP (behind one NAT with the phone) may take a leg that is open or has been silent for
-//! [`RELATCH_SILENCE`]; only SRTP helps there.
+//! [`RELATCH_SILENCE`]; only SRTP helps there. The call's other party hears the stream, so that it could imitate a move of
+//! it in a pause; it would cut off none but its own call.
 
 use super::peer::{Ip, Peer};
 use super::seam::Nanos;
