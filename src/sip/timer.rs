@@ -100,7 +100,8 @@ impl<K: Copy> TimerWheel<K> {
     pub fn arm(&mut self, now: Instant, at: Instant, key: K) -> TimerId {
         let origin = *self.origin.get_or_insert(now);
         let since = at.saturating_duration_since(origin);
-        let tick = u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(TICK_MAX);
+        let part = u64::from(since.subsec_nanos().div_ceil(1_000_000));
+        let tick = since.as_secs().saturating_mul(1_000).saturating_add(part);
         let index = self.allocate(key, tick.clamp(self.tick, TICK_MAX));
         self.place(index);
         TimerId {
@@ -122,8 +123,10 @@ impl<K: Copy> TimerWheel<K> {
     /// Takes the next timer that is due, in the order of their ticks. None if no further one is due by `now`.
     pub fn expire(&mut self, now: Instant) -> Option<K> {
         let origin = self.origin?;
-        let elapsed = now.saturating_duration_since(origin).as_millis();
-        let now_tick = u64::try_from(elapsed).unwrap_or(TICK_MAX).min(TICK_MAX);
+        let since = now.saturating_duration_since(origin);
+        let part = u64::from(since.subsec_millis());
+        let elapsed = since.as_secs().saturating_mul(1_000).saturating_add(part);
+        let now_tick = elapsed.min(TICK_MAX);
         loop {
             let first = self.lists[DUE].first;
             if first != NONE {
