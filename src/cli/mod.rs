@@ -6,6 +6,7 @@ mod client;
 mod configuration;
 mod operate;
 mod output;
+mod route;
 mod run;
 mod show;
 mod status;
@@ -28,6 +29,7 @@ Examples:
   ringway run                          serve with the built-in configuration, on loopback
   ringway run -c /etc/ringway/ringway.toml
   ringway check /etc/ringway/ringway.toml
+  ringway route from-trunk 4930123456  what a call would do, without making it
   ringway status                       one screen about the running gateway
   ringway show calls --json";
 
@@ -43,6 +45,11 @@ enum Command {
         /// The configuration
         file: PathBuf,
     },
+    /// Show what a call would do, without making it: contexts searched, match, steps
+    #[command(
+        after_help = "Exit status: 3 if nothing matches.\n\nExample:\n  ringway route -c ringway.toml from-trunk 4930123456 --callerid 4940999"
+    )]
+    Route(route::RouteArgs),
     /// One screen about the running gateway
     Status {
         #[command(flatten)]
@@ -130,6 +137,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Check { file } => check::check(&file),
+        Command::Route(args) => route::route(args),
         Command::Status { gateway, json } => status::status(&gateway, json),
         Command::Show(args) => show::show(&args),
         Command::Reload { gateway } => operate::reload(&gateway),

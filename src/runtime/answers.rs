@@ -65,12 +65,7 @@ impl ControlLoop {
     }
 
     fn metrics_text(&self, format: Format) -> AdminResponse {
-        let sip = self.controller.sip();
-        let ports = self.controller.ports();
-        self.metrics
-            .set_retransmissions(sip.counters().retransmissions);
-        self.metrics.set_transactions(sip.transactions());
-        self.metrics.set_ports(ports.in_use, ports.total);
+        self.controller.refresh_metrics();
         self.metrics
             .set_log_lines_dropped((self.log_lines_dropped)());
         AdminResponse::Metrics(format, format.encode(&self.metrics.registry().gather()))
@@ -88,7 +83,7 @@ impl ControlLoop {
             version: env!("CARGO_PKG_VERSION").into(),
             state: self.phase.name().into(),
             uptime_s: now.duration_since(self.started).as_secs(),
-            calls_active: self.controller.calls(now).len() as u64,
+            calls_active: self.controller.calls_active() as u64,
             calls_total: self.metrics.calls_received(),
             transactions: self.controller.sip().transactions() as u64,
             rtp_pairs: (ports.in_use, ports.resting, ports.total),
