@@ -342,7 +342,7 @@ fn check_tells_line_and_column_of_settings_and_of_dialplan_steps() {
     assert_exit(&output, 1);
     let found = stderr(&output);
     assert!(
-        found.starts_with(&format!("{file}:21:21: error: context.in.exten")),
+        found.starts_with(&format!("{file}:21:20: error: context.in.exten.8: ")),
         "{found}"
     );
     assert!(found.contains("Fly"), "{found}");

@@ -73,9 +73,9 @@ catalogue! {
     CALL_DURATION_SECONDS: Histogram "ringway_call_duration_seconds" ["endpoint"]
         "Time from answer to the end of the call.";
     SIP_REQUESTS_TOTAL: Counter "ringway_sip_requests_total" ["transport", "method", "direction"]
-        "SIP requests received (in) and sent (out), retransmissions left out.";
+        "SIP requests received (in, each once) and sent (out, with retransmissions).";
     SIP_RESPONSES_TOTAL: Counter "ringway_sip_responses_total" ["transport", "code", "direction"]
-        "SIP responses received (in) and sent (out), retransmissions left out.";
+        "SIP responses received (in, each once) and sent (out, with retransmissions).";
     SIP_REJECTED_TOTAL: Counter "ringway_sip_rejected_total" ["reason"]
         "SIP messages, connections and calls turned away.";
     SIP_RETRANSMISSIONS_TOTAL: Counter "ringway_sip_retransmissions_total" []

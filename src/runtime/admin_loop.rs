@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -29,20 +29,30 @@ const CONNECTION_TIME_MAX: Duration = Duration::from_secs(3600);
 /// Bytes of a request's head.
 const HEAD_MAX: usize = 16 * 1024;
 
-/// Serves for ever. Requests go to `control`.
-pub async fn serve(listener: TcpListener, guard: Guard, control: mpsc::Sender<Asked>) {
+/// Serves until the sender of `stop` says so or is gone. Requests go to `control`. Answers on their way are still
+/// written then; each connection holds a `stop` until it ends.
+pub async fn serve(
+    listener: TcpListener,
+    guard: Guard,
+    control: mpsc::Sender<Asked>,
+    mut stop: watch::Receiver<()>,
+) {
     let app = router(guard, control);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else {
             return;
         };
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => return,
+        };
+        match accepted {
             Ok((stream, _)) => {
-                let app = app.clone();
+                let serving = connection(stream, app.clone(), stop.clone());
                 // A panic ends this task alone.
                 tokio::spawn(async move {
-                    let _ = timeout(CONNECTION_TIME_MAX, connection(stream, app)).await;
+                    let _ = timeout(CONNECTION_TIME_MAX, serving).await;
                     drop(place);
                 });
             }
@@ -54,7 +64,7 @@ pub async fn serve(listener: TcpListener, guard: Guard, control: mpsc::Sender<As
     }
 }
 
-async fn connection(stream: TcpStream, app: Router) {
+async fn connection(stream: TcpStream, app: Router, mut stop: watch::Receiver<()>) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         answer(app.clone(), request.map(Body::new))
     });
@@ -62,7 +72,16 @@ async fn connection(stream: TcpStream, app: Router) {
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
         .max_buf_size(HEAD_MAX);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+    let serving = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        _ = stop.changed() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "admin connection ended");
     }
 }

@@ -30,13 +30,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Inputs, events of one worker, and admin requests handled before the next thing has its turn.
 const BATCH: usize = 64;
 /// How long a stop waits for the answers to our BYEs.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long the end waits for the last answers to be written, to SIP streams and admin connections.
+const FINISH_TIME_MAX: Duration = Duration::from_secs(1);
 /// How soon a command that waits for room in a worker's queue is tried again.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 /// Where no timer runs, the loop sleeps at most this long; nothing depends on it.
@@ -69,6 +71,8 @@ pub(super) struct ControlLoop {
     pub bell: AsyncFd<Bell>,
     pub inputs: mpsc::Receiver<Input>,
     pub asked: mpsc::Receiver<Asked>,
+    /// Stops the admin address.
+    pub stop_admin: watch::Sender<()>,
     pub signals: Signals,
     pub loader: Loader,
     /// The reload that runs now, if any.
@@ -137,7 +141,21 @@ impl ControlLoop {
             }
             self.do_outputs();
         }
+        self.write_the_rest().await;
         self.stop_workers();
+    }
+
+    /// Nothing new is heard; what was answered last is still written, if the peers take it in time.
+    async fn write_the_rest(&mut self) {
+        self.inputs.close();
+        self.asked.close();
+        // Whoever still waits for an answer is told that the gateway stops.
+        while self.asked.try_recv().is_ok() {}
+        self.stop_admin.send_replace(());
+        let rest = async { tokio::join!(self.streams.close_all(), self.stop_admin.closed()) };
+        if tokio::time::timeout(FINISH_TIME_MAX, rest).await.is_err() {
+            tracing::info!("not every peer took its last message");
+        }
     }
 
     /// When the loop must turn, whatever happens.

@@ -154,6 +154,12 @@ impl Streams {
         self.by_flow.remove(&flow);
     }
 
+    /// Closes every connection, when what waits for it has been written, and waits for that.
+    pub async fn close_all(&mut self) {
+        self.by_flow.clear();
+        while self.tasks.join_next().await.is_some() {}
+    }
+
     /// Whether what comes from this connection is still wanted: it is the one of its flow.
     pub fn is_current(&self, id: ConnectionId, flow: Flow) -> bool {
         self.by_flow

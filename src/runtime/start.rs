@@ -14,8 +14,8 @@ use super::sip_streams::{StreamLimits, StreamTransport, Streams, accept};
 use super::sip_udp::UdpTransport;
 use super::surroundings::Machine;
 use super::topology::{self, Topology, TopologyError, WorkerHandle};
-use crate::admin::Guard;
-use crate::config::settings::{Settings, Transport};
+use crate::admin::{Asked, Guard};
+use crate::config::settings::{Admin, Settings, Transport};
 use crate::control::Controller;
 use crate::control::setup::Setup;
 use crate::link::{PortRange, WorkerId};
@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Connections that wait in the kernel to be taken.
@@ -189,22 +189,16 @@ fn build(
     let settings = setup.settings();
     let (inputs_in, inputs) = mpsc::channel(INPUTS_MAX);
     let (asked_in, asked) = mpsc::channel(admin_loop::REQUESTS_MAX);
+    let (stop_admin, admin_stopped) = watch::channel(());
     let sockets = Sockets::bind(settings)?;
-    let admin = &settings.admin;
-    let admin_listener = listen(admin.listen).map_err(|source| StartError::AdminBind {
-        address: admin.listen,
-        source,
-    })?;
+    let admin = serve_admin(&settings.admin, asked_in, admin_stopped)?;
     let mut listening = Listening {
         sip: sockets.addresses.clone(),
         rtp: topology.range,
         rtp_ports: settings.rtp.ports,
         worker_cores: vec![],
-        admin: admin_listener
-            .local_addr()
-            .map_err(system("reading the admin address"))?,
+        admin,
     };
-    let guard = Guard::new(admin);
     let bell = Bell::new().map_err(system("making an eventfd"))?;
     let seed = kernel_seed().map_err(system("reading /dev/urandom"))?;
     let workers = topology::start(topology, &settings.rtp, &bell, seed, worker_died)
@@ -228,7 +222,6 @@ fn build(
     for socket in sockets.udp.values() {
         tokio_uring::spawn(socket.clone().receive(inputs_in.clone()));
     }
-    tokio_uring::spawn(admin_loop::serve(admin_listener, guard, asked_in));
     Ok(ControlLoop {
         controller,
         metrics,
@@ -239,6 +232,7 @@ fn build(
         bell: bell.watched().map_err(system("watching an eventfd"))?,
         inputs,
         asked,
+        stop_admin,
         signals: Signals::new().map_err(system("taking over signals"))?,
         loader: launch.loader,
         reloading: JoinSet::new(),
@@ -248,6 +242,28 @@ fn build(
         started: now,
         config_loaded: now,
     })
+}
+
+/// Binds the admin address and serves it in a task.
+fn serve_admin(
+    settings: &Admin,
+    control: mpsc::Sender<Asked>,
+    stop: watch::Receiver<()>,
+) -> Result<SocketAddr, StartError> {
+    let listener = listen(settings.listen).map_err(|source| StartError::AdminBind {
+        address: settings.listen,
+        source,
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(system("reading the admin address"))?;
+    tokio_uring::spawn(admin_loop::serve(
+        listener,
+        Guard::new(settings),
+        control,
+        stop,
+    ));
+    Ok(address)
 }
 
 /// A controller that leases no port that something else has.
