@@ -281,6 +281,11 @@ impl Controller {
         self.identify_due = Some(now + hosts::TTL);
     }
 
+    fn is_alive(&self, key: CallKey) -> bool {
+        let call = self.calls.get(key.index as usize);
+        call.is_some_and(|call| call.key() == key)
+    }
+
     /// Does something to a call, and forgets it if it is over then.
     pub(super) fn with_call(
         &mut self,
@@ -335,6 +340,10 @@ impl Controller {
                     self.with_call(now, owner.call, |call, ctx| {
                         call.on_response(ctx, now, tx, owner, &response);
                     });
+                    // A call that ended in the middle of a re-INVITE may be gone before its final response comes.
+                    if response.status() >= 200 && !self.is_alive(owner.call) {
+                        self.ctx.clients.remove(tx);
+                    }
                 }
                 SipEvent::Failed { tx, failure } => {
                     if let Some(owner) = self.ctx.clients.remove(tx) {

@@ -7,6 +7,7 @@ use crate::config::Settings;
 use crate::link::query::{CallRow, EndpointRow};
 use crate::metrics::ControlMetrics;
 use crate::sip::Endpoint;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
@@ -178,34 +179,7 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
     } else if differ(&old.transports, &new.transports) {
         report.changed.push(String::from("transport: changed"));
     }
-    let named = |settings: &Settings| -> Vec<(String, String)> {
-        let endpoints = settings.endpoints.iter();
-        let endpoints = endpoints.map(|one| (format!("endpoint.{}", one.name), format!("{one:?}")));
-        let contexts = settings.dialplan.contexts.iter();
-        let contexts = contexts.map(|one| (format!("context.{}", one.name), format!("{one:?}")));
-        let groups = settings.trunk_groups.iter();
-        let groups = groups.map(|(name, one)| (format!("trunk_group.{name}"), format!("{one:?}")));
-        let acls = settings.acls.iter();
-        let acls = acls.map(|(name, one)| (format!("acl.{name}"), format!("{one:?}")));
-        endpoints
-            .chain(contexts)
-            .chain(groups)
-            .chain(acls)
-            .collect()
-    };
-    let (before, after) = (named(old), named(new));
-    for (name, text) in &after {
-        match before.iter().find(|(other, _)| other == name) {
-            None => report.changed.push(format!("{name}: added")),
-            Some((_, other)) if other != text => report.changed.push(format!("{name}: changed")),
-            Some(_) => {}
-        }
-    }
-    for (name, _) in &before {
-        if !after.iter().any(|(other, _)| other == name) {
-            report.changed.push(format!("{name}: removed"));
-        }
-    }
+    compare_sections(&sections(old), &sections(new), &mut report.changed);
     if differ(&old.identifies, &new.identifies) {
         report.changed.push(String::from("identify: changed"));
     }
@@ -213,4 +187,38 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
         report.changed.push(String::from("globals: changed"));
     }
     report
+}
+
+/// The sections that have names, each with its text. A password shows only as `***` in it, so a change of nothing but
+/// a password is not named, though it holds.
+fn sections(settings: &Settings) -> BTreeMap<String, String> {
+    let endpoints = settings.endpoints.iter();
+    let endpoints = endpoints.map(|one| (format!("endpoint.{}", one.name), format!("{one:?}")));
+    let contexts = settings.dialplan.contexts.iter();
+    let contexts = contexts.map(|one| (format!("context.{}", one.name), format!("{one:?}")));
+    let groups = settings.trunk_groups.iter();
+    let groups = groups.map(|(name, one)| (format!("trunk_group.{name}"), format!("{one:?}")));
+    let acls = settings.acls.iter();
+    let acls = acls.map(|(name, one)| (format!("acl.{name}"), format!("{one:?}")));
+    endpoints
+        .chain(contexts)
+        .chain(groups)
+        .chain(acls)
+        .collect()
+}
+
+fn compare_sections(
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+    changed: &mut Vec<String>,
+) {
+    for (name, text) in new {
+        match old.get(name) {
+            None => changed.push(format!("{name}: added")),
+            Some(other) if other != text => changed.push(format!("{name}: changed")),
+            Some(_) => {}
+        }
+    }
+    let removed = old.keys().filter(|name| !new.contains_key(*name));
+    changed.extend(removed.map(|name| format!("{name}: removed")));
 }

@@ -38,10 +38,7 @@ impl Call {
     ) -> Result<LegNo, Failure> {
         let congestion = Failure::of_cause(Cause::CONGESTION);
         if self.legs_begun >= LEGS_MAX {
-            tracing::warn!(
-                call = self.id,
-                "no further leg: the call has begun too many"
-            );
+            tracing::warn!(call = self.id, "the call has begun too many legs");
             return Err(congestion);
         }
         let callee = self.setup.endpoint(endpoint);
@@ -92,6 +89,9 @@ impl Call {
             invite: None,
             began: now,
             answered: None,
+            follows_contact: !callee.rewrite_contact,
+            unanswered: None,
+            credentials: None,
             is_counted: false,
         };
         leg.count_begin(ctx, &self.setup);
@@ -430,8 +430,13 @@ impl Leg {
     ) {
         if let Some(dialog) = &self.dialog {
             let ack = dialog.ack(response);
+            let ack = match &self.credentials {
+                // RFC 3261 §22.1: an ACK carries the credentials of its INVITE.
+                Some((name, value)) => ack.header(name, value),
+                None => ack,
+            };
             ctx.sip
-                .ack(now, tx, self.path.flow, &self.path.sent_by, ack);
+                .ack(now, tx, self.next_flow(), &self.path.sent_by, ack);
         }
     }
 }

@@ -158,6 +158,12 @@ impl Call {
         response: &Response,
     ) {
         let status = response.status();
+        if self.answer_challenge(ctx, now, tx, owner, response) {
+            return;
+        }
+        if let Some(leg) = self.leg_mut(owner.leg).filter(|_| status >= 200) {
+            leg.unanswered = None;
+        }
         match owner.role {
             ClientRole::Invite => self.on_invite_response(ctx, now, owner.leg, tx, response),
             ClientRole::Reinvite => self.on_reinvite_response(ctx, now, owner.leg, tx, response),

@@ -3,15 +3,17 @@
 use super::cause::Cause;
 use super::context::{ClientOwner, ClientRole, Context};
 use super::media::{LegMedia, Offered};
-use super::path::Path;
+use super::path::{Destination, Path};
 use super::{ALLOW, CallKey, LegNo};
 use crate::config::settings::EndpointId;
 use crate::link::LegReport;
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, ServerTx};
+use crate::sip::flow::{Flow, Protocol};
 use crate::sip::message::{Method, RequestDraft, ResponseDraft, Uri};
 use crate::sip::timer::TimerId;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// See the module's comment.
@@ -38,8 +40,24 @@ pub struct Leg {
     pub began: Instant,
     /// When it was answered.
     pub answered: Option<Instant>,
+    /// In-dialog requests go where its Contact says, not where its messages come from (`rewrite_contact` is off).
+    pub follows_contact: bool,
+    /// Our last request, while it may be challenged.
+    pub unanswered: Option<Unanswered>,
+    /// Header and value that answered the last challenge.
+    pub credentials: Option<(&'static str, String)>,
     /// Its end is counted, and its endpoint has a call less.
     pub is_counted: bool,
+}
+
+/// A request that waits for its response.
+pub struct Unanswered {
+    /// Its transaction.
+    pub tx: ClientTx,
+    /// The request.
+    pub request: RequestDraft,
+    /// It has answered a challenge already.
+    pub is_second: bool,
 }
 
 /// A leg's port pair.
@@ -159,12 +177,50 @@ impl Leg {
         role: ClientRole,
         request: RequestDraft,
     ) -> Option<ClientTx> {
+        let sent = request.clone();
         let tx = ctx
             .sip
-            .request(now, self.path.flow, &self.path.sent_by, request)?;
+            .request(now, self.next_flow(), &self.path.sent_by, request)?;
         let leg = self.no;
         ctx.clients.insert(tx, ClientOwner { call, leg, role });
+        self.unanswered = Some(Unanswered {
+            tx,
+            request: sent,
+            is_second: false,
+        });
         Some(tx)
+    }
+
+    /// Where the leg's next request goes. In a dialog on UDP to the first proxy or the peer's Contact
+    /// (RFC 3261 §12.2.1.1), unless that is behind a NAT; on a stream, and where a name would have to be looked up, to
+    /// where the peer's messages come from.
+    pub(super) fn next_flow(&self) -> Flow {
+        let own = self.path.flow;
+        if !self.follows_contact || own.protocol != Protocol::Udp {
+            return own;
+        }
+        let hop = self.dialog.as_ref().map(Dialog::next_hop);
+        let destination = hop.as_ref().and_then(Destination::of);
+        let Some(Destination {
+            host,
+            port,
+            protocol,
+        }) = destination
+        else {
+            return own;
+        };
+        match host.ip() {
+            Some(ip)
+                if protocol.unwrap_or(own.protocol) == own.protocol
+                    && ip.is_ipv4() == own.peer.is_ipv4() =>
+            {
+                Flow {
+                    peer: SocketAddr::new(ip, port),
+                    ..own
+                }
+            }
+            _ => own,
+        }
     }
 
     /// Sends BYE.

@@ -13,6 +13,8 @@
 //! | `identity` | From, To and Request-URI of an outbound leg |
 //! | `in_dialog` | BYE, INFO, OPTIONS |
 //! | `reoffer` | re-INVITE from either side |
+//! | `joining` | who hears whom, and our own re-INVITEs |
+//! | `challenge` | digest challenges to our own requests |
 //! | `media` | a leg's port and session descriptions |
 //! | `ending` | hanging up, and what is left to wait for |
 //! | `script` | the dialplan's actions |
@@ -22,11 +24,13 @@
 mod callee;
 mod caller;
 pub mod cause;
+mod challenge;
 pub mod context;
 mod dialling;
 mod ending;
 mod identity;
 mod in_dialog;
+mod joining;
 pub mod leg;
 pub mod media;
 pub mod owners;
@@ -214,6 +218,9 @@ impl Call {
             invite: None,
             began: now,
             answered: None,
+            follows_contact: !setup.endpoint(begin.endpoint).rewrite_contact,
+            unanswered: None,
+            credentials: None,
             is_counted: false,
         };
         caller.count_begin(ctx, &setup);

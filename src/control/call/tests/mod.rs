@@ -1,4 +1,7 @@
 //! Calls on the wire: a controller and telephones of its kind on virtual time.
 
+mod admission;
 mod basic;
+mod loss;
+mod reoffer;
 pub(crate) mod world;

@@ -169,11 +169,12 @@ pub struct Phone {
     pub invite: Option<(ServerTx, Request)>,
     pub dialog: Option<Dialog>,
     pub tag: String,
+    /// Of the responses to its INVITEs, if it answers by itself.
+    pub statuses: Vec<u16>,
 }
 
 pub struct World {
     pub now: Instant,
-    pub start: Instant,
     pub gateway: Controller,
     pub phones: BTreeMap<SocketAddr, Phone>,
     pub wire: Vec<Sent>,
@@ -184,6 +185,8 @@ pub struct World {
     pub network: Box<dyn FnMut(usize, &Sent) -> Fate>,
     /// Workers answer Close.
     pub workers_work: bool,
+    /// Phones answer by themselves: callees ring and answer, callers acknowledge, everybody says 200.
+    pub phones_answer: bool,
     /// Every Open is refused.
     pub open_fails: bool,
     in_flight: BTreeMap<(Instant, usize), Sent>,
@@ -245,12 +248,12 @@ impl World {
                 invite: None,
                 dialog: None,
                 tag,
+                statuses: Vec::new(),
             };
             (phone.address, phone)
         });
         World {
             now,
-            start: now,
             gateway: Controller::new(setup, range, seed, Box::new(Routes), now),
             phones: phones.collect(),
             wire: Vec::new(),
@@ -259,6 +262,7 @@ impl World {
             drained: false,
             network: Box::new(|_, _| Fate::Deliver),
             workers_work: true,
+            phones_answer: false,
             open_fails: false,
             in_flight: BTreeMap::new(),
             media_due: BTreeMap::new(),
@@ -340,6 +344,21 @@ impl World {
         for (from, to, bytes) in posts {
             self.post(from, to, bytes);
         }
+        if self.phones_answer && self.react() {
+            self.collect();
+        }
+    }
+
+    /// Phones answer what has come. True if any did.
+    fn react(&mut self) -> bool {
+        let now = self.now;
+        let mut any = false;
+        for phone in self.phones.values_mut() {
+            for event in std::mem::take(&mut phone.events) {
+                any |= phone.react(now, event);
+            }
+        }
+        any
     }
 
     fn post(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
@@ -429,11 +448,6 @@ impl World {
         sent.map(Sent::name).collect()
     }
 
-    pub fn from(&self, phone: &str) -> Vec<String> {
-        let sent = self.wire.iter().filter(|sent| sent.from == address(phone));
-        sent.map(Sent::name).collect()
-    }
-
     /// The last message of that name to this phone.
     pub fn last_to(&self, phone: &str, name: &str) -> String {
         let mut sent = self.wire.iter().rev();
@@ -472,6 +486,14 @@ impl World {
         let tx = phone.send(now, request);
         self.collect();
         tx
+    }
+
+    pub fn send(&mut self, phone: &str, request: RequestDraft) {
+        let now = self.now;
+        let phone = self.phone(phone);
+        phone.events.clear();
+        phone.send(now, request);
+        self.collect();
     }
 
     pub fn cancel(&mut self, phone: &str, tx: ClientTx) {
@@ -578,6 +600,51 @@ impl Phone {
         let own = self.address.to_string();
         let to = flow(address(GATEWAY));
         self.sip.request(now, to, &own, request).expect("room")
+    }
+
+    fn react(&mut self, now: Instant, event: Event) -> bool {
+        let own = self.address;
+        let body = sdp(&own.ip().to_string(), 6000, 1, "8 0 101", "sendrecv");
+        match event {
+            Event::Request { tx, request, .. } if *request.method() == Method::Invite => {
+                if self.dialog.is_none() {
+                    self.dialog = Dialog::uas(&request, &self.tag);
+                }
+                let contact = format!("<sip:me@{own}>");
+                for status in [180, 200] {
+                    let response = ResponseDraft::new(status)
+                        .to_tag(&self.tag)
+                        .header("Contact", &contact);
+                    let response = if status == 200 {
+                        response.body("application/sdp", body.clone())
+                    } else {
+                        response
+                    };
+                    self.sip.respond(now, tx, response);
+                }
+            }
+            Event::Request { tx, .. } => self.sip.respond(now, tx, ResponseDraft::new(200)),
+            Event::Cancelled { tx, .. } => {
+                self.sip
+                    .respond(now, tx, ResponseDraft::new(487).to_tag(&self.tag));
+            }
+            Event::Response { tx, response }
+                if response.headers().cseq().method == Method::Invite =>
+            {
+                self.statuses.push(response.status());
+                if response.status() / 100 != 2 {
+                    return false;
+                }
+                let uri = Uri::parse("sip:192.0.2.1").expect("a URI");
+                let dialog = Dialog::uac(&response, &uri).expect("a 2xx makes a dialog");
+                let ack = dialog.ack(&response);
+                self.dialog.get_or_insert(dialog);
+                let to = flow(address(GATEWAY));
+                self.sip.ack(now, tx, to, &own.to_string(), ack);
+            }
+            _ => return false,
+        }
+        true
     }
 
     fn note(&mut self, event: Event) {

@@ -1,0 +1,111 @@
+//! What both sides have agreed, told to the workers, and the call's own re-INVITEs that bring two sides together again.
+
+use super::context::{CallTimer, Context};
+use super::leg::Leg;
+use super::media::LegMedia;
+use super::reoffer::Exchange;
+use super::{Call, Phase, Side};
+use std::time::{Duration, Instant};
+
+/// Longest wait for another try after 491, in tens of milliseconds, and the least of the side that owns the Call-ID
+/// (RFC 3261 §14.1).
+const RETRY_OWNER_10MS: std::ops::RangeInclusive<u64> = 210..=400;
+const RETRY_OTHER_10MS: std::ops::RangeInclusive<u64> = 0..=200;
+
+impl Call {
+    /// Our own re-INVITE met another: it is tried again.
+    pub(super) fn retry_later(&mut self, ctx: &mut Context, now: Instant, to: Side) {
+        let range = match to {
+            // The Call-ID of a callee's leg is ours.
+            Side::Callee => RETRY_OWNER_10MS,
+            Side::Caller => RETRY_OTHER_10MS,
+        };
+        let wait = Duration::from_millis(ctx.rng.u64(range) * 10);
+        let timer = (self.key, CallTimer::Reoffer);
+        let timer = ctx.timers.arm(now, now + wait, timer);
+        self.exchange = Exchange::Waiting { timer };
+    }
+
+    /// Our own re-INVITE is tried again.
+    pub(super) fn on_reoffer_due(&mut self, ctx: &mut Context, now: Instant) {
+        if let Exchange::Waiting { .. } = self.exchange {
+            self.exchange = Exchange::Idle;
+            self.settle(ctx, now, Side::Caller);
+        }
+    }
+
+    /// Tells the workers what is agreed: where the peers are, and who hears whom.
+    pub(super) fn join(&mut self, ctx: &mut Context) {
+        let is_answered =
+            !matches!(self.phase, Phase::Dialling(_)) || self.caller.answered.is_some();
+        let terms = self.remote_terms(&self.caller, is_answered);
+        if let Some(media) = self.caller.media_mut() {
+            media.tell_remote(ctx, terms);
+        }
+        let Some(callee) = self.joined() else {
+            return;
+        };
+        let Some(index) = self.callees.iter().position(|leg| leg.no == callee) else {
+            return;
+        };
+        let is_answered = matches!(self.phase, Phase::Bridged { .. });
+        let terms = self.remote_terms(&self.callees[index], is_answered);
+        if let Some(media) = self.callees[index].media_mut() {
+            media.tell_remote(ctx, terms);
+        }
+        if let (Some(a), Some(b)) = (self.caller.media(), self.callees[index].media()) {
+            let bridge = LegMedia::bridge(a, b);
+            if let Some(bridge) = bridge
+                && self.bridge.replace(bridge) != Some(bridge)
+            {
+                ctx.command(a.worker(), bridge);
+            }
+        }
+    }
+
+    /// Brings two joined sides together again that have come apart: one may send what the other cannot hear, or one
+    /// is on hold and the other does not know. `newest` is the side that has spoken last.
+    pub(super) fn settle(&mut self, ctx: &mut Context, now: Instant, newest: Side) {
+        let (Phase::Bridged { callee }, Exchange::Idle) = (&self.phase, &self.exchange) else {
+            return;
+        };
+        let far = self.leg(*callee).and_then(Leg::media);
+        let (Some(a), Some(b)) = (self.caller.media(), far) else {
+            return;
+        };
+        if !a.is_agreed() || !b.is_agreed() {
+            return;
+        }
+        let to = if a.exceeds(b) {
+            Side::Caller
+        } else if b.exceeds(a) {
+            Side::Callee
+        } else if a.peer_direction() != b.peer_direction().reversed() {
+            newest.other()
+        } else {
+            return;
+        };
+        let (formats, direction) = match to {
+            Side::Caller => (b.formats().to_vec(), b.peer_direction()),
+            Side::Callee => (a.formats().to_vec(), a.peer_direction()),
+        };
+        match self.reinvite(ctx, now, to, &formats, direction) {
+            Ok((passed, offered)) => {
+                self.exchange = Exchange::Own {
+                    to,
+                    passed,
+                    offered,
+                };
+            }
+            // Its ACK is still to come; `settle` is called again then.
+            Err(491) => {}
+            Err(status) => {
+                tracing::warn!(
+                    call = self.id,
+                    status,
+                    "the sides cannot be brought together"
+                );
+            }
+        }
+    }
+}
