@@ -39,40 +39,95 @@ pub(super) fn find_end(bytes: &[u8]) -> Option<(usize, usize)> {
 
 /// Reads the head that begins at `start`.
 pub(super) fn read(bytes: &Bytes, start: usize) -> Result<Head, ParseError> {
-    let (length, body) = find_end(&bytes[start..])
-        .ok_or_else(|| ParseError::new(ParseErrorKind::HeadUnterminated, bytes.len()))?;
-    if length > HEAD_LENGTH_MAX {
-        return Err(ParseError::new(
-            ParseErrorKind::HeadTooLong,
-            HEAD_LENGTH_MAX,
-        ));
+    let scan = scan(&bytes[start..])?;
+    let body_start = start + scan.body_start;
+    let raw = bytes.slice(start..start + scan.length);
+    match ByteString::try_from(raw.clone()) {
+        Ok(head) if scan.tidy => Ok(scan.into_head(head, body_start)),
+        _ => {
+            let mut head = tidy(&raw);
+            let length = head.len();
+            head.push_str("\r\n");
+            let scan = self::scan(head.as_bytes())?;
+            head.truncate(length);
+            Ok(scan.into_head(ByteString::from(head), body_start))
+        }
     }
-    let raw = bytes.slice(start..start + length);
-    let head = match ByteString::try_from(raw.clone()) {
-        Ok(head) if is_tidy(head.as_bytes()) => head,
-        _ => ByteString::from(tidy(&raw)),
-    };
-    if head.len() > HEAD_LENGTH_MAX {
-        // Latin-1 bytes take two in UTF-8.
-        return Err(ParseError::new(
-            ParseErrorKind::HeadTooLong,
-            HEAD_LENGTH_MAX,
-        ));
-    }
-    let (start_line, lines) = index(&head)?;
-    Ok(Head {
-        headers: Headers { head, lines },
-        start: start_line,
-        body_start: start + body,
-    })
 }
 
-/// True if no line is folded and no CR stands but before an LF.
-fn is_tidy(head: &[u8]) -> bool {
-    memchr::memchr2_iter(b'\r', b'\n', head).all(|at| match head[at] {
-        b'\r' => head.get(at + 1) == Some(&b'\n'),
-        _ => !matches!(head.get(at + 1), Some(b' ' | b'\t')),
-    })
+/// What one pass over the lines of a head finds.
+struct Scan {
+    start: Span,
+    lines: Vec<Line>,
+    length: usize,
+    body_start: usize,
+    /// No line is folded and no CR stands but before an LF.
+    tidy: bool,
+}
+
+impl Scan {
+    fn into_head(self, head: ByteString, body_start: usize) -> Head {
+        let headers = Headers {
+            head,
+            lines: self.lines,
+        };
+        Head {
+            headers,
+            start: self.start,
+            body_start,
+        }
+    }
+}
+
+/// Finds the start line, the header lines and the empty line. In a head that is not tidy, what it takes for a line
+/// may not be one, so that errors count only in a tidy one.
+fn scan(bytes: &[u8]) -> Result<Scan, ParseError> {
+    let mut scan = Scan {
+        start: Span { start: 0, end: 0 },
+        lines: Vec::with_capacity(USUAL_LINES),
+        length: 0,
+        body_start: 0,
+        tidy: true,
+    };
+    let window = &bytes[..bytes.len().min(HEAD_LENGTH_MAX)];
+    let mut problem = None;
+    let (mut begin, mut crlf_lines) = (0, 0);
+    for newline in memchr::memchr_iter(b'\n', window) {
+        let crlf = newline > begin && bytes[newline - 1] == b'\r';
+        crlf_lines += usize::from(crlf);
+        let end = newline - usize::from(crlf);
+        if begin == 0 {
+            scan.start = span(0, end);
+        } else if scan.lines.len() == HEADER_LINES_MAX {
+            problem = problem.or(Some((ParseErrorKind::HeadersTooMany, begin)));
+        } else if let Some(line) = header_line(bytes, begin, end) {
+            scan.lines.push(line);
+        } else {
+            problem = problem.or(Some((ParseErrorKind::HeaderLine, begin)));
+        }
+        begin = newline + 1;
+        match bytes[begin..] {
+            [b' ' | b'\t', ..] => scan.tidy = false,
+            [b'\n', ..] => scan.body_start = begin + 1,
+            [b'\r', b'\n', ..] => scan.body_start = begin + 2,
+            _ => continue,
+        }
+        if scan.body_start > 0 {
+            break;
+        }
+    }
+    if scan.body_start == 0 {
+        return Err(match bytes.len() > HEAD_LENGTH_MAX {
+            true => ParseError::new(ParseErrorKind::HeadTooLong, HEAD_LENGTH_MAX),
+            false => ParseError::new(ParseErrorKind::HeadUnterminated, bytes.len()),
+        });
+    }
+    scan.length = begin;
+    scan.tidy &= memchr::memchr_iter(b'\r', &bytes[..begin]).count() == crlf_lines;
+    match problem.filter(|_| scan.tidy) {
+        Some((kind, offset)) => Err(ParseError::new(kind, offset)),
+        None => Ok(scan),
+    }
 }
 
 /// The head with each fold and each stray CR made a space, and each byte that is not UTF-8 taken as Latin-1.
@@ -93,32 +148,6 @@ fn tidy(head: &[u8]) -> String {
         tidy.push_str("\r\n");
     }
     tidy
-}
-
-/// The start line and the header lines of a tidy head.
-fn index(head: &str) -> Result<(Span, Vec<Line>), ParseError> {
-    let bytes = head.as_bytes();
-    let mut lines = Vec::with_capacity(USUAL_LINES);
-    let mut start_line = None;
-    let mut begin = 0;
-    for newline in memchr::memchr_iter(b'\n', bytes) {
-        let end = if newline > begin && bytes[newline - 1] == b'\r' {
-            newline - 1
-        } else {
-            newline
-        };
-        if start_line.is_none() {
-            start_line = Some(span(begin, end));
-        } else if lines.len() == HEADER_LINES_MAX {
-            return Err(ParseError::new(ParseErrorKind::HeadersTooMany, begin));
-        } else {
-            let line = header_line(bytes, begin, end);
-            lines.push(line.ok_or_else(|| ParseError::new(ParseErrorKind::HeaderLine, begin))?);
-        }
-        begin = newline + 1;
-    }
-    let start_line = start_line.ok_or_else(|| ParseError::new(ParseErrorKind::StartLine, 0))?;
-    Ok((start_line, lines))
 }
 
 fn span(start: usize, end: usize) -> Span {

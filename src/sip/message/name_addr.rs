@@ -99,7 +99,7 @@ impl<'a> NameAddrText<'a> {
             let end = text::closing_quote(text)?;
             let rest = text::trim(&text[end + 1..]);
             (Display::Quoted(&text[1..end]), rest.strip_prefix('<')?)
-        } else if let Some((name, rest)) = text.split_once('<') {
+        } else if let Some((name, rest)) = text::cut(text, b'<') {
             let name = text::trim(name);
             match name {
                 "" => (Display::None, rest),
@@ -109,7 +109,7 @@ impl<'a> NameAddrText<'a> {
         } else {
             return NameAddrText::parse_addr_spec(text);
         };
-        let (uri, rest) = rest.split_once('>')?;
+        let (uri, rest) = text::cut(rest, b'>')?;
         let uri = UriText::parse(uri)?;
         let params = match text::trim(rest) {
             "" => "",
@@ -126,7 +126,7 @@ impl<'a> NameAddrText<'a> {
     /// Without angle brackets, everything after the first `;` belongs to the header, and a URI with headers must
     /// not stand (RFC 3261 §20.10).
     fn parse_addr_spec(text: &'a str) -> Option<NameAddrText<'a>> {
-        let (uri, params) = match text.split_once(';') {
+        let (uri, params) = match text::cut(text, b';') {
             Some((uri, params)) if text::are_params(params) => (uri, text::trim(params)),
             Some(_) => return None,
             None => (text, ""),

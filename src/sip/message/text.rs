@@ -8,6 +8,10 @@ const USER: u8 = 2;
 const URI_TAIL: u8 = 4;
 /// A byte of a host name (with the underscore that container networks use).
 const HOST: u8 = 8;
+/// A byte of a parameter's value that is not quoted.
+const PARAM_VALUE: u8 = 32;
+/// The percent sign, which begins an escape.
+const PERCENT: u8 = 64;
 /// A byte that may stand in a URI of a scheme that we do not know.
 const OPAQUE: u8 = 16;
 
@@ -57,13 +61,30 @@ const CLASSES: [u8; 256] = {
         ) {
             table[byte] |= OPAQUE;
         }
+        if !matches!(b, b'"' | b',' | b'<' | b'>') {
+            table[byte] |= PARAM_VALUE;
+        }
         byte += 1;
     }
+    table[b'%' as usize] |= PERCENT;
     table
 };
 
+/// Without an early end, which keeps the loop free of branches: the texts are short and nearly always right.
 fn all(text: &str, class: u8) -> bool {
-    text.bytes().all(|byte| is(byte, class))
+    let common = text
+        .bytes()
+        .fold(u8::MAX, |common, byte| common & CLASSES[usize::from(byte)]);
+    common & class != 0
+}
+
+/// As [`all`], and every `%` is followed by two hexadecimal digits (RFC 3261 §25.1 escaped).
+fn all_and_escapes_whole(text: &str, class: u8) -> bool {
+    let (common, any) = text.bytes().fold((u8::MAX, 0), |(common, any), byte| {
+        let class = CLASSES[usize::from(byte)];
+        (common & class, any | class)
+    });
+    common & class != 0 && (any & PERCENT == 0 || escapes_are_whole(text))
 }
 
 fn is(byte: u8, class: u8) -> bool {
@@ -100,22 +121,24 @@ pub(super) fn is_host_name(text: &str) -> bool {
 
 /// Visible bytes with no blank: a Call-ID, an opaque value.
 pub(super) fn is_visible(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+    !text.is_empty()
+        && text
+            .bytes()
+            .fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 pub(super) fn is_user(text: &str) -> bool {
-    all(text, USER) && escapes_are_whole(text)
+    all_and_escapes_whole(text, USER)
 }
 
 pub(super) fn is_uri_tail(text: &str) -> bool {
-    all(text, URI_TAIL) && escapes_are_whole(text)
+    all_and_escapes_whole(text, URI_TAIL)
 }
 
 pub(super) fn is_opaque(text: &str) -> bool {
     all(text, OPAQUE)
 }
 
-/// Every `%` is followed by two hexadecimal digits (RFC 3261 §25.1 escaped).
 fn escapes_are_whole(text: &str) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'%', bytes).all(|at| {
@@ -125,9 +148,24 @@ fn escapes_are_whole(text: &str) -> bool {
     })
 }
 
-/// Blank as it stands in a tidy head: space or tab.
+/// Without the blanks of a tidy head, space and tab, around it.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let bytes = text.as_bytes();
+    match bytes {
+        [] => return text,
+        [first, .., last] if *first > b' ' && *last > b' ' => return text,
+        _ => {}
+    }
+    let blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+    let start = bytes.iter().take_while(blank).count();
+    let end = bytes.len() - bytes[start..].iter().rev().take_while(blank).count();
+    &text[start..end]
+}
+
+/// The text before and behind the first such byte, which must be ASCII.
+pub(super) fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(byte, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// The end of a quoted string that begins at byte 0: the place of its closing quote.
@@ -177,26 +215,32 @@ impl<'a> Iterator for Split<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let rest = self.rest?;
-        let (mut quoted, mut angle, mut skip) = (false, false, false);
-        for (at, byte) in rest.bytes().enumerate() {
-            if skip {
-                skip = false;
-                continue;
+        match self.end_of_piece(rest) {
+            Some(at) => {
+                self.rest = Some(&rest[at + 1..]);
+                Some(trim(&rest[..at]))
             }
-            match byte {
-                b'\\' if quoted => skip = true,
-                b'"' => quoted = !quoted,
-                b'<' if !quoted => angle = true,
-                b'>' if !quoted => angle = false,
-                byte if byte == self.separator && !quoted && !angle => {
-                    self.rest = Some(&rest[at + 1..]);
-                    return Some(trim(&rest[..at]));
-                }
-                _ => {}
+            None => {
+                self.rest = None;
+                Some(trim(rest))
             }
         }
-        self.rest = None;
-        Some(trim(rest))
+    }
+}
+
+impl Split<'_> {
+    /// The place of the next separator. What opens a quote or bracket and never closes it reaches to the end.
+    fn end_of_piece(&self, rest: &str) -> Option<usize> {
+        let bytes = rest.as_bytes();
+        let mut from = 0;
+        loop {
+            let at = from + memchr::memchr3(self.separator, b'"', b'<', &bytes[from..])?;
+            match bytes[at] {
+                b'"' => from = at + closing_quote(&rest[at..])? + 1,
+                b'<' => from = at + memchr::memchr(b'>', &bytes[at..])? + 1,
+                _ => return Some(at),
+            }
+        }
     }
 }
 
@@ -204,7 +248,7 @@ impl<'a> Iterator for Split<'a> {
 pub(super) fn params(text: &str) -> impl Iterator<Item = (&str, &str)> {
     split(text, b';')
         .filter(|piece| !piece.is_empty())
-        .map(|piece| match piece.split_once('=') {
+        .map(|piece| match cut(piece, b'=') {
             Some((name, value)) => (trim(name), trim(value)),
             None => (piece, ""),
         })
@@ -228,10 +272,23 @@ pub(super) fn unquote(value: &str) -> &str {
 /// True if the text after the first `;` is `name[=value]` pieces (RFC 3261 §25.1 generic-param). More liberal than
 /// the grammar in the bytes of an unquoted value, which base64 tags and host names need.
 pub(super) fn are_params(text: &str) -> bool {
-    split(text, b';').all(|piece| match piece.split_once('=') {
-        Some((name, value)) => is_token(trim(name)) && is_param_value(trim(value)),
-        None => is_token(piece),
-    })
+    split(text, b';').all(is_param)
+}
+
+fn is_param(piece: &str) -> bool {
+    let bytes = piece.as_bytes();
+    let name_length = bytes
+        .iter()
+        .take_while(|&&byte| is_token_byte(byte))
+        .count();
+    if name_length == 0 {
+        return false;
+    }
+    let rest = trim(&piece[name_length..]);
+    rest.is_empty()
+        || rest
+            .strip_prefix('=')
+            .is_some_and(|value| is_param_value(trim(value)))
 }
 
 fn is_param_value(value: &str) -> bool {

@@ -112,9 +112,9 @@ impl<'a> HostText<'a> {
 
     /// `host` or `host:port`; blanks around the colon as a Via may have them (RFC 3261 §25.1 COLON).
     pub(super) fn parse_with_port(text: &'a str) -> Option<(HostText<'a>, Option<u16>)> {
-        let host_end = match text.starts_with('[') {
-            true => text.find(']')? + 1,
-            false => text.find(':').unwrap_or(text.len()),
+        let host_end = match text.as_bytes().first()? {
+            b'[' => text.find(']')? + 1,
+            _ => memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len()),
         };
         let (host, rest) = text.split_at(host_end);
         let host = HostText::parse(text::trim(host))?;
@@ -313,7 +313,7 @@ pub(super) struct UriText<'a> {
 
 impl<'a> UriText<'a> {
     pub(super) fn parse(text: &'a str) -> Option<UriText<'a>> {
-        let (scheme, rest) = text.split_once(':')?;
+        let (scheme, rest) = text::cut(text, b':')?;
         if !is_scheme(scheme) {
             return None;
         }
@@ -344,7 +344,7 @@ impl<'a> UriText<'a> {
         let rest = match memchr::memchr(b'@', bytes) {
             Some(at) => {
                 let userinfo = &rest[..at];
-                let (user, password) = match userinfo.split_once(':') {
+                let (user, password) = match text::cut(userinfo, b':') {
                     Some((user, password)) => (user, Some(password)),
                     None => (userinfo, None),
                 };
@@ -357,12 +357,12 @@ impl<'a> UriText<'a> {
             }
             None => rest,
         };
-        let (rest, headers) = match rest.split_once('?') {
+        let (rest, headers) = match text::cut(rest, b'?') {
             Some((rest, headers)) if !headers.is_empty() => (rest, headers),
             Some(_) => return None,
             None => (rest, ""),
         };
-        let (host_port, params) = match rest.split_once(';') {
+        let (host_port, params) = match text::cut(rest, b';') {
             Some((host_port, params)) if are_uri_params(params) => (host_port, params),
             Some(_) => return None,
             None => (rest, ""),
@@ -382,7 +382,7 @@ impl<'a> UriText<'a> {
 
     /// `number[;params]` (RFC 3966 §3).
     fn parse_tel(self, rest: &'a str) -> Option<Self> {
-        let (number, params) = match rest.split_once(';') {
+        let (number, params) = match text::cut(rest, b';') {
             Some((number, params)) if are_uri_params(params) => (number, params),
             Some(_) => return None,
             None => (rest, ""),
@@ -425,9 +425,11 @@ fn is_scheme(text: &str) -> bool {
 }
 
 fn are_uri_params(params: &str) -> bool {
-    text::is_uri_tail(params)
-        && !params.contains('?')
-        && params
-            .split(';')
-            .all(|piece| !piece.is_empty() && !piece.starts_with('='))
+    let mut before = b';';
+    let whole = params.bytes().fold(true, |whole, byte| {
+        let fits = byte != b'?' && !(before == b';' && (byte == b';' || byte == b'='));
+        before = byte;
+        whole & fits
+    });
+    whole && before != b';' && text::is_uri_tail(params)
 }

@@ -52,13 +52,13 @@ impl<'a> ViaText<'a> {
     /// `SIP / 2.0 / UDP host[:port] *(;param)`, with blanks around the slashes and the colon. The version is not
     /// looked at: a request of another version is answered 505 with its Via (RFC 3261 §21.5.6).
     pub(super) fn parse(value: &'a str) -> Option<ViaText<'a>> {
-        let (before_params, params) = match value.split_once(';') {
+        let (before_params, params) = match text::cut(value, b';') {
             Some((before, params)) if text::are_params(params) => (before, text::trim(params)),
             Some(_) => return None,
             None => (value, ""),
         };
-        let (name, rest) = before_params.split_once('/')?;
-        let (version, rest) = rest.split_once('/')?;
+        let (name, rest) = text::cut(before_params, b'/')?;
+        let (version, rest) = text::cut(rest, b'/')?;
         if !text::trim(name).eq_ignore_ascii_case("SIP") || !text::is_token(text::trim(version)) {
             return None;
         }

@@ -1,0 +1,55 @@
+//! Replays every seed of the fuzz corpora, and what fuzzing once found, on each run of the tests; then damages them
+//! a little.
+
+#[path = "../fuzz/checks/sip_message.rs"]
+mod sip;
+
+use proptest::prelude::*;
+use std::path::Path;
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target);
+    let files = std::fs::read_dir(&folder).expect("the corpus is part of the repository");
+    let mut paths: Vec<_> = files
+        .map(|file| file.expect("the corpus can be listed").path())
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{} has no seeds", folder.display());
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).expect("a seed can be read"))
+        .collect()
+}
+
+#[test]
+fn sip_message_seeds() {
+    for seed in seeds("sip_message") {
+        sip::sip_message(&seed);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_sip_message_seeds(
+        seed in prop::sample::select(seeds("sip_message")),
+        other in prop::sample::select(seeds("sip_message")),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..12usize, "[\\PC\r\n\t \"<>;,:@%\\\\\0]{0,4}"), 0..6),
+        splice in prop::option::of(any::<(prop::sample::Index, prop::sample::Index)>()),
+    ) {
+        let mut message = seed;
+        if let Some((head, tail)) = splice {
+            message.truncate(head.index(message.len() + 1));
+            message.extend_from_slice(&other[tail.index(other.len())..]);
+        }
+        for (at, length, insert) in cuts {
+            let start = at.index(message.len() + 1);
+            let end = (start + length).min(message.len());
+            message.splice(start..end, insert.bytes());
+        }
+        sip::sip_message(&message);
+    }
+}
