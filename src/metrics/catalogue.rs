@@ -122,6 +122,7 @@ catalogue! {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{CallResult, ConnectionEnd, RejectReason, RtpDrop};
     use super::*;
     use std::collections::BTreeSet;
 
@@ -163,5 +164,21 @@ mod tests {
             })
             .collect();
         assert_eq!(rows, wanted);
+    }
+
+    #[test]
+    fn the_documentation_lists_every_value_of_a_label() {
+        let page = include_str!("../../docs/metrics.md");
+        let values = [
+            CallResult::ALL.map(CallResult::label).to_vec(),
+            RejectReason::ALL.map(RejectReason::label).to_vec(),
+            ConnectionEnd::ALL.map(ConnectionEnd::label).to_vec(),
+            RtpDrop::ALL.map(RtpDrop::label).to_vec(),
+        ];
+        for values in values {
+            let row = values.iter().map(|value| format!("`{value}`"));
+            let row = row.collect::<Vec<_>>().join(", ") + " |";
+            assert!(page.contains(&row), "no row ends in {row}");
+        }
     }
 }
