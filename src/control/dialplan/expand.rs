@@ -8,6 +8,15 @@ use std::collections::BTreeMap;
 /// The longest text that an expansion gives, in bytes. What is beyond is cut, with a warning.
 pub const EXPANSION_LENGTH_MAX: usize = 8192;
 
+/// Cuts a text at [`EXPANSION_LENGTH_MAX`], or a little before where that would split a character.
+pub(super) fn cut(text: &mut String) {
+    let mut end = text.len().min(EXPANSION_LENGTH_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
 /// All that a name can mean at one step of one channel.
 pub(super) struct Scope<'a> {
     /// `${CONTEXT}`, `${EXTEN}`, `${PRIORITY}`
@@ -49,7 +58,7 @@ impl Scope<'_> {
             }
             if out.len() > EXPANSION_LENGTH_MAX {
                 self.warn(format!("text cut after {EXPANSION_LENGTH_MAX} bytes"));
-                out.truncate(out.floor_char_boundary(EXPANSION_LENGTH_MAX));
+                cut(&mut out);
                 break;
             }
         }

@@ -1,14 +1,13 @@
 //! The values of an expression and what its operators do to them.
 
 use super::arguments::unquoted;
+use super::expand;
 use super::expression::compile_regex;
 use super::token::Operator;
 use std::cmp::Ordering;
 
 /// What Asterisk gives for a division by zero: the largest C int.
 const DIVIDED_BY_ZERO: f64 = i32::MAX as f64;
-/// The longest text that operators make, in bytes.
-const TEXT_LENGTH_MAX: usize = super::expand::EXPANSION_LENGTH_MAX;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +149,7 @@ impl Value {
     fn joined(self, right: Value) -> Value {
         let (left, right) = (self.text(), right.text());
         let mut joined = [unquoted(&left), unquoted(&right)].concat();
-        joined.truncate(joined.floor_char_boundary(TEXT_LENGTH_MAX));
+        expand::cut(&mut joined);
         Value::word(&joined)
     }
 }
