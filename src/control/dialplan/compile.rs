@@ -1,22 +1,18 @@
 //! From the configuration to a [`Dialplan`], with all that is wrong told at once.
 
-use super::application::{Application, Notes, Step};
-use super::arguments::split;
+use super::Channel;
+use super::application::{Notes, Step};
+use super::check::check_step;
 use super::context::{Context, ContextIndex, Dialplan, Extension, Found};
 use super::expand::Scope;
 use super::pattern::Name;
 use super::table::ExtensionTable;
-use super::target::{Priority, Target};
 use super::template::{Part, Reference, Template};
 use super::variables::Variables;
-use super::{Channel, dial};
 use crate::config::settings::{ContextSource, DialplanSource, ExtensionSource};
 use crate::config::{Diagnostic, Location, Severity};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
-
-/// Stands for what is known only in a call, where the rest of an argument is checked.
-const UNKNOWN: char = '\u{1}';
 
 impl Dialplan {
     /// Compiles a dialplan. `is_dialable` tells whether there is an endpoint or trunk group of that name.
@@ -253,129 +249,6 @@ fn search_order(start: usize, included: &[Vec<ContextIndex>]) -> Vec<ContextInde
         next.extend(included[context as usize].iter().rev());
     }
     order
-}
-
-fn check_step(
-    plan: &Dialplan,
-    here: Found,
-    application: &Application,
-    is_dialable: &dyn Fn(&str) -> bool,
-) -> Vec<String> {
-    let checked = match application {
-        Application::Goto(target) => vec![check_target(plan, here, target)],
-        Application::GotoIf(branch) => [&branch.yes, &branch.no]
-            .into_iter()
-            .filter(|target| !target.parts.is_empty())
-            .map(|target| check_target(plan, here, target))
-            .collect(),
-        Application::Dial(args) => return check_dial(args, is_dialable),
-        _ => return Vec::new(),
-    };
-    let errors = checked.into_iter().filter_map(Result::err);
-    errors
-        .map(|error| format!("{}: {error}", application.name()))
-        .collect()
-}
-
-/// The text with [`UNKNOWN`] for all that is known only in a call.
-fn known_text(template: &Template) -> String {
-    let parts = template.parts.iter().map(|part| match part {
-        Part::Text(text) => text.clone(),
-        Part::Reference(_) | Part::Expression(_) => UNKNOWN.to_string(),
-    });
-    parts.collect()
-}
-
-fn check_target(plan: &Dialplan, here: Found, target: &Template) -> Result<(), String> {
-    let text = known_text(target);
-    // The whole target may come out of one variable.
-    if text.trim().chars().all(|c| c == UNKNOWN) && !text.trim().is_empty() {
-        return Ok(());
-    }
-    let target = match Target::parse(&text) {
-        Err(_) if text.contains(UNKNOWN) => return Ok(()),
-        parsed => parsed?,
-    };
-    let is_unknown = |text: &str| text.contains(UNKNOWN);
-    if let Some(context) = target.context {
-        if is_unknown(context) {
-            return Ok(());
-        }
-        if !plan.has_context(context) {
-            return Err(format!("no context '{context}'"));
-        }
-    }
-    // A context's steps also run in the contexts that include it.
-    let contexts: Vec<&str> = match target.context {
-        Some(context) => vec![context],
-        None => plan
-            .contexts
-            .iter()
-            .filter(|context| context.searched.contains(&here.context))
-            .map(|context| &context.name[..])
-            .collect(),
-    };
-    let extensions: Vec<&Extension> = match target.extension {
-        Some(extension) if is_unknown(extension) => return Ok(()),
-        Some(extension) => {
-            let found: Vec<_> = contexts
-                .iter()
-                .filter_map(|context| plan.find(context, extension))
-                .collect();
-            if found.is_empty() {
-                return Err(format!(
-                    "no extension '{extension}' in context '{}'",
-                    contexts[0]
-                ));
-            }
-            found
-                .into_iter()
-                .map(|found| plan.extension(found))
-                .collect()
-        }
-        // With another context the extension is known only in a call.
-        None if target.context.is_some() => return Ok(()),
-        None => vec![plan.extension(here)],
-    };
-    let (is_there, what) = match target.priority {
-        Priority::Label(label) if is_unknown(label) => return Ok(()),
-        Priority::Relative(_) => return Ok(()),
-        Priority::Label(label) => (
-            extensions
-                .iter()
-                .any(|extension| extension.labelled(label).is_some()),
-            format!("label '{label}'"),
-        ),
-        Priority::Number(number) => (
-            extensions
-                .iter()
-                .any(|extension| number as usize <= extension.steps.len()),
-            format!("priority {number}"),
-        ),
-    };
-    if is_there {
-        return Ok(());
-    }
-    Err(format!("no {what} in extension '{}'", extensions[0].name))
-}
-
-fn check_dial(args: &Template, is_dialable: &dyn Fn(&str) -> bool) -> Vec<String> {
-    let text = known_text(args);
-    let list = split(&text, ',', 3).swap_remove(0);
-    let mut errors = Vec::new();
-    for one in list.split('&').map(str::trim).filter(|one| !one.is_empty()) {
-        match dial::target(one) {
-            Ok(target) if target.name().contains(UNKNOWN) || is_dialable(target.name()) => {}
-            Ok(target) => errors.push(format!(
-                "Dial: no endpoint or trunk group '{}'",
-                target.name()
-            )),
-            // What comes out of a variable may be whole only in a call.
-            Err(_) if one.contains(UNKNOWN) => {}
-            Err(error) => errors.push(format!("Dial: {error}")),
-        }
-    }
-    errors
 }
 
 /// A variable that the text names and that is not among the globals.

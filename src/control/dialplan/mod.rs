@@ -16,6 +16,7 @@
 mod application;
 mod arguments;
 mod cause;
+mod check;
 mod compile;
 mod context;
 mod dial;
