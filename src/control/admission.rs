@@ -9,8 +9,8 @@ use super::dialplan::Execution;
 use super::identify::Identified;
 use super::load::Over;
 use super::setup::Setup;
-use crate::config::settings::{Auth, Endpoint};
-use crate::metrics::RejectReason;
+use crate::config::settings::{Auth, Endpoint, EndpointId};
+use crate::metrics::{CallResult, Direction, RejectReason};
 use crate::sdp::Description;
 use crate::sip::auth::{Asker, Authenticator, Credentials, Password, Verdict};
 use crate::sip::dialog::Dialog;
@@ -60,7 +60,13 @@ impl Controller {
         } else {
             match self.authenticated(now, flow, request) {
                 Err(refusal) => Some(refusal),
-                Ok(who) => self.serve(now, tx, flow, request, who).err(),
+                Ok(who) => {
+                    let refused = self.serve(now, tx, flow, request, who).err();
+                    if refused.is_some() && *request.method() == Method::Invite {
+                        self.count_rejected_call(who.endpoint);
+                    }
+                    refused
+                }
             }
         };
         if let Some(Refusal { response, counted }) = refused {
@@ -70,6 +76,15 @@ impl Controller {
             let tag = self.ctx.sip.new_tag();
             self.ctx.sip.respond(now, tx, response.to_tag(&tag));
         }
+    }
+
+    /// A call that did not come into the dialplan is one with the result `rejected`.
+    fn count_rejected_call(&mut self, endpoint: EndpointId) {
+        let name = &self.setup.endpoint(endpoint).name;
+        let Context { load, metrics, .. } = &mut self.ctx;
+        let metrics = load.metrics(name, metrics);
+        metrics.call_started(Direction::In);
+        metrics.call_ended(Direction::In, CallResult::Rejected);
     }
 
     /// Who sends it. An endpoint with credentials must show them unless its address identifies it.

@@ -3,7 +3,7 @@
 //! Inputs go into the `handle_*` methods; then [`Controller::poll_output`] is drained and
 //! [`Controller::poll_timeout`] says when [`Controller::handle_timeout`] is due.
 
-use super::call::context::Context;
+use super::call::context::{ClientOwner, ClientRole, Context};
 use super::call::owners::Owners;
 use super::call::{Begin, Call, CallKey, LegNo};
 use super::hosts::{self, Hosts};
@@ -281,6 +281,14 @@ impl Controller {
         self.identify_due = Some(now + hosts::TTL);
     }
 
+    /// A request of a call that is gone by now has its final response (a call may end in the middle of a re-INVITE).
+    /// If it was passed on for somebody, that one is still to be answered.
+    fn answer_for_the_gone(&mut self, now: Instant, owner: ClientOwner) {
+        if let ClientRole::Info(asked) = owner.role {
+            self.ctx.sip.respond(now, asked, ResponseDraft::new(481));
+        }
+    }
+
     fn is_alive(&self, key: CallKey) -> bool {
         let call = self.calls.get(key.index as usize);
         call.is_some_and(|call| call.key() == key)
@@ -340,13 +348,16 @@ impl Controller {
                     self.with_call(now, owner.call, |call, ctx| {
                         call.on_response(ctx, now, tx, owner, &response);
                     });
-                    // A call that ended in the middle of a re-INVITE may be gone before its final response comes.
                     if response.status() >= 200 && !self.is_alive(owner.call) {
                         self.ctx.clients.remove(tx);
+                        self.answer_for_the_gone(now, owner);
                     }
                 }
                 SipEvent::Failed { tx, failure } => {
                     if let Some(owner) = self.ctx.clients.remove(tx) {
+                        if !self.is_alive(owner.call) {
+                            self.answer_for_the_gone(now, owner);
+                        }
                         self.with_call(now, owner.call, |call, ctx| {
                             call.on_failed(ctx, now, tx, owner, failure);
                         });
@@ -382,6 +393,7 @@ impl Controller {
     fn on_request(&mut self, now: Instant, tx: ServerTx, flow: Flow, request: &Request) {
         match self.call_of(request) {
             Some((key, leg)) => self.with_call(now, key, |call, ctx| {
+                call.follow_stream(leg, flow);
                 call.on_request(ctx, now, leg, tx, request);
             }),
             None => self.on_new_request(now, tx, flow, request),

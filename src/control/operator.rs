@@ -4,6 +4,7 @@ use super::controller::{Controller, Service};
 use super::ports::Gauges;
 use super::setup::Setup;
 use crate::config::Settings;
+use crate::config::settings::Global;
 use crate::link::query::{CallRow, EndpointRow};
 use crate::metrics::ControlMetrics;
 use crate::sip::Endpoint;
@@ -143,7 +144,20 @@ impl Controller {
 fn compare(old: &Settings, new: &Settings) -> ReloadReport {
     let mut report = ReloadReport::default();
     let differ = |a: &dyn Debug, b: &dyn Debug| format!("{a:?}") != format!("{b:?}");
-    if differ(&old.global, &new.global) {
+    if old.global.user_agent != new.global.user_agent {
+        let what = String::from("global.user_agent: changed");
+        report.needs_restart.push(what);
+    }
+    let live = |global: &Global| {
+        let Global {
+            identifier_order,
+            default_from_user,
+            max_calls,
+            ..
+        } = global;
+        format!("{identifier_order:?} {default_from_user} {max_calls}")
+    };
+    if live(&old.global) != live(&new.global) {
         report.changed.push(String::from("global: changed"));
     }
     if differ(&old.rtp.timeout, &new.rtp.timeout) {

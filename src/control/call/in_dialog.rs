@@ -5,6 +5,7 @@ use super::context::{ClientOwner, ClientRole, Context};
 use super::leg::{Leg, LegState};
 use super::{ALLOW, Call, LegNo, Phase, SDP, Side};
 use crate::sip::endpoint::{ClientFailure, ClientTx, ServerTx};
+use crate::sip::flow::Flow;
 use crate::sip::message::{Method, Request, Response, ResponseDraft};
 use std::time::Instant;
 
@@ -12,6 +13,17 @@ use std::time::Instant;
 const INFO_TYPES: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
 
 impl Call {
+    /// The leg's peer has opened another connection: our requests go over that from now on, since nobody may be
+    /// behind the old one.
+    pub fn follow_stream(&mut self, no: LegNo, flow: Flow) {
+        if let Some(leg) = self.leg_mut(no)
+            && flow.protocol.is_reliable()
+            && flow.transport == leg.path.flow.transport
+        {
+            leg.path.flow = flow;
+        }
+    }
+
     /// A request in one of the call's dialogs. Never ACK or CANCEL.
     pub fn on_request(
         &mut self,
