@@ -44,14 +44,14 @@ impl Pair {
         }
     }
 
-    fn to_callee(&mut self) {
+    fn deliver_to_callee(&mut self) {
         while let Some(transmit) = self.caller.poll_transmit() {
             self.callee
                 .handle_datagram(self.now, Self::flow(1), transmit.bytes);
         }
     }
 
-    fn to_caller(&mut self) {
+    fn deliver_to_caller(&mut self) {
         while let Some(transmit) = self.callee.poll_transmit() {
             self.caller
                 .handle_datagram(self.now, Self::flow(2), transmit.bytes);
@@ -99,9 +99,9 @@ impl Pair {
             .caller
             .request(self.now, Self::flow(2), "192.0.2.1:5060", invite)
             .expect("the table is large enough");
-        self.to_callee();
+        self.deliver_to_callee();
         self.answer(&[100, 180, 200]);
-        self.to_caller();
+        self.deliver_to_caller();
         let mut to_tag = String::new();
         while let Some(event) = self.caller.poll_event() {
             if let Event::Response { response, .. } = event {
@@ -111,14 +111,14 @@ impl Pair {
         let ack = self.draft(Method::Ack, 1, &to_tag);
         self.caller
             .ack(self.now, tx, Self::flow(2), "192.0.2.1:5060", ack);
-        self.to_callee();
+        self.deliver_to_callee();
         let bye = self.draft(Method::Bye, 2, &to_tag);
         self.caller
             .request(self.now, Self::flow(2), "192.0.2.1:5060", bye)
             .expect("the table is large enough");
-        self.to_callee();
+        self.deliver_to_callee();
         self.answer(&[200]);
-        self.to_caller();
+        self.deliver_to_caller();
         while self.caller.poll_event().is_some() {}
         self.now += interval;
         self.caller.handle_timeout(self.now);

@@ -241,8 +241,8 @@ impl Media {
 /// The address of a c= line. A host name is refused: looking up a name that a stranger wrote, for each call, is a tool
 /// for others, and no trunk sends one.
 fn unicast_address(connection: &Connection) -> Result<IpAddr, SdpError> {
-    match connection.try_parse_connection_ip_address() {
-        Ok(address) if !address.is_multicast() => Ok(address.to_canonical()),
+    match connection.try_address() {
+        Ok(address) if !address.ip.is_multicast() => Ok(address.ip.to_canonical()),
         _ => Err(SdpError::Address),
     }
 }

@@ -266,7 +266,7 @@ impl World {
     /// What the edge does with a packet: the kernel finds the socket, the worker judges, the edge sends.
     fn relay(&mut self, packet: &Packet) {
         let port = packet.destination.port();
-        let component = if port % 2 == 0 {
+        let component = if port.is_multiple_of(2) {
             Component::Rtp
         } else {
             Component::Rtcp

@@ -84,7 +84,7 @@ impl Call {
             contact_user: identity::from_user(&self.setup, endpoint, &self.facts),
             path,
             dialog: None,
-            media: MediaState::Open(media),
+            media: MediaState::Open(Box::new(media)),
             state: LegState::Gone,
             invite: None,
             began: now,

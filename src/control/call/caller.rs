@@ -83,7 +83,7 @@ impl Call {
                 });
                 match opened {
                     Ok(media) => {
-                        self.caller.media = MediaState::Open(media);
+                        self.caller.media = MediaState::Open(Box::new(media));
                         Ok(())
                     }
                     Err(error) => {

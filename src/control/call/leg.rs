@@ -65,7 +65,7 @@ pub enum MediaState {
     /// Not needed yet, or not to be had.
     None,
     /// Leased and open.
-    Open(LegMedia),
+    Open(Box<LegMedia>),
     /// The worker is to close it.
     Closing,
     /// The worker has closed it; its final counts.

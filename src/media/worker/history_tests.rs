@@ -104,8 +104,18 @@ struct Known {
     latched: Option<SocketAddr>,
     /// What it is to hear: the leg itself in the echo.
     partner: Option<u16>,
-    /// The last packet sent to it: SSRC, sequence number; and of which leg, lease, SSRC and number it was.
-    heard: Option<(u32, u16, (u16, u32, u32), u16)>,
+    heard: Option<Heard>,
+}
+
+/// The last packet sent to a leg.
+#[derive(Clone, Debug)]
+struct Heard {
+    ssrc: u32,
+    sequence: u16,
+    /// Which leg, lease and SSRC it came from.
+    source: (u16, u32, u32),
+    /// Its number there.
+    source_sequence: u16,
 }
 
 struct Judge {
@@ -255,16 +265,21 @@ impl Judge {
             "{sent:?} {far:?}"
         );
         let source = (leg, generation, packet.ssrc);
-        if let Some((ssrc, sequence, last_source, last)) = far.heard {
-            assert_eq!(sent.ssrc(), ssrc);
-            let step = sent.sequence().wrapping_sub(sequence);
-            let went = packet.sequence.wrapping_sub(last);
-            let same = source == last_source;
+        if let Some(last) = &far.heard {
+            assert_eq!(sent.ssrc(), last.ssrc);
+            let step = sent.sequence().wrapping_sub(last.sequence);
+            let went = packet.sequence.wrapping_sub(last.source_sequence);
+            let same = source == last.source;
             assert!(step == 1 || same && step == went, "{step} {went} {same}");
         } else {
             assert_eq!(sent.bytes, packet.bytes());
         }
-        far.heard = Some((sent.ssrc(), sent.sequence(), source, packet.sequence));
+        far.heard = Some(Heard {
+            ssrc: sent.ssrc(),
+            sequence: sent.sequence(),
+            source,
+            source_sequence: packet.sequence,
+        });
     }
 
     fn intrude(&mut self, leg: u16, from: &'static str, sequence: u16, rtcp: bool) {

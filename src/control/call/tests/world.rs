@@ -173,6 +173,9 @@ pub struct Phone {
     pub statuses: Vec<u16>,
 }
 
+/// Decides a datagram's fate by its number and content.
+type Network = Box<dyn FnMut(usize, &Sent) -> Fate>;
+
 pub struct World {
     pub now: Instant,
     pub gateway: Controller,
@@ -181,8 +184,7 @@ pub struct World {
     pub commands: Vec<(WorkerId, Command)>,
     pub resolves: Vec<String>,
     pub drained: bool,
-    /// Decides a datagram's fate by its number and content.
-    pub network: Box<dyn FnMut(usize, &Sent) -> Fate>,
+    pub network: Network,
     /// Workers answer Close.
     pub workers_work: bool,
     /// Phones answer by themselves: callees ring and answer, callers acknowledge, everybody says 200.
