@@ -1,5 +1,6 @@
 //! What a peer says on RTP, and what it hears: every packet tells its speaker.
 
+use super::network::Packet;
 use crate::rtp::packet::{HEADER_LEN, Header};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -82,4 +83,18 @@ pub(super) fn speaker(packet: &[u8]) -> Option<u32> {
     let words: &[u8; 8] = packet.get(HEADER_LEN..HEADER_LEN + 8)?.try_into().ok()?;
     let [a, b, c, d, rest @ ..] = *words;
     ([a, b, c, d] == MARK).then(|| u32::from_be_bytes(rest))
+}
+
+/// A packet of somebody who has no call.
+pub(super) fn intrusion(
+    source: SocketAddr,
+    destination: SocketAddr,
+    random: &mut fastrand::Rng,
+) -> Packet {
+    let bytes: Bytes = say(u32::MAX, random.u32(..), random.u16(..), 0);
+    Packet {
+        source,
+        destination,
+        bytes,
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::history::History;
 use super::network::{Network, Packet};
-use super::peer::{Peer, Place, intrusion};
+use super::peer::{Peer, Place};
+use super::speech::intrusion;
 use crate::config::{self, NoLookup};
 use crate::control::controller::{Output, Surroundings};
 use crate::control::{Controller, setup::Setup};

@@ -17,6 +17,8 @@ pub struct Scenario {
 const OUR_HEADERS: &str = "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n\
     From: <sip:4930555@[local_ip]:[local_port]>;tag=[pid]x[call_number]\n\
     Call-ID: [call_id]\nMax-Forwards: 70\nContact: <sip:peer@[local_ip]:[local_port];transport=[transport]>\n";
+/// A CANCEL has the branch of its INVITE (RFC 3261 §9.1).
+const INVITE_BRANCH: &str = "z9hG4bK-[pid]-[call_number]-invite";
 const COPIED_HEADERS: &str = "[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]y[call_number]\n[last_Call-ID:]\n\
     [last_CSeq:]\nContact: <sip:peer@[local_ip]:[local_port];transport=[transport]>\n";
 const COPIED_HEADERS_IN_DIALOG: &str = "[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\n\
@@ -86,8 +88,9 @@ impl Scenario {
     pub fn invite(mut self, sdp: Option<Sdp>) -> Scenario {
         self.sequence += 1;
         let message = format!(
-            "INVITE sip:[service]@[remote_ip]:[remote_port] SIP/2.0\n{OUR_HEADERS}\
+            "INVITE sip:[service]@[remote_ip]:[remote_port] SIP/2.0\n{}\
              To: <sip:[service]@[remote_ip]:[remote_port]>\nCSeq: {} INVITE\n{}",
+            OUR_HEADERS.replace("[branch]", INVITE_BRANCH),
             self.sequence,
             body(sdp)
         );
@@ -115,7 +118,7 @@ impl Scenario {
     pub fn cancel(self) -> Scenario {
         let message = format!(
             "CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0\n\
-             Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-2]\n\
+             Via: SIP/2.0/[transport] [local_ip]:[local_port];branch={INVITE_BRANCH}\n\
              From: <sip:4930555@[local_ip]:[local_port]>;tag=[pid]x[call_number]\n\
              To: <sip:[service]@[remote_ip]:[remote_port]>\nCall-ID: [call_id]\nCSeq: {} CANCEL\nMax-Forwards: 70\n\
              Content-Length: 0\n\n",
@@ -295,7 +298,14 @@ impl Role {
             "-p",
             &self.address.port().to_string(),
         ]);
-        command.args(["-mi", &self.address.ip().to_string(), "-mp", "7000"]);
+        // SIPp binds a media port of its own for each process.
+        let media_port = 7000 + 10 * (self.address.port() - 5060);
+        command.args([
+            "-mi",
+            &self.address.ip().to_string(),
+            "-mp",
+            &media_port.to_string(),
+        ]);
         command.args([
             "-key",
             "rtp_ip",

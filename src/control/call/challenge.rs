@@ -24,6 +24,8 @@ impl Call {
             return false;
         };
         let (key, setup) = (self.key, self.setup.clone());
+        let is_withdrawn =
+            matches!(&self.exchange, Exchange::Withdrawn { passed } if passed.tx == tx);
         let Some(leg) = self.leg_mut(owner.leg) else {
             return false;
         };
@@ -32,7 +34,7 @@ impl Call {
         let (Some(auth), Some(asked)) = (auth, asked) else {
             return false;
         };
-        let is_cancelled = matches!(leg.state, LegState::Cancelled { .. });
+        let is_cancelled = is_withdrawn || matches!(leg.state, LegState::Cancelled { .. });
         let realm = auth.realm.as_deref();
         let challenge = challenges(response.headers(), asker)
             .into_iter()
@@ -96,11 +98,11 @@ impl Call {
             }
             ClientRole::Reinvite => match &mut self.exchange {
                 Exchange::Passing { passed, .. }
-                | Exchange::Withdrawn { passed, .. }
-                | Exchange::Own { passed, .. }
-                    if *passed == old =>
+                | Exchange::Withdrawn { passed }
+                | Exchange::Own { passed }
+                    if passed.tx == old =>
                 {
-                    *passed = new;
+                    passed.tx = new;
                 }
                 _ => {}
             },

@@ -25,6 +25,8 @@ pub enum CallTimer {
     Refresh,
     /// A re-INVITE that met 491 is tried again (RFC 3261 §14.1).
     Reoffer,
+    /// A re-INVITE has had no final response.
+    ReinviteOverdue,
     /// A cancelled INVITE has had no final response (RFC 3261 §9.1).
     Cancelled(LegNo),
     /// The media of an ended call should be closed by now.

@@ -90,13 +90,7 @@ impl Call {
             Side::Callee => (a.formats().to_vec(), a.peer_direction()),
         };
         match self.reinvite(ctx, now, to, &formats, direction) {
-            Ok((passed, offered)) => {
-                self.exchange = Exchange::Own {
-                    to,
-                    passed,
-                    offered,
-                };
-            }
+            Ok(passed) => self.exchange = Exchange::Own { passed },
             // Its ACK is still to come; `settle` is called again then.
             Err(491) => {}
             Err(status) => {

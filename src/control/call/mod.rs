@@ -306,6 +306,7 @@ impl Call {
             CallTimer::Dial => self.on_dial_timeout(ctx, now),
             CallTimer::Refresh => self.refresh_caller(ctx, now),
             CallTimer::Reoffer => self.on_reoffer_due(ctx, now),
+            CallTimer::ReinviteOverdue => self.on_reinvite_overdue(ctx, now),
             CallTimer::Cancelled(leg) => self.on_cancel_unanswered(ctx, now, leg),
             CallTimer::Closing => self.on_closing_overdue(),
         }

@@ -14,7 +14,7 @@
 
 use super::caller::passes_events;
 use super::cause::{Cause, Failure};
-use super::context::{ClientRole, Context, ServerOwner};
+use super::context::{CallTimer, ClientRole, Context, ServerOwner};
 use super::leg::LegState;
 use super::media::{LegMedia, Offered, answered_by, renumbered};
 use super::{Call, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
@@ -22,7 +22,7 @@ use crate::sdp::{Description, Direction, Format, common_formats};
 use crate::sip::endpoint::{ClientTx, ServerTx};
 use crate::sip::message::{Method, Request, Response, ResponseDraft};
 use crate::sip::timer::TimerId;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// An offer/answer exchange after the first.
 pub(super) enum Exchange {
@@ -37,18 +37,12 @@ pub(super) enum Exchange {
         /// Its offer.
         offer: Description,
         /// Our re-INVITE to the other side.
-        passed: ClientTx,
-        /// What that offers.
-        offered: Offered,
+        passed: Reinvite,
     },
-    /// The one who asked has cancelled; the other side's final response is still to come.
+    /// Cancelled, by the one who asked or for want of an answer; the final response is still to come.
     Withdrawn {
-        /// The other side.
-        to: Side,
-        /// Our re-INVITE to it.
-        passed: ClientTx,
-        /// What that offers.
-        offered: Offered,
+        /// Our re-INVITE.
+        passed: Reinvite,
     },
     /// A side asked without an offer: ours is in our 200, and its ACK brings the answer.
     Offering {
@@ -59,12 +53,8 @@ pub(super) enum Exchange {
     },
     /// We ask on our own account.
     Own {
-        /// Whom.
-        to: Side,
         /// Our re-INVITE.
-        passed: ClientTx,
-        /// What it offers.
-        offered: Offered,
+        passed: Reinvite,
     },
     /// Ours met 491, and is tried again.
     Waiting {
@@ -72,6 +62,21 @@ pub(super) enum Exchange {
         timer: TimerId,
     },
 }
+
+/// A re-INVITE of ours that waits for its final response.
+pub(super) struct Reinvite {
+    /// Whom it asks.
+    pub to: Side,
+    /// Its transaction.
+    pub tx: ClientTx,
+    /// What it offers.
+    pub offered: Offered,
+    /// Ends the wait: a 100 and then nothing would block every later exchange of the call.
+    guard: TimerId,
+}
+
+/// How long a side may take for its final response to a re-INVITE: as long as without any response (64*T1).
+const REINVITE_MAX: Duration = Duration::from_secs(32);
 
 impl Call {
     /// A re-INVITE.
@@ -214,7 +219,7 @@ impl Call {
             .audio()
             .map_or(Direction::SendRecv, |audio| audio.direction);
         match self.reinvite(ctx, now, from.other(), &usable, direction) {
-            Ok((passed, offered)) => {
+            Ok(passed) => {
                 let call = self.key;
                 ctx.servers.insert(tx, ServerOwner { call, leg: no });
                 self.exchange = Exchange::Passing {
@@ -222,7 +227,6 @@ impl Call {
                     invite: tx,
                     offer,
                     passed,
-                    offered,
                 };
             }
             Err(status) => ctx.sip.respond(now, tx, ResponseDraft::new(status)),
@@ -244,7 +248,7 @@ impl Call {
         to: Side,
         formats: &[Format],
         direction: Direction,
-    ) -> Result<(ClientTx, Offered), u16> {
+    ) -> Result<Reinvite, u16> {
         let key = self.key;
         let setup = self.setup.clone();
         let leg = self.side(to).ok_or(481u16)?;
@@ -274,7 +278,13 @@ impl Call {
         let tx = leg
             .send(ctx, now, key, ClientRole::Reinvite, request)
             .ok_or(500u16)?;
-        Ok((tx, offered))
+        let timer = (key, CallTimer::ReinviteOverdue);
+        Ok(Reinvite {
+            to,
+            tx,
+            offered,
+            guard: ctx.timers.arm(now, now + REINVITE_MAX, timer),
+        })
     }
 
     /// A response to a re-INVITE of ours.
@@ -305,39 +315,37 @@ impl Call {
                 invite,
                 offer,
                 passed,
-                offered,
-            } if passed == tx => {
+            } if passed.tx == tx => {
+                ctx.timers.cancel(passed.guard);
                 let asked = Asking {
                     from,
                     invite,
                     offer,
                 };
-                self.on_passed(ctx, now, asked, &offered, response);
+                self.on_passed(ctx, now, asked, &passed.offered, response);
             }
-            Exchange::Withdrawn {
-                to,
-                passed,
-                offered,
-            } if passed == tx && status < 300 => {
-                // Its session has changed for somebody who no longer wants it: it is asked back.
-                self.accept_own(ctx, now, to, &offered, response);
-                self.settle(ctx, now, to.other());
+            Exchange::Withdrawn { passed } if passed.tx == tx => {
+                if status < 300 {
+                    // Its session has changed for somebody who no longer wants it: it is asked back.
+                    self.accept_own(ctx, now, &passed, response);
+                    self.settle(ctx, now, passed.to.other());
+                }
             }
-            Exchange::Own {
-                to,
-                passed,
-                offered,
-            } if passed == tx => match status {
-                200..=299 => self.accept_own(ctx, now, to, &offered, response),
-                491 => self.retry_later(ctx, now, to),
-                408 | 481 => self.end_by_us(ctx, now, Cause::TIMER, "a re-INVITE found no dialog"),
-                _ => tracing::warn!(
-                    call = self.id,
-                    status,
-                    "a side refuses to change its session"
-                ),
-            },
-            Exchange::Withdrawn { .. } => {}
+            Exchange::Own { passed } if passed.tx == tx => {
+                ctx.timers.cancel(passed.guard);
+                match status {
+                    200..=299 => self.accept_own(ctx, now, &passed, response),
+                    491 => self.retry_later(ctx, now, passed.to),
+                    408 | 481 => {
+                        self.end_by_us(ctx, now, Cause::TIMER, "a re-INVITE found no dialog")
+                    }
+                    _ => tracing::warn!(
+                        call = self.id,
+                        status,
+                        "a side refuses to change its session"
+                    ),
+                }
+            }
             other => self.exchange = other,
         }
     }
@@ -403,13 +411,12 @@ impl Call {
         &mut self,
         ctx: &mut Context,
         now: Instant,
-        to: Side,
-        offered: &Offered,
+        passed: &Reinvite,
         response: &Response,
     ) {
-        let accepted = self.side(to).and_then(|leg| {
+        let accepted = self.side(passed.to).and_then(|leg| {
             let answer = Description::parse(&response.body()).ok()?;
-            leg.media_mut()?.accept_answer(offered, answer).ok()
+            leg.media_mut()?.accept_answer(&passed.offered, answer).ok()
         });
         match accepted {
             Some(()) => self.join(ctx),
@@ -456,43 +463,49 @@ impl Call {
 
     /// A re-INVITE is cancelled.
     pub(super) fn on_reoffer_cancelled(&mut self, ctx: &mut Context, now: Instant, tx: ServerTx) {
-        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
-            Exchange::Passing {
-                from,
-                invite,
-                passed,
-                offered,
-                ..
-            } if invite == tx => {
-                ctx.sip.respond(now, tx, ResponseDraft::new(487));
-                ctx.servers.remove(tx);
-                ctx.sip.cancel(now, passed, None);
-                let to = from.other();
-                self.exchange = Exchange::Withdrawn {
-                    to,
-                    passed,
-                    offered,
-                };
-            }
-            other => self.exchange = other,
+        if matches!(&self.exchange, Exchange::Passing { invite, .. } if *invite == tx) {
+            self.withdraw(ctx, now, 487);
         }
     }
 
-    /// The call ends: whoever waits for an answer gets 487 (RFC 3261 §15.1.2).
-    pub(super) fn stop_exchange(&mut self, ctx: &mut Context, now: Instant) {
-        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
-            Exchange::Passing { invite, .. } => {
-                ctx.sip.respond(now, invite, ResponseDraft::new(487));
+    /// A side takes too long over our re-INVITE.
+    pub(super) fn on_reinvite_overdue(&mut self, ctx: &mut Context, now: Instant) {
+        tracing::warn!(
+            call = self.id,
+            "a re-INVITE has no final response and is cancelled"
+        );
+        self.withdraw(ctx, now, 408);
+    }
+
+    /// Cancels our re-INVITE; who waits for its answer is told `status`. The final response, or its absence, comes
+    /// through [`Call::on_reinvite_response`] and [`Call::on_reinvite_failed`].
+    fn withdraw(&mut self, ctx: &mut Context, now: Instant, status: u16) {
+        self.exchange = match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::Passing { invite, passed, .. } => {
+                ctx.sip.respond(now, invite, ResponseDraft::new(status));
                 ctx.servers.remove(invite);
+                passed.cancel(ctx, now)
             }
-            Exchange::Waiting { timer } => {
-                ctx.timers.cancel(timer);
-            }
-            Exchange::Idle
-            | Exchange::Withdrawn { .. }
-            | Exchange::Offering { .. }
-            | Exchange::Own { .. } => {}
+            Exchange::Own { passed } => passed.cancel(ctx, now),
+            other => other,
+        };
+    }
+
+    /// The call ends: whoever waits for an answer gets 487 (RFC 3261 §15.1.2), and our own question is withdrawn.
+    pub(super) fn stop_exchange(&mut self, ctx: &mut Context, now: Instant) {
+        if let Exchange::Waiting { timer } = self.exchange {
+            ctx.timers.cancel(timer);
         }
+        self.withdraw(ctx, now, 487);
+        self.exchange = Exchange::Idle;
+    }
+}
+
+impl Reinvite {
+    fn cancel(self, ctx: &mut Context, now: Instant) -> Exchange {
+        ctx.timers.cancel(self.guard);
+        ctx.sip.cancel(now, self.tx, None);
+        Exchange::Withdrawn { passed: self }
     }
 }
 
