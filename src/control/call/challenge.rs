@@ -2,7 +2,7 @@
 
 use super::Call;
 use super::context::{ClientOwner, ClientRole, Context};
-use super::leg::{LegState, Unanswered};
+use super::leg::{Leg, LegState, Unanswered};
 use super::reoffer::Exchange;
 use crate::sip::auth::{Answer, Asker, Password, challenges};
 use crate::sip::endpoint::ClientTx;
@@ -58,15 +58,7 @@ impl Call {
         });
         let header = asker.credentials_header();
         let method = asked.request.method.clone();
-        let number = response.headers().cseq().number;
-        let cseq = match &mut leg.dialog {
-            Some(dialog) => dialog
-                .request(method.clone())
-                .get_header("CSeq")
-                .map(str::to_owned),
-            None => None,
-        };
-        let cseq = cseq.unwrap_or_else(|| format!("{} {method}", number + 1));
+        let cseq = leg.next_cseq(&method, response);
         let request = asked
             .request
             .set_header(header, &value)
@@ -108,5 +100,16 @@ impl Call {
             },
             ClientRole::Bye | ClientRole::Info(_) => {}
         }
+    }
+}
+
+impl Leg {
+    /// The CSeq of a request that is sent again (RFC 3261 §22.2).
+    fn next_cseq(&mut self, method: &Method, challenged: &Response) -> String {
+        let next = self.dialog.as_mut().and_then(|dialog| {
+            let request = dialog.request(method.clone());
+            request.get_header("CSeq").map(str::to_owned)
+        });
+        next.unwrap_or_else(|| format!("{} {method}", challenged.headers().cseq().number + 1))
     }
 }

@@ -210,6 +210,37 @@ fn a_re_invite_that_nobody_answers_ends_the_call() {
 }
 
 #[test]
+fn a_re_invite_that_is_only_tried_is_cancelled_and_the_call_goes_on() {
+    let mut world = World::new();
+    world.talk("100");
+    world.request(
+        ALICE,
+        Method::Invite,
+        Some((SDP, &alice(2, "8 0 101", "sendonly"))),
+    );
+    world.run(50 * MS);
+    world.answer(BOB, 180, None);
+    world.run(Duration::from_secs(33));
+    assert_eq!(world.phone(ALICE).final_status(), Some(408));
+    assert!(world.to(BOB).iter().any(|name| name == "CANCEL"));
+    world.answer(BOB, 487, None);
+    world.run(50 * MS);
+    assert_eq!(world.gateway.calls(world.now)[0].state, "up");
+    world.request(
+        BOB,
+        Method::Invite,
+        Some((SDP, &bob(2, "8 0 101", "sendonly"))),
+    );
+    world.run(50 * MS);
+    world.answer(ALICE, 200, Some(&alice(3, "8 0 101", "recvonly")));
+    world.run(50 * MS);
+    assert_eq!(world.phone(BOB).final_status(), Some(200));
+    world.ack(BOB, None);
+    world.run(50 * MS);
+    end(world);
+}
+
+#[test]
 fn a_cancelled_re_invite_is_undone() {
     let mut world = World::new();
     world.talk("100");
@@ -247,7 +278,29 @@ fn bye_in_the_middle_of_a_re_invite_ends_all() {
     world.run(50 * MS);
     assert_eq!(world.phone(ALICE).final_status(), Some(487));
     world.confirm(ALICE, 200);
+    assert!(world.to(BOB).iter().all(|name| name != "CANCEL"));
     world.answer(BOB, 487, None);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn bye_while_a_re_invite_is_tried_cancels_that() {
+    let mut world = World::new();
+    world.talk("100");
+    world.request(
+        ALICE,
+        Method::Invite,
+        Some((SDP, &alice(2, "8 0 101", "sendonly"))),
+    );
+    world.run(50 * MS);
+    world.answer(BOB, 180, None);
+    world.run(50 * MS);
+    world.request(ALICE, Method::Bye, None);
+    world.run(50 * MS);
+    world.confirm(BOB, 200);
+    world.run(50 * MS);
+    // Bob never answers the re-INVITE, in spite of the BYE and the CANCEL.
+    assert!(world.to(BOB).iter().any(|name| name == "CANCEL"));
     world.assert_nothing_left();
 }
 
