@@ -1,11 +1,12 @@
 //! Ringway beside rtpengine: the same calls over the same veth pair, each on one core in turn, in one run.
 
 use crate::gateway::GatewaySettings;
-use crate::media::{LegAddresses, Media, MediaResult};
-use crate::netns::{self, CALLED, CALLER, Hosts, TESTED};
+use crate::ledger::{LegAddresses, MediaResult};
+use crate::netns::{self, CALLED, CALLED_RTP, CALLER, CALLER_RTP, Hosts, TESTED};
 use crate::place::Place;
 use crate::rtpengine;
 use crate::sipp::{self, Calls, Signalling};
+use crate::wire::Wire;
 use anyhow::{Result, bail};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -92,8 +93,8 @@ fn measure_ringway(comparison: &Comparison, hosts: &Hosts) -> Result<Figures> {
         },
         caller: SocketAddrV4::new(CALLER, 5060),
         called,
-        caller_rtp: CALLER,
-        called_rtp: CALLED,
+        caller_rtp: CALLER_RTP,
+        called_rtp: CALLED_RTP,
         gateway: settings.sip,
         gateway_rtp: TESTED,
         formats: (0, 0),
@@ -140,8 +141,13 @@ fn measure(comparison: &Comparison, hosts: &Hosts, legs: &[LegAddresses]) -> Res
         );
     }
     netns::inside(&hosts.load, 1, || {
-        let mut media = Media::open(legs, 0)?;
-        // A first second for latches and caches, not counted.
+        let mut media = Wire::open(
+            netns::LOAD_DEVICE,
+            netns::MEDIA_MAC,
+            netns::TESTED_MAC,
+            legs,
+        )?;
+        // Two seconds for latches and caches, not counted.
         media.run(comparison.rate / 2.0, Duration::from_secs(2));
         let before = netns::core_busy_s(0)?;
         let fixed = media.run(comparison.rate, Duration::from_secs(comparison.seconds));
@@ -157,24 +163,26 @@ fn measure(comparison: &Comparison, hosts: &Hosts, legs: &[LegAddresses]) -> Res
     })
 }
 
-/// Raises the rate by steps of 5 % until packets are lost twice at one rate, or the generator cannot follow.
-fn search(media: &mut Media, from: f64) -> (MediaResult, bool) {
-    let mut rate = from;
+/// Raises the rate by steps of 10 %, then of 2 % from the last that passed, until packets are lost twice at one rate.
+/// True if the generator could not follow instead.
+fn search(media: &mut Wire, from: f64) -> (MediaResult, bool) {
     let mut highest = MediaResult::default();
+    let (mut step, mut rate) = (1.1, from);
     loop {
-        let mut result = media.run(rate, Duration::from_secs(2));
-        if result.loss() > LOSS_MAX {
-            result = media.run(rate, Duration::from_secs(2));
+        let result = [(); 2]
+            .into_iter()
+            .map(|()| media.run(rate, Duration::from_secs(2)))
+            .find(|result| result.loss() <= LOSS_MAX);
+        match result {
+            Some(result) if result.rate < rate * 0.97 => return (result, true),
+            Some(result) => highest = result,
+            None if step > 1.05 => {
+                rate /= step;
+                step = 1.02;
+            }
+            None => return (highest, false),
         }
-        if result.loss() > LOSS_MAX {
-            return (highest, false);
-        }
-        let is_behind = result.rate < rate * 0.97;
-        highest = result;
-        if is_behind {
-            return (highest, true);
-        }
-        rate *= 1.05;
+        rate *= step;
     }
 }
 

@@ -5,6 +5,7 @@
 mod child;
 mod compare;
 mod gateway;
+mod ledger;
 mod media;
 mod netns;
 mod packet;
@@ -12,6 +13,7 @@ mod place;
 mod rtpengine;
 mod run;
 mod sipp;
+mod wire;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};

@@ -2,6 +2,7 @@
 //! the load on core 1. Each side's received packets are processed on its own core (RPS), so that the busy time of
 //! core 0 is what the system under test and the kernel on its behalf used.
 
+use crate::wire::Mac;
 use anyhow::{Context, Result, bail};
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -12,6 +13,17 @@ pub const TESTED: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 pub const CALLER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 /// Address of the called trunk.
 pub const CALLED: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
+/// Address of the calling trunk's media. No host of ours has it; see [`crate::wire`].
+pub const CALLER_RTP: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 4);
+/// Address of the called trunk's media.
+pub const CALLED_RTP: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 5);
+
+/// The load's device.
+pub const LOAD_DEVICE: &str = "rw1";
+/// Hardware address of the tested side's device (of the range that nobody administers).
+pub const TESTED_MAC: Mac = [0x02, 0, 0, 0, 0, 1];
+/// Hardware address that the tested side has for the media addresses: nobody's.
+pub const MEDIA_MAC: Mac = [0x02, 0, 0, 0, 0, 4];
 
 /// The pair; removed when it goes.
 pub struct Hosts {
@@ -73,7 +85,39 @@ impl Hosts {
             let set = format!("echo {core_mask} > /sys/class/net/{device}/queues/rx-0/rps_cpus");
             run(Command::new("ip").args(["netns", "exec", namespace, "sh", "-c", &set]))?;
         }
+        hosts.set_hardware_addresses()?;
         Ok(hosts)
+    }
+
+    fn set_hardware_addresses(&self) -> Result<()> {
+        let text = |mac: Mac| mac.map(|byte| format!("{byte:02x}")).join(":");
+        let tested = &self.tested;
+        ip(&[
+            "-n",
+            tested,
+            "link",
+            "set",
+            "rw0",
+            "address",
+            &text(TESTED_MAC),
+        ])?;
+        for address in [CALLER_RTP, CALLED_RTP] {
+            let (address, mac) = (address.to_string(), text(MEDIA_MAC));
+            ip(&[
+                "-n",
+                tested,
+                "neigh",
+                "replace",
+                &address,
+                "lladdr",
+                &mac,
+                "dev",
+                "rw0",
+                "nud",
+                "permanent",
+            ])?;
+        }
+        Ok(())
     }
 }
 

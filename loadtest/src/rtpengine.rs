@@ -2,8 +2,8 @@
 //! (bencoded dictionaries over UDP).
 
 use crate::child::Running;
-use crate::media::LegAddresses;
-use crate::netns::{CALLED, CALLER, TESTED};
+use crate::ledger::LegAddresses;
+use crate::netns::{CALLED_RTP, CALLER, CALLER_RTP, TESTED};
 use crate::place::Place;
 use anyhow::{Context, Result, bail};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -49,8 +49,8 @@ pub fn set_up(calls: u32) -> Result<Vec<LegAddresses>> {
     for call in 0..calls {
         let port = 30_000 + 4 * call as u16;
         let (a, b) = (
-            SocketAddrV4::new(CALLER, port),
-            SocketAddrV4::new(CALLED, port),
+            SocketAddrV4::new(CALLER_RTP, port),
+            SocketAddrV4::new(CALLED_RTP, port),
         );
         let id = format!("call-{call}");
         let offer = [

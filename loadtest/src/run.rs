@@ -1,7 +1,8 @@
 //! `make loadtest`: a gateway on loopback between two SIPps, with media on every call, and one table.
 
 use crate::gateway::{Gateway, GatewaySettings};
-use crate::media::{Media, MediaResult};
+use crate::ledger::MediaResult;
+use crate::media::Media;
 use crate::place::Place;
 use crate::sipp::{self, Calls, Signalling, SippResult};
 use anyhow::{Context, Result, bail};

@@ -1,7 +1,7 @@
 //! SIPp on both sides of the gateway: the calling trunk and the called one.
 
 use crate::child::Running;
-use crate::media::LegAddresses;
+use crate::ledger::LegAddresses;
 use crate::place::Place;
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
