@@ -1,6 +1,7 @@
 //! A process that we started: ended when its owner goes, whatever happens.
 
 use anyhow::{Context, Result};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,14 @@ pub struct Running {
 impl Running {
     /// Starts it.
     pub fn start(name: &str, command: &mut Command) -> Result<Running> {
+        // SAFETY: prctl is async-signal-safe and touches no memory of ours.
+        unsafe {
+            command.pre_exec(|| {
+                // It ends with us even if we are killed.
+                nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+                Ok(())
+            });
+        }
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {name} ({:?})", command.get_program()))?;

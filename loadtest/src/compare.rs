@@ -1,13 +1,14 @@
 //! Ringway beside rtpengine: the same calls over the same veth pair, each on one core in turn, in one run.
 
-use crate::gateway::GatewaySettings;
+use crate::child::Running;
+use crate::gateway::{Gateway, GatewaySettings};
 use crate::ledger::{LegAddresses, MediaResult};
 use crate::netns::{self, CALLED, CALLED_RTP, CALLER, CALLER_RTP, Hosts, TESTED};
 use crate::place::Place;
 use crate::rtpengine;
-use crate::sipp::{self, Calls, Signalling};
-use crate::wire::Wire;
-use anyhow::{Result, bail};
+use crate::sipp::{self, Calls, Signalling, Sipps};
+use crate::wire::{Legs, Link, Wire};
+use anyhow::{Context, Result, bail};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,22 +26,30 @@ pub struct Comparison {
     pub rate: f64,
     /// Seconds of the fixed-rate part.
     pub seconds: u64,
+    /// Packets leave at multiples of this.
+    pub grain: Duration,
     /// More lines for Ringway's `[rtp]`.
     pub rtp: String,
 }
 
-/// One system in one round.
-#[derive(Clone, Debug)]
+/// What one system showed in all rounds.
+#[derive(Default)]
 struct Figures {
-    /// Busy nanoseconds of its core for each relayed packet at the fixed rate.
-    ns_per_packet: f64,
-    /// At the fixed rate.
-    fixed: MediaResult,
+    /// Busy nanoseconds of the core for each relayed packet at the fixed rate.
+    ns_per_packet: Vec<f64>,
     /// Highest rate with under 0.1 % lost, in packets a second.
-    highest: MediaResult,
-    /// The search ended because the generator could send no faster.
-    generator_bound: bool,
+    highest: Vec<f64>,
 }
+
+/// A system under test, with all its calls up. It idles while the other one is measured.
+struct Contender {
+    name: &'static str,
+    legs: Legs,
+    figures: Figures,
+}
+
+/// Seconds of one turn at the fixed rate.
+const TURN_S: u64 = 4;
 
 /// Part of the packets that may be lost at "the highest rate without loss".
 const LOSS_MAX: f64 = 0.001;
@@ -48,29 +57,99 @@ const LOSS_MAX: f64 = 0.001;
 /// Runs it and prints the table.
 pub fn run(comparison: &Comparison) -> Result<()> {
     let hosts = Hosts::make()?;
-    let mut ringway = Vec::new();
-    let mut rtpengine = Vec::new();
-    for round in 0..comparison.rounds {
-        for turn in 0..2 {
+    let folder = tempfile::tempdir()?;
+    let ringway = start_ringway(comparison, &hosts, folder.path())?;
+    let rtpengine = start_rtpengine(comparison, &hosts, folder.path())?;
+    netns::inside(&hosts.load, 1, || {
+        let mut wire = Wire::open(Link {
+            device: netns::LOAD_DEVICE,
+            from: netns::MEDIA_MAC,
+            to: netns::TESTED_MAC,
+            grain: comparison.grain,
+        })?;
+        let mut contenders = [("ringway", &ringway.legs), ("rtpengine", &rtpengine.legs)]
+            .into_iter()
+            .map(|(name, legs)| Contender::new(name, comparison, wire.legs(legs)?))
+            .collect::<Result<Vec<_>>>()?;
+        for round in 1..=comparison.rounds {
+            play_round(comparison, &mut wire, &mut contenders, round)?;
             // Who begins changes from round to round, so that a drift of the machine favours nobody.
-            let figures = if (round + turn) % 2 == 0 {
-                let figures = measure_ringway(comparison, &hosts)?;
-                ringway.push(figures.clone());
-                ("ringway", figures)
-            } else {
-                let figures = measure_rtpengine(comparison, &hosts)?;
-                rtpengine.push(figures.clone());
-                ("rtpengine", figures)
-            };
-            print_round(round, figures.0, &figures.1);
+            contenders.reverse();
+        }
+        contenders.sort_by_key(|contender| contender.name);
+        print_ratios(&contenders[0].figures, &contenders[1].figures);
+        Ok(())
+    })
+}
+
+/// The fixed rate in short turns, so that both meet the same machine; then the highest rate of each.
+fn play_round(
+    comparison: &Comparison,
+    wire: &mut Wire,
+    contenders: &mut [Contender],
+    round: u32,
+) -> Result<()> {
+    let mut totals = vec![(0.0, 0, Vec::new()); contenders.len()];
+    for _ in 0..comparison.seconds / TURN_S {
+        for (contender, total) in contenders.iter_mut().zip(&mut totals) {
+            // Latches and caches first, not counted.
+            wire.run(&mut contender.legs, comparison.rate, Duration::from_secs(1));
+            let before = netns::core_busy_s(0)?;
+            let turn = Duration::from_secs(TURN_S);
+            let result = wire.run(&mut contender.legs, comparison.rate, turn);
+            total.0 += netns::core_busy_s(0)? - before;
+            total.1 += result.received;
+            total.2.push(result);
         }
     }
-    print_ratios(&ringway, &rtpengine);
+    for (contender, (busy_s, received, turns)) in contenders.iter_mut().zip(totals) {
+        let ns_per_packet = busy_s * 1e9 / received.max(1) as f64;
+        let (highest, is_bound) = search(wire, &mut contender.legs, comparison.rate);
+        print_round(
+            round,
+            contender.name,
+            ns_per_packet,
+            &turns,
+            highest,
+            is_bound,
+        );
+        contender.figures.ns_per_packet.push(ns_per_packet);
+        contender.figures.highest.push(highest);
+    }
     Ok(())
 }
 
-fn measure_ringway(comparison: &Comparison, hosts: &Hosts) -> Result<Figures> {
-    let folder = tempfile::tempdir()?;
+impl Contender {
+    fn new(name: &'static str, comparison: &Comparison, legs: Legs) -> Result<Contender> {
+        if legs.count() != comparison.calls as usize * 2 {
+            bail!(
+                "{name}: only {} of {} legs are up",
+                legs.count(),
+                comparison.calls * 2
+            );
+        }
+        Ok(Contender {
+            name,
+            legs,
+            figures: Figures::default(),
+        })
+    }
+}
+
+/// Ringway with its calls: what keeps them up, and their legs.
+struct Ringway {
+    legs: Vec<LegAddresses>,
+    _sipps: Sipps,
+    _gateway: Gateway,
+}
+
+/// rtpengine with its calls.
+struct Rtpengine {
+    legs: Vec<LegAddresses>,
+    _daemon: Running,
+}
+
+fn start_ringway(comparison: &Comparison, hosts: &Hosts, folder: &Path) -> Result<Ringway> {
     let called = SocketAddrV4::new(CALLED, 5060);
     let settings = GatewaySettings {
         binary: comparison.gateway.clone(),
@@ -83,9 +162,9 @@ fn measure_ringway(comparison: &Comparison, hosts: &Hosts) -> Result<Figures> {
         caller: CALLER,
         called,
         codecs: ("ulaw".to_owned(), "ulaw".to_owned()),
-        rtp: format!("workers = 1\ncores = [0]\n{}", comparison.rtp),
+        rtp: format!("workers = 1\ncores = [0]\ntimeout = 7200\n{}", comparison.rtp),
     };
-    let gateway = settings.start(folder.path())?;
+    let gateway = settings.start(folder)?;
     let signalling = Signalling {
         place: Place {
             namespace: Some(hosts.load.clone()),
@@ -103,82 +182,46 @@ fn measure_ringway(comparison: &Comparison, hosts: &Hosts) -> Result<Figures> {
     let calls = Calls {
         count: comparison.calls,
         rate: 200,
-        hold: Duration::from_secs(900),
+        hold: Duration::from_secs(7_200),
     };
-    let mut sipps = sipp::start(folder.path(), &signalling, &calls)?;
-    let legs = sipps.wait_answered()?;
-    let figures = measure(comparison, hosts, &legs)?;
-    drop(sipps);
-    gateway.stop().ok();
-    Ok(figures)
+    let mut sipps = sipp::start(folder, &signalling, &calls)?;
+    Ok(Ringway {
+        legs: sipps.wait_answered()?,
+        _sipps: sipps,
+        _gateway: gateway,
+    })
 }
 
-fn measure_rtpengine(comparison: &Comparison, hosts: &Hosts) -> Result<Figures> {
-    let folder = tempfile::tempdir()?;
+fn start_rtpengine(comparison: &Comparison, hosts: &Hosts, folder: &Path) -> Result<Rtpengine> {
     let place = Place {
         namespace: Some(hosts.tested.clone()),
         core: Some(0),
     };
-    let mut daemon = rtpengine::start(folder.path(), &place)?;
-    let legs = match netns::inside(&hosts.load, 1, || rtpengine::set_up(comparison.calls)) {
-        Ok(legs) => legs,
-        Err(error) => bail!(
-            "{error}: {}",
-            last_lines(&folder.path().join("rtpengine.log"))
-        ),
-    };
-    let figures = measure(comparison, hosts, &legs)?;
-    daemon.terminate(Duration::from_secs(10)).ok();
-    Ok(figures)
-}
-
-fn measure(comparison: &Comparison, hosts: &Hosts, legs: &[LegAddresses]) -> Result<Figures> {
-    if legs.len() != comparison.calls as usize * 2 {
-        bail!(
-            "only {} of {} legs are up",
-            legs.len(),
-            comparison.calls * 2
-        );
-    }
-    netns::inside(&hosts.load, 1, || {
-        let mut media = Wire::open(
-            netns::LOAD_DEVICE,
-            netns::MEDIA_MAC,
-            netns::TESTED_MAC,
-            legs,
-        )?;
-        // Two seconds for latches and caches, not counted.
-        media.run(comparison.rate / 2.0, Duration::from_secs(2));
-        let before = netns::core_busy_s(0)?;
-        let fixed = media.run(comparison.rate, Duration::from_secs(comparison.seconds));
-        let busy = netns::core_busy_s(0)? - before;
-        let ns_per_packet = busy * 1e9 / fixed.received.max(1) as f64;
-        let (highest, generator_bound) = search(&mut media, comparison.rate);
-        Ok(Figures {
-            ns_per_packet,
-            fixed,
-            highest,
-            generator_bound,
-        })
+    let daemon = rtpengine::start(folder, &place)?;
+    let legs = netns::inside(&hosts.load, 1, || rtpengine::set_up(comparison.calls))
+        .with_context(|| last_lines(&folder.join("rtpengine.log")))?;
+    Ok(Rtpengine {
+        legs,
+        _daemon: daemon,
     })
 }
 
-/// Raises the rate by steps of 10 %, then of 2 % from the last that passed, until packets are lost twice at one rate.
+/// Raises the rate by steps of 20 %, then of 3 % from the last that passed, until packets are lost twice at one rate.
 /// True if the generator could not follow instead.
-fn search(media: &mut Wire, from: f64) -> (MediaResult, bool) {
-    let mut highest = MediaResult::default();
-    let (mut step, mut rate) = (1.1, from);
+fn search(wire: &mut Wire, legs: &mut Legs, from: f64) -> (f64, bool) {
+    let mut highest = 0.0;
+    let (mut step, mut rate) = (1.2, from);
     loop {
         let result = [(); 2]
             .into_iter()
-            .map(|()| media.run(rate, Duration::from_secs(2)))
+            .map(|()| wire.run(legs, rate, Duration::from_secs(2)))
             .find(|result| result.loss() <= LOSS_MAX);
         match result {
-            Some(result) if result.rate < rate * 0.97 => return (result, true),
-            Some(result) => highest = result,
-            None if step > 1.05 => {
+            Some(result) if result.rate < rate * 0.97 => return (result.rate, true),
+            Some(result) => highest = result.rate,
+            None if step > 1.1 => {
                 rate /= step;
-                step = 1.02;
+                step = 1.03;
             }
             None => return (highest, false),
         }
@@ -186,32 +229,40 @@ fn search(media: &mut Wire, from: f64) -> (MediaResult, bool) {
     }
 }
 
-fn print_round(round: u32, name: &str, figures: &Figures) {
-    let bound = if figures.generator_bound {
-        " (the generator's limit)"
-    } else {
-        ""
+fn print_round(
+    round: u32,
+    name: &str,
+    ns_per_packet: f64,
+    turns: &[MediaResult],
+    highest: f64,
+    is_bound: bool,
+) {
+    let sent: u64 = turns.iter().map(|turn| turn.sent).sum();
+    let lost: i64 = turns.iter().map(|turn| turn.lost).sum();
+    let median = |place: usize| {
+        let mut values: Vec<f64> = turns.iter().map(|turn| turn.latency_us[place]).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or_default()
     };
-    let [p50, p99, ..] = figures.fixed.latency_us;
     println!(
-        "round {:2}  {name:<9}  {:6.0} ns/packet at {:.0}/s, lost {:.3} %, p50 {p50:.0} us, p99 {p99:.0} us   highest {:.0}/s{bound}",
-        round + 1,
-        figures.ns_per_packet,
-        figures.fixed.rate,
-        figures.fixed.loss() * 100.0,
-        figures.highest.rate,
+        "round {round:2}  {name:<9}  {ns_per_packet:6.0} ns/packet, lost {:.3} %, p50 {:.0} us, p99 {:.0} us   highest {highest:.0}/s{}",
+        lost as f64 * 100.0 / sent.max(1) as f64,
+        median(0),
+        median(1),
+        if is_bound {
+            " or more (the generator's limit)"
+        } else {
+            ""
+        },
     );
 }
 
-fn print_ratios(ringway: &[Figures], rtpengine: &[Figures]) {
-    let pairs = ringway.iter().zip(rtpengine);
-    let cpu: Vec<f64> = pairs
-        .clone()
-        .map(|(ours, theirs)| ours.ns_per_packet / theirs.ns_per_packet)
-        .collect();
-    let rate: Vec<f64> = pairs
-        .map(|(ours, theirs)| ours.highest.rate / theirs.highest.rate)
-        .collect();
+fn print_ratios(ringway: &Figures, rtpengine: &Figures) {
+    let ratios = |ours: &[f64], theirs: &[f64]| -> Vec<f64> {
+        ours.iter().zip(theirs).map(|(a, b)| a / b).collect()
+    };
+    let cpu = ratios(&ringway.ns_per_packet, &rtpengine.ns_per_packet);
+    let rate = ratios(&ringway.highest, &rtpengine.highest);
     println!();
     println!("CPU a packet, Ringway / rtpengine:     {}", spread(&cpu));
     println!("highest rate, Ringway / rtpengine:     {}", spread(&rate));

@@ -67,9 +67,13 @@ enum Command {
         /// Packets a second of the fixed-rate part
         #[arg(long, default_value_t = 50_000.0)]
         rate: f64,
-        /// Seconds of the fixed-rate part
-        #[arg(long, default_value_t = 10)]
+        /// Seconds of the fixed-rate part, for each
+        #[arg(long, default_value_t = 12)]
         seconds: u64,
+        /// Packets leave at multiples of so many microseconds, as a network card's interrupt moderation hands them
+        /// over; 0: one by one
+        #[arg(long, default_value_t = 100)]
+        grain_us: u64,
         /// More lines for Ringway's [rtp], for trying settings
         #[arg(long, default_value = "")]
         rtp: String,
@@ -115,6 +119,7 @@ fn main() -> Result<()> {
             rounds,
             rate,
             seconds,
+            grain_us,
             rtp,
         } => compare::run(&compare::Comparison {
             gateway,
@@ -122,6 +127,7 @@ fn main() -> Result<()> {
             rounds,
             rate,
             seconds,
+            grain: Duration::from_micros(grain_us),
             rtp,
         }),
     }

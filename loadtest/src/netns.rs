@@ -1,6 +1,7 @@
 //! Two hosts on one machine: network namespaces joined by a veth pair, one for the system under test on core 0, one for
-//! the load on core 1. Each side's received packets are processed on its own core (RPS), so that the busy time of
-//! core 0 is what the system under test and the kernel on its behalf used.
+//! the load on core 1. What the tested side receives is processed on core 0 (RPS), and so is what it sends until the
+//! load has its copy, so that the busy time of core 0 is all that the system under test and the kernel on its behalf
+//! used.
 
 use crate::wire::Mac;
 use anyhow::{Context, Result, bail};
@@ -71,7 +72,7 @@ impl Hosts {
                 "rw1",
             ])?;
         }
-        for (namespace, device, core_mask) in [(tested, "rw0", "1"), (load, "rw1", "2")] {
+        for (namespace, device) in [(tested, "rw0"), (load, LOAD_DEVICE)] {
             ip(&[
                 "-n",
                 namespace,
@@ -82,9 +83,9 @@ impl Hosts {
                 "10000",
                 "up",
             ])?;
-            let set = format!("echo {core_mask} > /sys/class/net/{device}/queues/rx-0/rps_cpus");
-            run(Command::new("ip").args(["netns", "exec", namespace, "sh", "-c", &set]))?;
         }
+        let set = "echo 1 > /sys/class/net/rw0/queues/rx-0/rps_cpus";
+        run(Command::new("ip").args(["netns", "exec", tested, "sh", "-c", set]))?;
         hosts.set_hardware_addresses()?;
         Ok(hosts)
     }
@@ -165,7 +166,8 @@ pub fn inside<T: Send>(
     })
 }
 
-/// Busy seconds of a core since boot: everything but idle and waiting for I/O (`/proc/stat`).
+/// Busy seconds of a core since boot (`/proc/stat`): everything but idle, waiting for I/O, and what the machine's host took
+/// for others.
 pub fn core_busy_s(core: usize) -> Result<f64> {
     let stat = std::fs::read_to_string("/proc/stat")?;
     let name = format!("cpu{core}");
@@ -179,7 +181,7 @@ pub fn core_busy_s(core: usize) -> Result<f64> {
         .filter_map(|word| word.parse().ok())
         .collect();
     // user nice system idle iowait irq softirq steal guest guest_nice; guest is in user already.
-    let busy: f64 = [0, 1, 2, 5, 6, 7]
+    let busy: f64 = [0, 1, 2, 5, 6]
         .iter()
         .filter_map(|place| ticks.get(*place))
         .sum();

@@ -27,8 +27,10 @@ pub fn start(folder: &Path, place: &Place) -> Result<Running> {
         .arg(format!("--interface={TESTED}"))
         .arg(format!("--listen-ng={CONTROL}"));
     command.args([
-        "--port-min=10000",
-        "--port-max=19999",
+        "--port-min=20000",
+        "--port-max=29999",
+        "--timeout=7200",
+        "--silent-timeout=7200",
         "--num-threads=1",
         "--no-fallback",
     ]);

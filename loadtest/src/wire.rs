@@ -28,93 +28,125 @@ const BLOCK: usize = 1 << 16;
 /// A hardware address.
 pub type Mac = [u8; 6];
 
-/// All legs.
-pub struct Wire {
+/// Where and how frames travel.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// The load's device.
+    pub device: &'static str,
+    /// Hardware address of the load.
+    pub from: Mac,
+    /// Hardware address of the tested side.
+    pub to: Mac,
+    /// Packets leave at multiples of this, as a network card's interrupt moderation hands them over; zero: one by one.
+    pub grain: Duration,
+}
+
+/// The legs of one gateway.
+pub struct Legs {
     ledger: Ledger,
     headers: Vec<[u8; HEADERS]>,
     by_local: HashMap<SocketAddrV4, usize>,
+}
+
+impl Legs {
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.headers.len()
+    }
+}
+
+/// The device, for one gateway's legs at a time.
+pub struct Wire {
+    link: Link,
     sender: OwnedFd,
     ring: Ring,
     frames: Box<[[u8; FRAME]; BATCH]>,
 }
 
 impl Wire {
-    /// Takes the device; call it in the load's namespace. `from` is the hardware address of the load, `to` that of the
-    /// tested side.
-    pub fn open(device: &str, from: Mac, to: Mac, legs: &[LegAddresses]) -> Result<Wire> {
-        let index = nix::net::if_::if_nametoindex(device)?;
-        let locals = legs.iter().enumerate();
+    /// Takes the device; call it in the load's namespace.
+    pub fn open(link: Link) -> Result<Wire> {
+        let index = nix::net::if_::if_nametoindex(link.device)?;
         Ok(Wire {
-            ledger: Ledger::new(legs, 0)?,
-            headers: legs.iter().map(|leg| header(from, to, leg)).collect(),
-            by_local: locals.map(|(index, leg)| (leg.local, index)).collect(),
+            link,
             sender: sender(index)?,
             ring: Ring::open(index)?,
             frames: Box::new([[0; FRAME]; BATCH]),
         })
     }
 
-    /// Sends `rate` packets a second over all legs for so long, each at its own time, waits for the last ones, and
-    /// tells what was seen.
-    pub fn run(&mut self, rate: f64, duration: Duration) -> MediaResult {
-        self.receive();
-        self.ledger.begin();
+    /// Legs on this link.
+    pub fn legs(&self, addresses: &[LegAddresses]) -> Result<Legs> {
+        let Link { from, to, .. } = self.link;
+        let locals = addresses.iter().enumerate();
+        Ok(Legs {
+            ledger: Ledger::new(addresses, 0)?,
+            headers: addresses.iter().map(|leg| header(from, to, leg)).collect(),
+            by_local: locals.map(|(index, leg)| (leg.local, index)).collect(),
+        })
+    }
+
+    /// Sends `rate` packets a second over all legs for so long, waits for the last ones, and tells what was seen.
+    pub fn run(&mut self, legs: &mut Legs, rate: f64, duration: Duration) -> MediaResult {
+        self.receive(legs);
+        legs.ledger.begin();
         let start = Instant::now();
         let turns = (duration.as_secs_f64() * rate) as u64;
         let mut turn: u64 = 0;
         while turn < turns {
-            let due = ((start.elapsed().as_secs_f64() * rate) as u64 + 1).min(turns);
+            let due = ((self.elapsed(start).as_secs_f64() * rate) as u64 + 1).min(turns);
             let count = (due - turn).min(BATCH as u64);
-            self.send(turn, count as usize);
+            self.send(legs, turn, count as usize);
             turn += count;
-            self.receive();
+            self.receive(legs);
         }
         let seconds = start.elapsed().as_secs_f64();
-        self.wait_for_the_last();
-        self.ledger.finish(seconds)
+        self.wait_for_the_last(legs);
+        legs.ledger.finish(seconds)
+    }
+
+    /// Time since the start, in whole grains.
+    fn elapsed(&self, start: Instant) -> Duration {
+        let elapsed = start.elapsed().as_nanos() as u64;
+        let grain = (self.link.grain.as_nanos() as u64).max(1);
+        Duration::from_nanos(elapsed / grain * grain)
     }
 
     /// The packets of so many turns.
-    fn send(&mut self, first: u64, count: usize) {
+    fn send(&mut self, legs: &mut Legs, first: u64, count: usize) {
         if count == 0 {
             return;
         }
         for (place, frame) in self.frames[..count].iter_mut().enumerate() {
-            let leg = ((first + place as u64) % self.headers.len() as u64) as usize;
-            frame[..HEADERS].copy_from_slice(&self.headers[leg]);
-            frame[HEADERS..].copy_from_slice(&self.ledger.next(leg));
+            let leg = ((first + place as u64) % legs.headers.len() as u64) as usize;
+            frame[..HEADERS].copy_from_slice(&legs.headers[leg]);
+            frame[HEADERS..].copy_from_slice(&legs.ledger.next(leg));
         }
         let sent = send_all(&self.sender, &mut self.frames[..count]);
-        self.ledger.result.sent += sent as u64;
-        self.ledger.result.send_failed += (count - sent) as u64;
+        legs.ledger.result.sent += sent as u64;
+        legs.ledger.result.send_failed += (count - sent) as u64;
     }
 
-    fn receive(&mut self) {
-        let Wire {
-            ring,
-            by_local,
-            ledger,
-            ..
-        } = self;
-        ring.drain(|received_ns, frame| {
+    fn receive(&mut self, legs: &mut Legs) {
+        self.ring.drain(|received_ns, frame| {
             let Some((source, destination, payload)) = take_apart(frame) else {
                 return;
             };
-            if let Some(index) = by_local.get(&destination) {
-                ledger.receive(*index, source, received_ns, payload);
+            if let Some(index) = legs.by_local.get(&destination) {
+                legs.ledger.receive(*index, source, received_ns, payload);
             }
         });
     }
 
     /// Until all came, or half a second after the last one that did.
-    fn wait_for_the_last(&mut self) {
+    fn wait_for_the_last(&mut self, legs: &mut Legs) {
         let mut last = Instant::now();
-        while self.ledger.result.received < self.ledger.result.sent
+        while legs.ledger.result.received < legs.ledger.result.sent
             && last.elapsed() < Duration::from_millis(500)
         {
-            let before = self.ledger.result.received;
-            self.receive();
-            if self.ledger.result.received > before {
+            let before = legs.ledger.result.received;
+            self.receive(legs);
+            if legs.ledger.result.received > before {
                 last = Instant::now();
             }
         }
