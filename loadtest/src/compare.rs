@@ -32,20 +32,14 @@ pub struct Comparison {
     pub rtp: String,
 }
 
-/// What one system showed in all rounds.
-#[derive(Default)]
-struct Figures {
-    /// Busy nanoseconds of the core for each relayed packet at the fixed rate.
-    ns_per_packet: Vec<f64>,
-    /// Highest rate with under 0.1 % lost, in packets a second.
-    highest: Vec<f64>,
-}
-
-/// A system under test, with all its calls up. It idles while the other one is measured.
+/// A system under test, with all its calls up, and what it showed. It idles while the other one is measured.
 struct Contender {
     name: &'static str,
     legs: Legs,
-    figures: Figures,
+    /// Busy nanoseconds of the core for each relayed packet at the fixed rate, round by round.
+    ns_per_packet: Vec<f64>,
+    /// Highest rate with under 0.1 % lost, in packets a second.
+    highest: Vec<f64>,
 }
 
 /// Seconds of one turn at the fixed rate.
@@ -59,80 +53,74 @@ pub fn run(comparison: &Comparison) -> Result<()> {
     let hosts = Hosts::make()?;
     let folder = tempfile::tempdir()?;
     let ringway = start_ringway(comparison, &hosts, folder.path())?;
-    let rtpengine = start_rtpengine(comparison, &hosts, folder.path())?;
     netns::inside(&hosts.load, 1, || {
+        let mut rtpengine = start_rtpengine(comparison, &hosts, folder.path())?;
         let mut wire = Wire::open(Link {
             device: netns::LOAD_DEVICE,
             from: netns::MEDIA_MAC,
             to: netns::TESTED_MAC,
             grain: comparison.grain,
         })?;
-        let mut contenders = [("ringway", &ringway.legs), ("rtpengine", &rtpengine.legs)]
-            .into_iter()
-            .map(|(name, legs)| Contender::new(name, comparison, wire.legs(legs)?))
-            .collect::<Result<Vec<_>>>()?;
-        for round in 1..=comparison.rounds {
-            play_round(comparison, &mut wire, &mut contenders, round)?;
-            // Who begins changes from round to round, so that a drift of the machine favours nobody.
-            contenders.reverse();
+        let mut ours = Contender::new("ringway", wire.legs(&ringway.legs)?);
+        let mut theirs = Contender::new("rtpengine", wire.legs(&rtpengine.legs)?);
+        println!("at {:.0} packets a second:", comparison.rate);
+        for _ in 0..comparison.rounds {
+            fixed_round(comparison, &mut wire, [&mut ours, &mut theirs])?;
         }
-        contenders.sort_by_key(|contender| contender.name);
-        print_ratios(&contenders[0].figures, &contenders[1].figures);
+        println!("the highest rate with under 0.1 % lost:");
+        for _ in 0..comparison.rounds {
+            search(&mut wire, &mut ours, comparison.rate);
+            // Once driven too hard, rtpengine 10.5 discards all further packets of a stream ("UDP receive queue
+            // exceeded 5 times"), so each of its searches has a fresh one.
+            drop(rtpengine);
+            rtpengine = start_rtpengine(comparison, &hosts, folder.path())?;
+            theirs.legs = wire.legs(&rtpengine.legs)?;
+            search(&mut wire, &mut theirs, comparison.rate);
+        }
+        print_ratios(&ours, &theirs);
         Ok(())
     })
 }
 
-/// The fixed rate in short turns, so that both meet the same machine; then the highest rate of each.
-fn play_round(
+/// The fixed rate in short turns, so that both meet the same machine.
+fn fixed_round(
     comparison: &Comparison,
     wire: &mut Wire,
-    contenders: &mut [Contender],
-    round: u32,
+    mut contenders: [&mut Contender; 2],
 ) -> Result<()> {
-    let mut totals = vec![(0.0, 0, Vec::new()); contenders.len()];
-    for _ in 0..comparison.seconds / TURN_S {
-        for (contender, total) in contenders.iter_mut().zip(&mut totals) {
-            // Latches and caches first, not counted.
-            wire.run(&mut contender.legs, comparison.rate, Duration::from_secs(1));
-            let before = netns::core_busy_s(0)?;
-            let turn = Duration::from_secs(TURN_S);
-            let result = wire.run(&mut contender.legs, comparison.rate, turn);
-            total.0 += netns::core_busy_s(0)? - before;
-            total.1 += result.received;
-            total.2.push(result);
-        }
+    let mut totals = [(); 2].map(|()| (0.0, 0, Vec::new()));
+    for turn in 0..comparison.seconds / TURN_S * 2 {
+        // ABBA: a drift of the machine favours nobody.
+        let which = usize::from(matches!(turn % 4, 1 | 2));
+        let (contender, total) = (&mut contenders[which], &mut totals[which]);
+        // Latches and caches first, not counted.
+        wire.run(&mut contender.legs, comparison.rate, Duration::from_secs(1));
+        let before = netns::core_busy_s(0)?;
+        let result = wire.run(
+            &mut contender.legs,
+            comparison.rate,
+            Duration::from_secs(TURN_S),
+        );
+        total.0 += netns::core_busy_s(0)? - before;
+        total.1 += result.received;
+        total.2.push(result);
     }
     for (contender, (busy_s, received, turns)) in contenders.iter_mut().zip(totals) {
         let ns_per_packet = busy_s * 1e9 / received.max(1) as f64;
-        let (highest, is_bound) = search(wire, &mut contender.legs, comparison.rate);
-        print_round(
-            round,
-            contender.name,
-            ns_per_packet,
-            &turns,
-            highest,
-            is_bound,
-        );
-        contender.figures.ns_per_packet.push(ns_per_packet);
-        contender.figures.highest.push(highest);
+        print_fixed(contender.name, ns_per_packet, &turns);
+        contender.ns_per_packet.push(ns_per_packet);
     }
     Ok(())
 }
 
 impl Contender {
-    fn new(name: &'static str, comparison: &Comparison, legs: Legs) -> Result<Contender> {
-        if legs.count() != comparison.calls as usize * 2 {
-            bail!(
-                "{name}: only {} of {} legs are up",
-                legs.count(),
-                comparison.calls * 2
-            );
-        }
-        Ok(Contender {
+    fn new(name: &'static str, legs: Legs) -> Contender {
+        Contender {
             name,
             legs,
-            figures: Figures::default(),
-        })
+            ns_per_packet: Vec::new(),
+            highest: Vec::new(),
+        }
     }
 }
 
@@ -162,7 +150,10 @@ fn start_ringway(comparison: &Comparison, hosts: &Hosts, folder: &Path) -> Resul
         caller: CALLER,
         called,
         codecs: ("ulaw".to_owned(), "ulaw".to_owned()),
-        rtp: format!("workers = 1\ncores = [0]\ntimeout = 7200\n{}", comparison.rtp),
+        rtp: format!(
+            "workers = 1\ncores = [0]\ntimeout = 7200\n{}",
+            comparison.rtp
+        ),
     };
     let gateway = settings.start(folder)?;
     let signalling = Signalling {
@@ -185,8 +176,16 @@ fn start_ringway(comparison: &Comparison, hosts: &Hosts, folder: &Path) -> Resul
         hold: Duration::from_secs(7_200),
     };
     let mut sipps = sipp::start(folder, &signalling, &calls)?;
+    let legs = sipps.wait_answered()?;
+    if legs.len() != comparison.calls as usize * 2 {
+        bail!(
+            "only {} of {} legs are up",
+            legs.len(),
+            comparison.calls * 2
+        );
+    }
     Ok(Ringway {
-        legs: sipps.wait_answered()?,
+        legs,
         _sipps: sipps,
         _gateway: gateway,
     })
@@ -206,37 +205,42 @@ fn start_rtpengine(comparison: &Comparison, hosts: &Hosts, folder: &Path) -> Res
     })
 }
 
-/// Raises the rate by steps of 20 %, then of 3 % from the last that passed, until packets are lost twice at one rate.
-/// True if the generator could not follow instead.
-fn search(wire: &mut Wire, legs: &mut Legs, from: f64) -> (f64, bool) {
+/// Raises the rate by steps of 20 %, then of 3 % from the last that passed, until packets are lost three times at one
+/// rate, or the generator cannot follow.
+fn search(wire: &mut Wire, contender: &mut Contender, from: f64) {
     let mut highest = 0.0;
     let (mut step, mut rate) = (1.2, from);
-    loop {
-        let result = [(); 2]
+    let is_bound = loop {
+        let result = [(); 3]
             .into_iter()
-            .map(|()| wire.run(legs, rate, Duration::from_secs(2)))
+            .map(|()| wire.run(&mut contender.legs, rate, Duration::from_secs(2)))
             .find(|result| result.loss() <= LOSS_MAX);
         match result {
-            Some(result) if result.rate < rate * 0.97 => return (result.rate, true),
-            Some(result) => highest = result.rate,
+            Some(result) => {
+                highest = result.rate;
+                if result.rate < rate * 0.97 {
+                    break true;
+                }
+            }
             None if step > 1.1 => {
                 rate /= step;
                 step = 1.03;
             }
-            None => return (highest, false),
+            None => break false,
         }
         rate *= step;
-    }
+    };
+    wire.wait_for_silence(&mut contender.legs);
+    let bound = if is_bound {
+        " or more (the generator's limit)"
+    } else {
+        ""
+    };
+    println!("  {:<9}  {highest:.0}/s{bound}", contender.name);
+    contender.highest.push(highest);
 }
 
-fn print_round(
-    round: u32,
-    name: &str,
-    ns_per_packet: f64,
-    turns: &[MediaResult],
-    highest: f64,
-    is_bound: bool,
-) {
+fn print_fixed(name: &str, ns_per_packet: f64, turns: &[MediaResult]) {
     let sent: u64 = turns.iter().map(|turn| turn.sent).sum();
     let lost: i64 = turns.iter().map(|turn| turn.lost).sum();
     let median = |place: usize| {
@@ -245,25 +249,19 @@ fn print_round(
         values.get(values.len() / 2).copied().unwrap_or_default()
     };
     println!(
-        "round {round:2}  {name:<9}  {ns_per_packet:6.0} ns/packet, lost {:.3} %, p50 {:.0} us, p99 {:.0} us   highest {highest:.0}/s{}",
+        "  {name:<9}  {ns_per_packet:6.0} ns/packet, lost {:.3} %, p50 {:.0} us, p99 {:.0} us",
         lost as f64 * 100.0 / sent.max(1) as f64,
         median(0),
         median(1),
-        if is_bound {
-            " or more (the generator's limit)"
-        } else {
-            ""
-        },
     );
 }
 
-fn print_ratios(ringway: &Figures, rtpengine: &Figures) {
+fn print_ratios(ours: &Contender, theirs: &Contender) {
     let ratios = |ours: &[f64], theirs: &[f64]| -> Vec<f64> {
         ours.iter().zip(theirs).map(|(a, b)| a / b).collect()
     };
-    let cpu = ratios(&ringway.ns_per_packet, &rtpengine.ns_per_packet);
-    let rate = ratios(&ringway.highest, &rtpengine.highest);
-    println!();
+    let cpu = ratios(&ours.ns_per_packet, &theirs.ns_per_packet);
+    let rate = ratios(&ours.highest, &theirs.highest);
     println!("CPU a packet, Ringway / rtpengine:     {}", spread(&cpu));
     println!("highest rate, Ringway / rtpengine:     {}", spread(&rate));
 }

@@ -21,8 +21,9 @@ const FRAME: usize = HEADERS + PACKET;
 const BATCH: usize = 32;
 /// One slot of the receive ring: its header, and a frame with room to spare.
 const SLOT: usize = 512;
-/// Slots: a third of a second at 100,000 packets a second, so that a hiccup of this thread loses nothing here.
-const SLOTS: usize = 32_768;
+/// Slots: forty milliseconds at 100,000 packets a second, so that a hiccup of this thread loses nothing here; many more
+/// would cost the tested core, whose writes they are, its cache.
+const SLOTS: usize = 4_096;
 const BLOCK: usize = 1 << 16;
 
 /// A hardware address.
@@ -46,13 +47,6 @@ pub struct Legs {
     ledger: Ledger,
     headers: Vec<[u8; HEADERS]>,
     by_local: HashMap<SocketAddrV4, usize>,
-}
-
-impl Legs {
-    /// How many.
-    pub fn count(&self) -> usize {
-        self.headers.len()
-    }
 }
 
 /// The device, for one gateway's legs at a time.
@@ -136,6 +130,18 @@ impl Wire {
                 legs.ledger.receive(*index, source, received_ns, payload);
             }
         });
+    }
+
+    /// Until nothing has come for a second: a gateway that was driven too hard has queues to empty.
+    pub fn wait_for_silence(&mut self, legs: &mut Legs) {
+        let mut last = Instant::now();
+        while last.elapsed() < Duration::from_secs(1) {
+            let before = legs.ledger.result.received;
+            self.receive(legs);
+            if legs.ledger.result.received > before {
+                last = Instant::now();
+            }
+        }
     }
 
     /// Until all came, or half a second after the last one that did.

@@ -1,5 +1,9 @@
 //! The provided-buffer ring: memory that the kernel takes buffers from as packets arrive, and gets them back when the
 //! packet has been sent on or dropped.
+//!
+//! The kernel uses the ring's buffers in turn, so a deep ring walks through more memory than the cache holds, a few
+//! packets at a time. It is therefore kept shallow, filled from a stack of the buffers used last, and made deeper only
+//! when the kernel has found it empty.
 
 use super::layout::BUFFER_LEN;
 use io_uring::Submitter;
@@ -15,6 +19,13 @@ pub const GROUP: u16 = 0;
 /// Most buffers that a ring can have (the kernel's own limit).
 pub const BUFFERS_MAX: u16 = 1 << 15;
 
+/// Bytes from one buffer to the next: a little more than a power of two, or all buffers' beginnings, the only part that a
+/// telephone's packet fills, would compete for the same few sets of the cache.
+const STRIDE: usize = BUFFER_LEN + 320;
+
+/// Buffers in the ring at first.
+const SHALLOW: u16 = 512;
+
 /// The number of a buffer that the kernel has handed out: ours until [`Buffers::give_back`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct BufferId(u16);
@@ -25,6 +36,13 @@ pub struct Buffers {
     map_len: usize,
     count: u16,
     tail: u16,
+    /// Buffers in the ring, at most `depth`.
+    offered: u16,
+    depth: u16,
+    /// Already deeper than what the kernel has seen.
+    is_deepened: bool,
+    /// The others, the last used on top.
+    spare: Vec<u16>,
 }
 
 impl Buffers {
@@ -34,7 +52,7 @@ impl Buffers {
         if !count.is_power_of_two() || count > BUFFERS_MAX {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let map_len = entries_len(count) + usize::from(count) * BUFFER_LEN;
+        let map_len = entries_len(count) + usize::from(count) * STRIDE;
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no memory of ours.
         let map = unsafe {
             libc::mmap(
@@ -55,10 +73,11 @@ impl Buffers {
             map_len,
             count,
             tail: 0,
+            offered: 0,
+            depth: count.min(SHALLOW),
+            is_deepened: false,
+            spare: (0..count).rev().collect(),
         };
-        for id in 0..count {
-            buffers.give_back(BufferId(id));
-        }
         buffers.publish();
         Ok(buffers)
     }
@@ -78,8 +97,22 @@ impl Buffers {
 
     /// The buffer of this number, as a completion names it. None if the ring has no such buffer.
     #[inline]
-    pub fn taken(&self, number: u16) -> Option<BufferId> {
-        (number < self.count).then_some(BufferId(number))
+    pub fn taken(&mut self, number: u16) -> Option<BufferId> {
+        if number >= self.count {
+            return None;
+        }
+        self.offered = self.offered.saturating_sub(1);
+        Some(BufferId(number))
+    }
+
+    /// The kernel has found the ring empty: it gets twice as deep, once for all who tell so before the next
+    /// [`Buffers::publish`]. False if it is as deep as it gets, so that all buffers are in use.
+    pub fn deepen(&mut self) -> bool {
+        if !self.is_deepened && self.depth < self.count {
+            self.depth = self.depth.saturating_mul(2).min(self.count);
+            self.is_deepened = true;
+        }
+        self.is_deepened
     }
 
     /// A part of a buffer's bytes.
@@ -98,24 +131,21 @@ impl Buffers {
         }
     }
 
-    /// Puts a buffer at the ring's end. The kernel sees it after [`Buffers::publish`].
+    /// Takes a buffer back. The kernel may get it with the next [`Buffers::publish`].
     #[inline]
     pub fn give_back(&mut self, id: BufferId) {
-        let place = usize::from(self.tail & (self.count - 1));
-        // SAFETY: `place` is below `count`, so the entry lies within the mapping's first part. The kernel reads
-        // entries only between its head and the published tail; this one is beyond it. A ring never holds more than
-        // `count` buffers, since an id is consumed here, so the entry is not one the kernel has still to read. The
-        // fields are set one by one because the first entry's last field is the ring's tail.
-        let entry = unsafe { &mut *self.map.cast::<BufRingEntry>().as_ptr().add(place) };
-        entry.set_addr(self.address(id.0) as u64);
-        entry.set_len(BUFFER_LEN as u32);
-        entry.set_bid(id.0);
-        self.tail = self.tail.wrapping_add(1);
+        self.spare.push(id.0);
     }
 
-    /// Shows the kernel what was given back.
+    /// Fills the ring up and shows it to the kernel.
     #[inline]
     pub fn publish(&mut self) {
+        self.is_deepened = false;
+        while self.offered < self.depth
+            && let Some(id) = self.spare.pop()
+        {
+            self.offer(id);
+        }
         // SAFETY: the mapping begins with the first entry of the ring, in which the tail lies, aligned for a u16 and
         // valid for as long as `self`.
         let tail = unsafe {
@@ -126,8 +156,23 @@ impl Buffers {
     }
 
     #[inline]
+    fn offer(&mut self, id: u16) {
+        let place = usize::from(self.tail & (self.count - 1));
+        // SAFETY: `place` is below `count`, so the entry lies within the mapping's first part. The kernel reads
+        // entries only between its head and the published tail; this one is beyond it. A ring never holds more than
+        // `count` buffers, since each is in the ring, on the stack or with the worker, so the entry is not one the
+        // kernel has still to read. The fields are set one by one because the first entry's last field is the tail.
+        let entry = unsafe { &mut *self.map.cast::<BufRingEntry>().as_ptr().add(place) };
+        entry.set_addr(self.address(id) as u64);
+        entry.set_len(BUFFER_LEN as u32);
+        entry.set_bid(id);
+        self.tail = self.tail.wrapping_add(1);
+        self.offered += 1;
+    }
+
+    #[inline]
     fn address(&self, id: u16) -> *mut u8 {
-        let offset = entries_len(self.count) + usize::from(id) * BUFFER_LEN;
+        let offset = entries_len(self.count) + usize::from(id) * STRIDE;
         // SAFETY: `id` is below `count`, so the offset lies within the mapping.
         unsafe { self.map.as_ptr().add(offset) }
     }
@@ -153,6 +198,7 @@ mod tests {
     #[test]
     fn buffers_do_not_overlap() {
         let mut buffers = Buffers::new(4).expect("memory");
+        assert_eq!(buffers.offered, 4);
         for number in 0..4 {
             let id = buffers.taken(number).expect("a buffer");
             buffers.bytes(&id, 0..BUFFER_LEN).fill(number as u8 + 1);
@@ -163,6 +209,28 @@ mod tests {
             assert!(bytes.iter().all(|byte| *byte == number as u8 + 1));
         }
         assert_eq!(buffers.taken(4), None);
+    }
+
+    #[test]
+    fn the_ring_is_filled_with_what_was_used_last_and_deepened_on_demand() {
+        let mut buffers = Buffers::new(2048).expect("memory");
+        assert_eq!(buffers.offered, SHALLOW);
+        let ids: Vec<BufferId> = (0..3).filter_map(|id| buffers.taken(id)).collect();
+        for id in ids {
+            buffers.give_back(id);
+        }
+        buffers.publish();
+        assert_eq!(buffers.offered, SHALLOW);
+        assert_eq!(buffers.spare.len(), 2048 - usize::from(SHALLOW));
+        assert!(!buffers.spare.iter().any(|id| *id < SHALLOW));
+        assert!(buffers.deepen());
+        buffers.publish();
+        assert_eq!(buffers.offered, 2 * SHALLOW);
+        assert!(buffers.deepen());
+        assert!(buffers.deepen(), "already deep enough for the next turn");
+        buffers.publish();
+        assert_eq!(buffers.offered, 2048);
+        assert!(!buffers.deepen());
     }
 
     #[test]

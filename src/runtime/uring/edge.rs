@@ -389,7 +389,7 @@ impl<'ring> Edge<'ring> {
             EndStep::Free => self.free(arm.leg)?,
             EndStep::Rearm => match -result {
                 libc::ENOBUFS => {
-                    self.counts.no_buffer += 1;
+                    self.counts.no_buffer += u64::from(!self.buffers.deepen());
                     self.ended.push(arm);
                 }
                 // It had a packet and ended all the same: the completion queue was full.

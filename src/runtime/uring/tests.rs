@@ -417,19 +417,22 @@ fn more_packets_than_the_submission_queue_holds() {
         edge.obey(open(leg, us)).expect("the ring works");
     }
     flush(&mut edge);
-    for _ in 0..EACH {
-        for leg in 0..LEGS {
-            alice.send_to(b"x", rtp(leg, us)).expect("sent");
-        }
-    }
     let count = usize::from(LEGS) * EACH;
     assert!(count > 4096);
-    take(&mut edge, count, |arrival, packet| {
-        send_to(arrival.leg.0, local(&sink), packet.len())
-    });
+    // The first round makes the ring of buffers deep enough for the second to come in one turn.
+    for _ in 0..2 {
+        for _ in 0..EACH {
+            for leg in 0..LEGS {
+                alice.send_to(b"x", rtp(leg, us)).expect("sent");
+            }
+        }
+        take(&mut edge, count, |arrival, packet| {
+            send_to(arrival.leg.0, local(&sink), packet.len())
+        });
+        assert_eq!(edge.drain_latencies_ns().count(), count);
+    }
     assert_eq!(edge.counts().send_failed, 0);
     assert_eq!(edge.counts().no_buffer, 0);
-    assert_eq!(edge.drain_latencies_ns().count(), count);
 }
 
 #[test]
