@@ -22,6 +22,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+/// Legs whose packets all have their receive time told. It costs a packet some 3 % of its whole way, so of further legs
+/// only one in so many is measured: the latency is the worker's, not the leg's.
+const STAMPED_LEGS: usize = 64;
+const STAMPED_ONE_IN: u16 = 8;
+
 /// What an edge is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeConfig {
@@ -415,7 +420,11 @@ impl<'ring> Edge<'ring> {
 
     fn open(&mut self, leg: LegSlot, bind: IpAddr) -> io::Result<()> {
         let port = self.config.first_port + leg.0 * 2;
+        let is_stamped = self.legs.used() <= STAMPED_LEGS || leg.0.is_multiple_of(STAMPED_ONE_IN);
         let pair = socket::open(SocketAddr::new(bind, port), self.config.dscp).and_then(|rtp| {
+            if is_stamped {
+                socket::stamp_receives(&rtp)?;
+            }
             let rtcp = socket::open(SocketAddr::new(bind, port + 1), self.config.dscp)?;
             self.set_files(leg, [rtp.as_raw_fd(), rtcp.as_raw_fd()])?;
             Ok((rtp, rtcp))

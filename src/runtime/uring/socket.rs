@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 /// may give less, down to `net.core.rmem_max`.
 const RECEIVE_BUFFER_LEN: usize = 256 * 1024;
 
-/// Opens and binds a socket that time-stamps what it receives and counts what it drops. `dscp` marks what it sends
+/// Opens and binds a socket that counts what it drops. `dscp` marks what it sends
 /// (RFC 2474, 0 to 63). Errors: the address is not ours, the port is taken, no file descriptor left.
 pub fn open(bind: SocketAddr, dscp: u8) -> io::Result<Socket> {
     let socket = Socket::new(
@@ -18,7 +18,6 @@ pub fn open(bind: SocketAddr, dscp: u8) -> io::Result<Socket> {
         Some(Protocol::UDP),
     )?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_LEN)?;
-    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
     setsockopt(&socket, sockopt::RxqOvfl, &1)?;
     // The six bits of DSCP stand above the two of ECN (RFC 3168).
     let traffic_class = i32::from(dscp) << 2;
@@ -30,6 +29,11 @@ pub fn open(bind: SocketAddr, dscp: u8) -> io::Result<Socket> {
     }
     socket.bind(&bind.into())?;
     Ok(socket)
+}
+
+/// Has the kernel note when each packet came, which the packet then brings along.
+pub fn stamp_receives(socket: &Socket) -> io::Result<()> {
+    Ok(setsockopt(socket, sockopt::ReceiveTimestampns, &true)?)
 }
 
 /// Connects to a peer: the kernel then keeps the route, finds the socket sooner and drops all others' packets. What was
