@@ -97,6 +97,7 @@ fuzz:
 
 install: build
 	install -D -m 0755 target/release/ringway $(DESTDIR)$(PREFIX)/bin/ringway
+	install -D -m 0755 target/release/ringway-loadtest $(DESTDIR)$(PREFIX)/bin/ringway-loadtest
 	install -D -m 0644 config/ringway.service $(DESTDIR)/etc/systemd/system/ringway.service
 	sed -i 's|@PREFIX@|$(PREFIX)|' $(DESTDIR)/etc/systemd/system/ringway.service
 	[ -f $(DESTDIR)/etc/ringway/ringway.toml ] || install -D -m 0640 config/ringway.toml $(DESTDIR)/etc/ringway/ringway.toml

@@ -729,3 +729,29 @@ fn log_levels_that_are_not_understood_are_said() {
         stderr(&output)
     );
 }
+
+#[test]
+fn the_load_generator_is_found_or_its_absence_explained() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let gateway = folder.path().join("ringway");
+    std::fs::copy(env!("CARGO_BIN_EXE_ringway"), &gateway).expect("copied");
+    let run = || {
+        Command::new(&gateway)
+            .args(["loadtest", "run", "--calls", "7", "--help"])
+            .env("PATH", "/nowhere")
+            .output()
+            .expect("the binary runs")
+    };
+    let output = run();
+    assert_exit(&output, 1);
+    assert!(stderr(&output).contains("make build"));
+
+    let generator = folder.path().join("ringway-loadtest");
+    std::fs::write(&generator, "#!/bin/sh\necho \"$RINGWAY_BINARY\" \"$@\"\n").expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&generator, mode).expect("executable");
+    let output = run();
+    assert_exit(&output, 0);
+    let expected = format!("{} run --calls 7 --help\n", gateway.display());
+    assert_eq!(stdout(&output), expected);
+}

@@ -230,7 +230,7 @@ fn search(wire: &mut Wire, contender: &mut Contender, from: f64) {
         }
         rate *= step;
     };
-    wire.wait_for_silence(&mut contender.legs);
+    wire.wait_for_silence(&mut contender.legs, Duration::from_secs(1));
     let bound = if is_bound {
         " or more (the generator's limit)"
     } else {

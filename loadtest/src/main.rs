@@ -24,7 +24,12 @@ use std::time::Duration;
 #[derive(Parser)]
 struct Arguments {
     /// The gateway's binary
-    #[arg(long, global = true, default_value = "target/release/ringway")]
+    #[arg(
+        long,
+        global = true,
+        env = "RINGWAY_BINARY",
+        default_value = "target/release/ringway"
+    )]
     gateway: PathBuf,
     #[command(subcommand)]
     command: Command,

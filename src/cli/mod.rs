@@ -4,6 +4,7 @@
 mod check;
 mod client;
 mod configuration;
+mod loadtest;
 mod operate;
 mod output;
 mod route;
@@ -13,6 +14,7 @@ mod status;
 
 use crate::runtime::logging::LogFormat;
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -81,6 +83,17 @@ enum Command {
         #[command(flatten)]
         gateway: Gateway,
     },
+    /// Put this binary under load: `ringway loadtest --help` has the kinds
+    #[command(disable_help_flag = true)]
+    Loadtest {
+        /// Handed on to ringway-loadtest
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGUMENTS"
+        )]
+        arguments: Vec<OsString>,
+    },
 }
 
 const RUN_HELP: &str = "\
@@ -143,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Reload { gateway } => operate::reload(&gateway),
         Command::Hangup { call_id, gateway } => operate::hangup(&gateway, &call_id),
         Command::Drain { gateway } => operate::drain(&gateway),
+        Command::Loadtest { arguments } => loadtest::loadtest(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
