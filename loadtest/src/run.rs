@@ -91,6 +91,9 @@ pub fn with_media(test: &LoadTest) -> Result<()> {
     judge(&sipp, Some(&result), test.calls, &leftovers)
 }
 
+/// A little longer than the longest transaction lives (64*T1), so that tables have their size when memory is compared.
+const WARM_UP_S: u32 = 35;
+
 /// Sets up and ends calls without media at a steady rate, prints the table; an error if any failed or was repeated.
 pub fn calls_only(test: &LoadTest, length: Duration) -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -102,12 +105,12 @@ pub fn calls_only(test: &LoadTest, length: Duration) -> Result<()> {
         rate: test.cps,
         hold: Duration::from_secs(1),
     };
-    // A tenth of it first, so that memory is compared warm with warm.
     let warm = Calls {
-        count: count / 10,
+        count: test.cps * WARM_UP_S,
         ..calls
     };
-    sipp::start(folder.path(), &signalling, &warm)?.finish(length + Duration::from_secs(60))?;
+    eprintln!("warming up for {WARM_UP_S} s …");
+    sipp::start(folder.path(), &signalling, &warm)?.finish(Duration::from_secs(120))?;
     wait_empty(&gateway)?;
     let (memory_before, cpu_before) = (gateway.memory_mib()?, gateway.cpu_s()?);
     eprintln!(
@@ -243,9 +246,10 @@ fn judge(
 ) -> Result<()> {
     if sipp.successful != u64::from(calls) || sipp.failed != 0 {
         bail!(
-            "{} of {calls} calls went well, {} failed",
+            "{} of {calls} calls went well, {} failed; SIPp says: {}",
             sipp.successful,
-            sipp.failed
+            sipp.failed,
+            sipp.errors
         );
     }
     if let Some(media) = media

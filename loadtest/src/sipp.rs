@@ -73,6 +73,8 @@ pub struct SippResult {
     pub retransmissions: (u64, u64),
     /// INVITE to 200 in milliseconds, sorted.
     pub setup_ms: Vec<f64>,
+    /// What they complained of.
+    pub errors: String,
 }
 
 impl SippResult {
@@ -280,7 +282,20 @@ impl Sipps {
                 called.last("Retransmissions(C)"),
             ),
             setup_ms: self.setup_times()?,
+            errors: self.errors(),
         })
+    }
+
+    /// The beginning of what both SIPps complained of.
+    fn errors(&self) -> String {
+        let read = |role: &str| {
+            let text = std::fs::read_to_string(self.folder.join(format!("{role}.errors")));
+            text.unwrap_or_default()
+                .chars()
+                .take(1_000)
+                .collect::<String>()
+        };
+        format!("caller: {}\ncalled: {}", read("caller"), read("called"))
     }
 
     fn setup_times(&self) -> Result<Vec<f64>> {

@@ -5,6 +5,7 @@
 //! that submits it, never later, so its buffer is free as soon as that enter returns.
 
 use super::buffers::{BufferId, Buffers};
+use super::counts::EdgeCounts;
 use super::layout::{self, BUFFER_LEN, CONTROL_ROOM, NAME_ROOM, NAME_START, PACKET_START};
 use super::legs::{EndStep, Legs, OpenStep, place};
 use super::pace::Wait;
@@ -42,27 +43,6 @@ pub struct EdgeConfig {
 
 /// Receive buffers of a worker: some 30 ms of packets at the highest rate that a core relays.
 pub const BUFFERS: u16 = 4096;
-
-/// What an edge has counted since it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EdgeCounts {
-    /// Packets received, of any kind, on legs that were open.
-    pub received: u64,
-    /// Receives that ended because every buffer was in use. The packet waits in its socket and is received after.
-    pub no_buffer: u64,
-    /// Packets that could not be sent: the socket's send queue is full, no route, the peer's host refused the last.
-    pub send_failed: u64,
-    /// Packets that the kernel dropped because a socket's receive queue was full.
-    pub socket_overflow: u64,
-    /// Packets too long for a buffer.
-    pub oversize: u64,
-    /// Receives that ended with an error of the socket, mostly an ICMP message that a peer is not there. Armed again.
-    pub socket_errors: u64,
-    /// Turns that found the completion queue full. Nothing is lost: the kernel keeps the rest aside.
-    pub queue_overflow: u64,
-    /// Completions of receives whose leg has been closed meanwhile.
-    pub late: u64,
-}
 
 /// A packet that has come. It goes back by [`Edge::dispatch`].
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! executed by the same enter that waits for the next packets. All `unsafe` of the data plane is in this directory.
 
 pub mod buffers;
+pub mod counts;
 pub mod edge;
 pub mod layout;
 pub mod legs;
@@ -13,7 +14,8 @@ pub mod ring;
 pub mod socket;
 pub mod token;
 
-pub use edge::{Arrival, BUFFERS, Edge, EdgeConfig, EdgeCounts};
+pub use counts::EdgeCounts;
+pub use edge::{Arrival, BUFFERS, Edge, EdgeConfig};
 pub use pace::{Pace, Wait};
 
 #[cfg(test)]
