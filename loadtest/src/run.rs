@@ -153,11 +153,11 @@ fn on_loopback(test: &LoadTest) -> Result<(GatewaySettings, Signalling)> {
             test.codecs.1
         );
     }
-    let called = SocketAddrV4::new(CALLED, 15070);
+    let called = SocketAddrV4::new(CALLED, 5070);
     let settings = GatewaySettings {
         binary: test.gateway.clone(),
         place: Place::default(),
-        sip: SocketAddrV4::new(GATEWAY, 15060),
+        sip: SocketAddrV4::new(GATEWAY, 5060),
         admin: SocketAddrV4::new(GATEWAY, 18088),
         caller: CALLER,
         called,
@@ -166,7 +166,7 @@ fn on_loopback(test: &LoadTest) -> Result<(GatewaySettings, Signalling)> {
     };
     let signalling = Signalling {
         place: Place::default(),
-        caller: SocketAddrV4::new(CALLER, 15061),
+        caller: SocketAddrV4::new(CALLER, 5061),
         called,
         // Media from addresses of its own, told in SDP only, as media gateways of trunks do.
         caller_rtp: Ipv4Addr::new(127, 0, 0, 4),
