@@ -242,7 +242,8 @@ fn search(wire: &mut Wire, contender: &mut Contender, from: f64) {
 
 fn print_fixed(name: &str, ns_per_packet: f64, turns: &[MediaResult]) {
     let sent: u64 = turns.iter().map(|turn| turn.sent).sum();
-    let lost: i64 = turns.iter().map(|turn| turn.lost).sum();
+    // Stragglers of the turn before are counted with the next: the sum can be a few below zero.
+    let lost = turns.iter().map(|turn| turn.lost).sum::<i64>().max(0);
     let median = |place: usize| {
         let mut values: Vec<f64> = turns.iter().map(|turn| turn.latency_us[place]).collect();
         values.sort_by(f64::total_cmp);

@@ -1,13 +1,13 @@
 //! Requests outside a dialog: who sends them, whether it may, and what is answered; an INVITE becomes a call.
 
 use super::call::cause::Cause;
-use super::call::context::Context;
-use super::call::path::Path;
 use super::call::{ALLOW, Begin, Facts, LegNo, RETRY_AFTER_S, SDP};
+use super::context::Context;
 use super::controller::Controller;
 use super::dialplan::Execution;
 use super::identify::Identified;
 use super::load::Over;
+use super::path::Path;
 use super::setup::Setup;
 use crate::config::settings::{Auth, Endpoint, EndpointId};
 use crate::metrics::{CallResult, Direction, RejectReason};

@@ -3,20 +3,20 @@
 //! Inputs go into the `handle_*` methods; then [`Controller::poll_output`] is drained and
 //! [`Controller::poll_timeout`] says when [`Controller::handle_timeout`] is due.
 
-use super::call::context::{ClientOwner, ClientRole, Context};
-use super::call::owners::Owners;
 use super::call::{Begin, Call, CallKey, LegNo};
+use super::context::{CallClient, ClientOwner, ClientRole, Context, Timer};
 use super::hosts::{self, Hosts};
 use super::identify::Identifier;
 use super::load::Load;
+use super::owners::Owners;
 use super::ports::Ports;
 use super::setup::Setup;
 use super::strangers::Strangers;
 use crate::link::{Command, Event, LegId, PortRange, RtpPort, WorkerId};
 use crate::metrics::{ControlMetrics, Direction, RejectReason};
 use crate::sip::auth::{Algorithm, AuthSettings, Authenticator};
-use crate::sip::endpoint::{Event as SipEvent, ServerTx};
-use crate::sip::message::{Request, ResponseDraft};
+use crate::sip::endpoint::{ClientFailure, ClientTx, Event as SipEvent, ServerTx};
+use crate::sip::message::{Request, Response, ResponseDraft};
 use crate::sip::timer::TimerWheel;
 use crate::sip::{Endpoint, EndpointSettings, Flow, Transmit};
 use bytes::Bytes;
@@ -237,8 +237,12 @@ impl Controller {
         if self.identify_due.is_some_and(|due| due <= now) {
             self.look_up_identify_hosts(now);
         }
-        while let Some((key, timer)) = self.ctx.timers.expire(now) {
-            self.with_call(now, key, |call, ctx| call.on_timer(ctx, now, timer));
+        while let Some(timer) = self.ctx.timers.expire(now) {
+            match timer {
+                Timer::Call(key, timer) => {
+                    self.with_call(now, key, |call, ctx| call.on_timer(ctx, now, timer));
+                }
+            }
         }
         self.run(now);
     }
@@ -283,7 +287,7 @@ impl Controller {
 
     /// A request of a call that is gone by now has its final response (a call may end in the middle of a re-INVITE).
     /// If it was passed on for somebody, that one is still to be answered.
-    fn answer_for_the_gone(&mut self, now: Instant, owner: ClientOwner) {
+    fn answer_for_the_gone(&mut self, now: Instant, owner: CallClient) {
         if let ClientRole::Info(asked) = owner.role {
             self.ctx.sip.respond(now, asked, ResponseDraft::new(481));
         }
@@ -341,31 +345,54 @@ impl Controller {
                     }
                 }
                 SipEvent::Cancelled { tx, request } => self.on_cancelled(now, tx, &request),
-                SipEvent::Response { tx, response } => {
-                    let Some(owner) = self.ctx.clients.get(tx) else {
-                        continue;
-                    };
-                    self.with_call(now, owner.call, |call, ctx| {
-                        call.on_response(ctx, now, tx, owner, &response);
-                    });
-                    if response.status() >= 200 && !self.is_alive(owner.call) {
-                        self.ctx.clients.remove(tx);
-                        self.answer_for_the_gone(now, owner);
+                SipEvent::Response { tx, response } => match self.ctx.clients.get(tx) {
+                    Some(ClientOwner::Call(owner)) => {
+                        self.on_call_response(now, tx, owner, &response);
                     }
-                }
-                SipEvent::Failed { tx, failure } => {
-                    if let Some(owner) = self.ctx.clients.remove(tx) {
-                        if !self.is_alive(owner.call) {
-                            self.answer_for_the_gone(now, owner);
-                        }
-                        self.with_call(now, owner.call, |call, ctx| {
-                            call.on_failed(ctx, now, tx, owner, failure);
-                        });
+                    None => {}
+                },
+                SipEvent::Failed { tx, failure } => match self.ctx.clients.remove(tx) {
+                    Some(ClientOwner::Call(owner)) => {
+                        self.on_call_failed(now, tx, owner, failure);
                     }
-                }
+                    None => {}
+                },
             }
         }
         self.count_refused_below();
+    }
+
+    /// A response to a call's request.
+    fn on_call_response(
+        &mut self,
+        now: Instant,
+        tx: ClientTx,
+        owner: CallClient,
+        response: &Response,
+    ) {
+        self.with_call(now, owner.call, |call, ctx| {
+            call.on_response(ctx, now, tx, owner, response);
+        });
+        if response.status() >= 200 && !self.is_alive(owner.call) {
+            self.ctx.clients.remove(tx);
+            self.answer_for_the_gone(now, owner);
+        }
+    }
+
+    /// No final response came to a call's request.
+    fn on_call_failed(
+        &mut self,
+        now: Instant,
+        tx: ClientTx,
+        owner: CallClient,
+        failure: ClientFailure,
+    ) {
+        if !self.is_alive(owner.call) {
+            self.answer_for_the_gone(now, owner);
+        }
+        self.with_call(now, owner.call, |call, ctx| {
+            call.on_failed(ctx, now, tx, owner, failure);
+        });
     }
 
     /// What the SIP endpoint has refused by itself.

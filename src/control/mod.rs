@@ -3,12 +3,15 @@
 pub mod acl;
 mod admission;
 pub mod call;
+pub mod context;
 pub mod controller;
 pub mod dialplan;
 pub mod hosts;
 pub mod identify;
 pub mod load;
 mod operator;
+pub mod owners;
+pub mod path;
 pub mod ports;
 pub mod setup;
 mod strangers;

@@ -2,13 +2,13 @@
 
 use super::caller::passes_events;
 use super::cause::{Cause, Failure};
-use super::context::{CallTimer, ClientRole, Context};
 use super::dialling::Outcome;
 use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
-use super::path::{Path, by_tcp};
 use super::{ALLOW, Call, LEGS_MAX, LegNo, Phase, SDP, identity};
 use crate::config::settings::EndpointId;
+use crate::control::context::{CallTimer, ClientRole, Context, Timer};
+use crate::control::path::{Path, by_tcp};
 use crate::sdp::{Description, common_formats};
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientFailure, ClientTx};
@@ -367,7 +367,9 @@ impl Call {
         if let LegState::Calling(calling) = std::mem::replace(&mut leg.state, LegState::Gone) {
             ctx.sip.cancel(now, calling.invite, reason);
             let timer = CallTimer::Cancelled(no);
-            let guard = ctx.timers.arm(now, now + CANCEL_WAIT, (key, timer));
+            let guard = ctx
+                .timers
+                .arm(now, now + CANCEL_WAIT, Timer::Call(key, timer));
             leg.state = LegState::Cancelled { calling, guard };
         }
         self.callee_over(ctx, now, no, told);

@@ -1,11 +1,11 @@
 //! The caller's leg until it is up: what it is told, and its answer.
 
 use super::cause::{Cause, Failure};
-use super::context::{CallTimer, Context, ServerOwner};
 use super::leg::{Asked, LegState, MediaState, Said};
 use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms, answered_by};
 use super::{Call, Leg, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
 use crate::config::settings::{DtmfMode, Endpoint};
+use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
 use crate::sdp::{Description, Direction, Format, common_formats, formats_for};
 use crate::sip::endpoint::ServerTx;
 use crate::sip::message::{Headers, Request, ResponseDraft};
@@ -155,9 +155,11 @@ impl Call {
         };
         ctx.sip.respond(now, invite, response);
         if let Phase::Dialling(dialling) = &mut self.phase {
-            dialling.refresh = ctx
-                .timers
-                .arm(now, now + REFRESH, (self.key, CallTimer::Refresh));
+            dialling.refresh = ctx.timers.arm(
+                now,
+                now + REFRESH,
+                Timer::Call(self.key, CallTimer::Refresh),
+            );
         }
     }
 

@@ -1,9 +1,9 @@
 //! Digest challenges to our own requests: a trunk's 401, or 407 of a proxy before it, answered with `outbound_auth`.
 
 use super::Call;
-use super::context::{ClientOwner, ClientRole, Context};
 use super::leg::{Leg, LegState, Unanswered};
 use super::reoffer::Exchange;
+use crate::control::context::{CallClient, ClientRole, Context};
 use crate::sip::auth::{Answer, Asker, Password, challenges};
 use crate::sip::endpoint::ClientTx;
 use crate::sip::message::{Method, Response};
@@ -17,7 +17,7 @@ impl Call {
         ctx: &mut Context,
         now: Instant,
         tx: ClientTx,
-        owner: ClientOwner,
+        owner: CallClient,
         response: &Response,
     ) -> bool {
         let Some(asker) = Asker::of_status(response.status()) else {
@@ -78,7 +78,7 @@ impl Call {
     }
 
     /// Whoever waits for the first transaction waits for the second.
-    fn replace_transaction(&mut self, owner: ClientOwner, old: ClientTx, new: ClientTx) {
+    fn replace_transaction(&mut self, owner: CallClient, old: ClientTx, new: ClientTx) {
         match owner.role {
             ClientRole::Invite => {
                 if let Some(leg) = self.leg_mut(owner.leg) {

@@ -2,14 +2,14 @@
 
 use super::caller::{Far, REFRESH};
 use super::cause::{ANSWERED_ELSEWHERE, Cause, Failure};
-use super::context::{CallTimer, Context};
 use super::leg::{Leg, LegState};
-use super::path::Destination;
 use super::{Call, LegNo, Phase, Side};
 use crate::config::settings::{EndpointId, TrunkGroup};
+use crate::control::context::{CallTimer, Context, Timer};
 use crate::control::controller::Output;
 use crate::control::dialplan::{DialRequest, DialStatus, DialTarget};
 use crate::control::hosts::Lookup;
+use crate::control::path::Destination;
 use crate::control::setup::Setup;
 use crate::sip::message::{Host, Uri};
 use crate::sip::timer::TimerId;
@@ -108,10 +108,12 @@ impl Call {
         let limit = request.timeout.unwrap_or(RING_MAX).min(RING_MAX);
         let timer = ctx
             .timers
-            .arm(now, now + limit, (self.key, CallTimer::Dial));
-        let refresh = ctx
-            .timers
-            .arm(now, now + REFRESH, (self.key, CallTimer::Refresh));
+            .arm(now, now + limit, Timer::Call(self.key, CallTimer::Dial));
+        let refresh = ctx.timers.arm(
+            now,
+            now + REFRESH,
+            Timer::Call(self.key, CallTimer::Refresh),
+        );
         let count = branches.len();
         self.phase = Phase::Dialling(Dialling {
             branches,

@@ -1,9 +1,9 @@
 //! Hanging up: every leg is told, ports go back, and the call is forgotten when the last word has come.
 
 use super::cause::{Cause, Failure};
-use super::context::{CallTimer, Context};
 use super::leg::{Leg, LegState, MediaState};
 use super::{Call, LegNo, Phase};
+use crate::control::context::{CallTimer, Context, Timer};
 use crate::link::LegReport;
 use crate::sip::message::Headers;
 use std::time::{Duration, Instant};
@@ -73,7 +73,7 @@ impl Call {
             Phase::Bridged { .. } | Phase::Ready | Phase::AwaitingAck | Phase::Echo => {}
         }
         self.stop_exchange(ctx, now);
-        let timer = (self.key, CallTimer::Closing);
+        let timer = Timer::Call(self.key, CallTimer::Closing);
         let guard = ctx.timers.arm(now, now + CLOSING_MAX, timer);
         let end = End {
             by,

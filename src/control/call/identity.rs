@@ -3,8 +3,8 @@
 
 use super::Facts;
 use super::dialling::escape_user;
-use super::path::Path;
 use crate::config::settings::EndpointId;
+use crate::control::path::Path;
 use crate::control::setup::Setup;
 use crate::sip::message::Uri;
 

@@ -1,9 +1,9 @@
 //! Requests within a dialog that are not re-INVITEs: BYE, OPTIONS, INFO, and what is refused; and the end of ours.
 
 use super::cause::Cause;
-use super::context::{ClientOwner, ClientRole, Context};
 use super::leg::{Leg, LegState};
 use super::{ALLOW, Call, LegNo, Phase, SDP, Side};
+use crate::control::context::{CallClient, ClientRole, Context};
 use crate::sip::endpoint::{ClientFailure, ClientTx, ServerTx};
 use crate::sip::flow::Flow;
 use crate::sip::message::{Method, Request, Response, ResponseDraft};
@@ -166,7 +166,7 @@ impl Call {
         ctx: &mut Context,
         now: Instant,
         tx: ClientTx,
-        owner: ClientOwner,
+        owner: CallClient,
         response: &Response,
     ) {
         let status = response.status();
@@ -201,7 +201,7 @@ impl Call {
         ctx: &mut Context,
         now: Instant,
         tx: ClientTx,
-        owner: ClientOwner,
+        owner: CallClient,
         failure: ClientFailure,
     ) {
         ctx.clients.remove(tx);

@@ -1,10 +1,10 @@
 //! What both sides have agreed, told to the workers, and the call's own re-INVITEs that bring two sides together again.
 
-use super::context::{CallTimer, Context};
 use super::leg::Leg;
 use super::media::LegMedia;
 use super::reoffer::Exchange;
 use super::{Call, Phase, Side};
+use crate::control::context::{CallTimer, Context, Timer};
 use std::time::{Duration, Instant};
 
 /// Longest wait for another try after 491, in tens of milliseconds, and the least of the side that owns the Call-ID
@@ -21,7 +21,7 @@ impl Call {
             Side::Caller => RETRY_OTHER_10MS,
         };
         let wait = Duration::from_millis(ctx.rng.u64(range) * 10);
-        let timer = (self.key, CallTimer::Reoffer);
+        let timer = Timer::Call(self.key, CallTimer::Reoffer);
         let timer = ctx.timers.arm(now, now + wait, timer);
         self.exchange = Exchange::Waiting { timer };
     }

@@ -1,11 +1,11 @@
 //! A leg: our dialog with one peer, whichever side began it.
 
 use super::cause::Cause;
-use super::context::{ClientOwner, ClientRole, Context};
 use super::media::{LegMedia, Offered};
-use super::path::{Destination, Path};
 use super::{ALLOW, CallKey, LegNo};
 use crate::config::settings::EndpointId;
+use crate::control::context::{CallClient, ClientOwner, ClientRole, Context};
+use crate::control::path::{Destination, Path};
 use crate::link::LegReport;
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
@@ -182,7 +182,8 @@ impl Leg {
             .sip
             .request(now, self.next_flow(), &self.path.sent_by, request)?;
         let leg = self.no;
-        ctx.clients.insert(tx, ClientOwner { call, leg, role });
+        ctx.clients
+            .insert(tx, ClientOwner::Call(CallClient { call, leg, role }));
         self.unanswered = Some(Unanswered {
             tx,
             request: sent,

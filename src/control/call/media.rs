@@ -3,9 +3,9 @@
 //! The peer numbers payloads by *our* description when it sends to us, and we by *its* when we send to it
 //! (RFC 3264 §5.1), so both lists are kept, and a bridge maps one leg's `ours` to the other's `theirs`.
 
-use super::context::Context;
-use super::path::Path;
 use super::{CallKey, LegNo};
+use crate::control::context::Context;
+use crate::control::path::Path;
 use crate::control::ports::NoPorts;
 use crate::link::{Command, LegId, PayloadMap, Remote, WorkerId};
 use crate::sdp::{

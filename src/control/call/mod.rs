@@ -19,13 +19,11 @@
 //! | `ending` | hanging up, and what is left to wait for |
 //! | `script` | the dialplan's actions |
 //! | `cause` | Q.850, SIP status, DIALSTATUS |
-//! | `path` | transports, flows, our addresses |
 
 mod callee;
 mod caller;
 pub mod cause;
 mod challenge;
-pub mod context;
 mod dialling;
 mod ending;
 mod identity;
@@ -33,8 +31,6 @@ mod in_dialog;
 mod joining;
 pub mod leg;
 pub mod media;
-pub mod owners;
-pub mod path;
 mod reoffer;
 mod report;
 mod script;
@@ -42,7 +38,9 @@ mod script;
 mod tests;
 
 use crate::config::settings::EndpointId;
+use crate::control::context::{CallTimer, Context, ServerOwner};
 use crate::control::dialplan::Execution;
+use crate::control::path::Path;
 use crate::control::setup::Setup;
 use crate::link::{Command, Event, LegId};
 use crate::sdp::Description;
@@ -51,11 +49,9 @@ use crate::sip::endpoint::ServerTx;
 use crate::sip::message::Request;
 use crate::sip::timer::TimerId;
 use cause::{Cause, Failure};
-use context::{CallTimer, Context, ServerOwner};
 use dialling::Dialling;
 use ending::End;
 use leg::{Asked, Leg, LegState, MediaState, Said};
-use path::Path;
 use reoffer::Exchange;
 use std::net::SocketAddr;
 use std::sync::Arc;

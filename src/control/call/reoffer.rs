@@ -14,10 +14,10 @@
 
 use super::caller::passes_events;
 use super::cause::{Cause, Failure};
-use super::context::{CallTimer, ClientRole, Context, ServerOwner};
 use super::leg::LegState;
 use super::media::{LegMedia, Offered, answered_by, renumbered};
 use super::{Call, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
+use crate::control::context::{CallTimer, ClientRole, Context, ServerOwner, Timer};
 use crate::sdp::{Description, Direction, Format, common_formats};
 use crate::sip::endpoint::{ClientTx, ServerTx};
 use crate::sip::message::{Method, Request, Response, ResponseDraft};
@@ -278,7 +278,7 @@ impl Call {
         let tx = leg
             .send(ctx, now, key, ClientRole::Reinvite, request)
             .ok_or(500u16)?;
-        let timer = (key, CallTimer::ReinviteOverdue);
+        let timer = Timer::Call(key, CallTimer::ReinviteOverdue);
         Ok(Reinvite {
             to,
             tx,

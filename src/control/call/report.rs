@@ -1,10 +1,10 @@
 //! What operators see of a call: its row while it runs, its line in the log and its metrics when it ends.
 
-use super::context::Context;
 use super::leg::{Leg, MediaState};
 use super::media::LegMedia;
 use super::{Call, LegNo, Phase};
 use crate::config::settings::EndpointId;
+use crate::control::context::Context;
 use crate::control::setup::Setup;
 use crate::link::query::CallRow;
 use crate::metrics::{CallResult, Direction, EndpointMetrics};

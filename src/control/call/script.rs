@@ -1,11 +1,11 @@
 //! The dialplan's actions, done on the call.
 
 use super::cause::{Cause, Failure};
-use super::context::{CallTimer, Context};
 use super::ending::EndedBy;
 use super::identity::cut;
 use super::leg::LegState;
 use super::{Call, Facts, Phase};
+use crate::control::context::{CallTimer, Context, Timer};
 use crate::control::dialplan::{Action, Channel, DialStatus, StepTrace};
 use crate::link::Command;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ impl Call {
         if time.is_zero() && then.is_none() {
             return;
         }
-        let timer = (self.key, CallTimer::Pause);
+        let timer = Timer::Call(self.key, CallTimer::Pause);
         let timer = ctx.timers.arm(now, now + time.min(PAUSE_MAX), timer);
         self.phase = Phase::Paused { timer, then };
     }

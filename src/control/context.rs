@@ -1,11 +1,11 @@
-//! What all calls share, handed to a call whenever something happens to it.
+//! What every part of control shares, handed to a call (or whoever else is concerned) whenever something happens to it.
 
+use super::call::{CallKey, LegNo};
+use super::controller::{Output, Surroundings};
+use super::hosts::Hosts;
+use super::load::Load;
 use super::owners::Owners;
-use super::{CallKey, LegNo};
-use crate::control::controller::{Output, Surroundings};
-use crate::control::hosts::Hosts;
-use crate::control::load::Load;
-use crate::control::ports::Ports;
+use super::ports::Ports;
 use crate::link::{Command, LegId, WorkerId};
 use crate::metrics::ControlMetrics;
 use crate::sip::endpoint::ServerTx;
@@ -13,6 +13,13 @@ use crate::sip::timer::TimerWheel;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// Whom a timer wakes, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// A call.
+    Call(CallKey, CallTimer),
+}
 
 /// What a timer of a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +40,14 @@ pub enum CallTimer {
     Closing,
 }
 
-/// What a client transaction is for.
+/// Whose a client transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientOwner {
+    /// A call's.
+    Call(CallClient),
+}
+
+/// What a client transaction of a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientRole {
     /// The INVITE that began the leg.
@@ -46,9 +60,9 @@ pub enum ClientRole {
     Info(ServerTx),
 }
 
-/// Owner of a client transaction.
+/// A call's client transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientOwner {
+pub struct CallClient {
     /// Whose.
     pub call: CallKey,
     /// Which leg's.
@@ -74,8 +88,8 @@ pub struct Context {
     pub ports: Ports,
     /// What is to be done, besides SIP.
     pub outputs: VecDeque<Output>,
-    /// Timers of calls.
-    pub timers: TimerWheel<(CallKey, CallTimer)>,
+    /// Timers of calls and of all else in control.
+    pub timers: TimerWheel<Timer>,
     /// Owners of INVITE server transactions.
     pub servers: Owners<ServerOwner>,
     /// Owners of client transactions.
