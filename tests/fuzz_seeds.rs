@@ -1,6 +1,12 @@
 //! Replays every seed of the fuzz corpora, and what fuzzing once found, on each run of the tests; then damages them
 //! a little.
 
+#[path = "../fuzz/checks/controller.rs"]
+mod controller;
+#[path = "../fuzz/checks/rtp.rs"]
+mod rtp;
+#[path = "../fuzz/checks/sdp.rs"]
+mod sdp;
 #[path = "../fuzz/checks/sip_message.rs"]
 mod sip;
 
@@ -23,11 +29,30 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
+fn replay(target: &str, check: fn(&[u8])) {
+    for seed in seeds(target) {
+        check(&seed);
+    }
+}
+
+#[test]
+fn controller_seeds() {
+    replay("controller", controller::controller);
+}
+
+#[test]
+fn rtp_seeds() {
+    replay("rtp", rtp::rtp);
+}
+
+#[test]
+fn sdp_seeds() {
+    replay("sdp", sdp::sdp);
+}
+
 #[test]
 fn sip_message_seeds() {
-    for seed in seeds("sip_message") {
-        sip::sip_message(&seed);
-    }
+    replay("sip_message", sip::sip_message);
 }
 
 proptest! {

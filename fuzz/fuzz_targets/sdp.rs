@@ -1,45 +1,6 @@
-//! Any bytes as an SDP body. What is read can be answered, and offered again in its shape; both read back, with as many
-//! media lines as the peer's and our address and port only.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ringway::codec::Codec;
-use ringway::sdp::{Description, Direction, LocalMedia, OurOffer, answer, common_formats};
-use std::net::{IpAddr, Ipv4Addr};
+#[path = "../checks/sdp.rs"]
+mod check;
 
-const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-const PORT: u16 = 20_000;
-
-fn check(ours: &str, theirs: &Description) {
-    let read = Description::parse(ours.as_bytes()).expect("our own words are read");
-    assert_eq!(read.media.len(), theirs.media.len());
-    let audio = read.audio().expect("it has our audio");
-    assert_eq!(audio.rtp.ip(), OURS);
-    assert_eq!(audio.rtp.port(), PORT);
-}
-
-fuzz_target!(|body: &[u8]| {
-    let Ok(theirs) = Description::parse(body) else {
-        return;
-    };
-    let Some(audio) = theirs.audio() else {
-        return;
-    };
-    let formats = common_formats(&audio.formats, &[Codec::Ulaw, Codec::Alaw, Codec::G722], true);
-    if formats.is_empty() {
-        return;
-    }
-    let local = LocalMedia {
-        session_id: 1,
-        version: 1,
-        address: OURS,
-        port: PORT,
-    };
-    check(&answer(&local, &theirs, &formats, Direction::SendRecv), &theirs);
-    let offer = OurOffer {
-        formats: &formats,
-        direction: Direction::SendOnly,
-        ptime_ms: Some(20),
-    };
-    check(&local.offer_like(&theirs, &offer), &theirs);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| check::sdp(data));

@@ -1,6 +1,10 @@
-//! Who a transaction belongs to: a vector beside the endpoint's table, so finding an owner costs one look.
+//! Who a transaction belongs to.
+//!
+//! By index and generation, not by index alone: what the endpoint says of a transaction that is over may still wait to be
+//! heard when another transaction has taken its place.
 
 use crate::sip::endpoint::{ClientTx, ServerTx};
+use rustc_hash::FxHashMap;
 
 /// A place and its generation, as the endpoint names transactions.
 pub trait TxName: Copy {
@@ -20,19 +24,16 @@ impl TxName for ClientTx {
     }
 }
 
-/// Owners by transaction. A later transaction in the same place takes the place over, so an owner that nobody removed
-/// costs nothing for long.
+/// Owners by transaction. Who names one takes it away when the transaction's last word has come.
 #[derive(Debug)]
 pub struct Owners<O> {
-    places: Vec<Option<(u32, O)>>,
-    len: usize,
+    owners: FxHashMap<(u32, u32), O>,
 }
 
 impl<O> Default for Owners<O> {
     fn default() -> Self {
         Owners {
-            places: Vec::new(),
-            len: 0,
+            owners: FxHashMap::default(),
         }
     }
 }
@@ -40,41 +41,27 @@ impl<O> Default for Owners<O> {
 impl<O: Copy> Owners<O> {
     /// Names the owner of a transaction.
     pub fn insert(&mut self, tx: impl TxName, owner: O) {
-        let (index, generation) = tx.parts();
-        let index = index as usize;
-        if self.places.len() <= index {
-            self.places.resize_with(index + 1, || None);
-        }
-        if self.places[index].replace((generation, owner)).is_none() {
-            self.len += 1;
-        }
+        self.owners.insert(tx.parts(), owner);
     }
 
     /// The owner, if the transaction has one.
     pub fn get(&self, tx: impl TxName) -> Option<O> {
-        let (index, generation) = tx.parts();
-        match self.places.get(index as usize) {
-            Some(Some((of, owner))) if *of == generation => Some(*owner),
-            _ => None,
-        }
+        self.owners.get(&tx.parts()).copied()
     }
 
     /// Takes the owner away.
     pub fn remove(&mut self, tx: impl TxName) -> Option<O> {
-        let owner = self.get(tx)?;
-        self.places[tx.parts().0 as usize] = None;
-        self.len -= 1;
-        Some(owner)
+        self.owners.remove(&tx.parts())
     }
 
     /// How many transactions have an owner.
     pub fn len(&self) -> usize {
-        self.len
+        self.owners.len()
     }
 
     /// True if none has.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.owners.is_empty()
     }
 }
 
@@ -83,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_old_transaction_in_the_same_place_has_no_owner() {
+    fn two_transactions_in_one_place_have_an_owner_each() {
         let old = ClientTx {
             index: 3,
             generation: 1,
@@ -95,7 +82,8 @@ mod tests {
         let mut owners = Owners::default();
         owners.insert(old, 'o');
         owners.insert(new, 'n');
-        assert_eq!((owners.get(old), owners.get(new)), (None, Some('n')));
+        assert_eq!((owners.get(old), owners.get(new)), (Some('o'), Some('n')));
+        assert_eq!(owners.remove(old), Some('o'));
         assert_eq!(owners.remove(old), None);
         assert_eq!(owners.remove(new), Some('n'));
         assert!(owners.is_empty());
