@@ -3,6 +3,8 @@
 //! Names, meanings and defaults are those of pjsip.conf, rtp.conf, queues.conf and voicemail.conf. A key that this
 //! version only accepts is turned on by writing `acts` in place of `later` on its line and reading it in `build`.
 
+use super::identity::{CalledParty, Presentation};
+
 /// A key of a section.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
@@ -202,6 +204,15 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("callerid", CallerId),
     acts("from_user", Word),
     acts("from_domain", Word),
+    acts("contact_user", Word),
+    acts("called_party", SomeOf(CalledParty::NAMES)),
+    acts("callerid_privacy", OneOf(Presentation::NAMES)),
+    acts("trust_id_inbound", Boolean),
+    acts("trust_id_outbound", Boolean),
+    acts("send_pai", Boolean),
+    acts("send_rpid", Boolean),
+    acts("send_diversion", Boolean),
+    acts("send_history_info", Boolean),
     acts("rtp_symmetric", Boolean),
     acts("force_rport", Boolean),
     acts("rewrite_contact", Boolean),
@@ -209,7 +220,6 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("cps", Rate),
     later_unless("direct_media", Boolean, "false"),
-    later_unless("send_rpid", Boolean, "false"),
     later_unless(
         "timers",
         OneOf(&["no", "yes", "required", "always", "forced"]),

@@ -8,6 +8,7 @@ mod catalogue;
 pub mod diagnostic;
 mod expand;
 mod fields;
+mod identity;
 mod lint;
 mod network;
 mod raw;

@@ -3,6 +3,7 @@
 //! Names and defaults are those of Asterisk's pjsip.conf and rtp.conf; CONTRACT: README, "Configuration".
 
 use super::diagnostic::Location;
+pub use super::identity::{CalledParty, Identity, Presentation};
 use crate::codec::Codec;
 use crate::sip::flow::{Protocol, TransportId};
 use crate::sip::message::Uri;
@@ -165,6 +166,8 @@ pub struct Endpoint {
     pub from_user: Option<String>,
     /// `from_domain`: host of From on calls to it.
     pub from_domain: Option<String>,
+    /// Who calls and who is called, as its calls say.
+    pub identity: Identity,
     /// `rtp_symmetric`: send media to where its media comes from.
     pub rtp_symmetric: bool,
     /// `force_rport`: answer to the source address and port, asked or not (RFC 3581). Default true.

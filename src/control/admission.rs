@@ -1,6 +1,8 @@
 //! Requests outside a dialog: who sends them, whether it may, and what is answered; an INVITE becomes a call.
 
 use super::call::cause::Cause;
+use super::call::diversion::diversions_of;
+use super::call::party::{self, Caller};
 use super::call::{ALLOW, Begin, Facts, LegNo, RETRY_AFTER_S, SDP};
 use super::context::Context;
 use super::controller::Controller;
@@ -16,7 +18,7 @@ use crate::sip::auth::{Asker, Authenticator, Credentials, Password, Verdict};
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::ServerTx;
 use crate::sip::flow::Flow;
-use crate::sip::message::{Method, NameAddr, Request, ResponseDraft};
+use crate::sip::message::{Method, Request, ResponseDraft};
 use std::time::Instant;
 
 /// A response that says no, and what it is counted as.
@@ -239,6 +241,7 @@ impl Controller {
             execution,
             path,
             invite: tx,
+            headers: request.headers().clone(),
             offer,
             max_forwards: max_forwards - 1,
             dialog,
@@ -326,24 +329,17 @@ fn offer_of(request: &Request) -> Result<Option<Description>, Refusal> {
 }
 
 fn facts_of(setup: &Setup, who: &Identified, flow: Flow, request: &Request) -> Facts {
-    let from = request.headers().from();
-    let own = setup.endpoint(who.endpoint).callerid.as_ref();
-    let user = |address: &NameAddr| address.uri.user_decoded().unwrap_or_default();
-    let uri = crate::sip::message::Uri::parse(request.uri());
-    let called = uri
-        .and_then(|uri| uri.user_decoded())
-        .filter(|user| !user.is_empty())
-        .unwrap_or_else(|| String::from("s"));
-    let (number, name) = match own {
-        Some(own) => (own.number.clone(), own.name.clone()),
-        None => (user(&from), from.display_name.clone().unwrap_or_default()),
-    };
+    let endpoint = setup.endpoint(who.endpoint);
+    let caller = Caller::of(endpoint, request.headers());
     Facts {
         source: flow.peer,
         identified: who.by.to_string(),
-        caller: number,
-        caller_name: name,
-        called,
-        context: setup.endpoint(who.endpoint).context.clone(),
+        ani: caller.number.clone(),
+        caller: caller.number,
+        caller_name: caller.name,
+        presentation: caller.presentation,
+        diversions: diversions_of(request.headers()),
+        called: party::called(endpoint, request),
+        context: endpoint.context.clone(),
     }
 }

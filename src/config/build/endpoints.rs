@@ -5,7 +5,9 @@ use super::super::catalogue;
 use super::super::diagnostic::Location;
 use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
-use super::super::settings::{Auth, DtmfMode, Endpoint, EndpointId, Secret, Transport};
+use super::super::settings::{
+    Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, Presentation, Secret, Transport,
+};
 use super::dialplan::CONTEXT_DEFAULT;
 use super::named;
 use crate::codec::Codec;
@@ -121,6 +123,7 @@ fn endpoint(
         callerid: fields.caller_id("callerid").cloned(),
         from_user: text("from_user"),
         from_domain: text("from_domain"),
+        identity: identity(fields),
         rtp_symmetric: fields.boolean("rtp_symmetric", false),
         force_rport: fields.boolean("force_rport", true),
         rewrite_contact: fields.boolean("rewrite_contact", false),
@@ -131,6 +134,27 @@ fn endpoint(
             _ => None,
         },
         name,
+    }
+}
+
+fn identity(fields: &Fields) -> Identity {
+    let privacy = fields.text("callerid_privacy");
+    let called_party = fields.texts("called_party").map(|places| {
+        let places = places.iter().map(|(name, _)| CalledParty::of_name(name));
+        places.collect()
+    });
+    Identity {
+        trust_id_inbound: fields.boolean("trust_id_inbound", false),
+        trust_id_outbound: fields.boolean("trust_id_outbound", false),
+        send_pai: fields.boolean("send_pai", false),
+        send_rpid: fields.boolean("send_rpid", false),
+        send_diversion: fields.boolean("send_diversion", true),
+        send_history_info: fields.boolean("send_history_info", false),
+        callerid_privacy: privacy
+            .and_then(|name| Presentation::of_name(name))
+            .unwrap_or_default(),
+        contact_user: fields.text("contact_user").cloned(),
+        called_party: called_party.unwrap_or_default(),
     }
 }
 

@@ -81,7 +81,7 @@ impl Call {
             no,
             endpoint,
             tag: ctx.tag(self.key, no),
-            contact_user: identity::from_user(&self.setup, endpoint, &self.facts),
+            contact_user: identity::contact_user(&self.setup, endpoint, &self.facts),
             path,
             dialog: None,
             media: MediaState::Open(Box::new(media)),
@@ -111,23 +111,28 @@ impl Call {
         let call_id = ctx.sip.new_call_id();
         let max_forwards = self.max_forwards;
         let key = self.key;
+        let added = &self.added;
         let leg = self.callees.last_mut().expect("pushed by the caller");
-        let from = identity::from(&self.setup, leg.endpoint, &self.facts, &leg.path);
+        let shown = identity::shown(&self.setup, leg.endpoint, &self.facts, &leg.path, uri);
         let body = match leg.media_mut() {
             Some(media) => media.offer(&offered, ptime),
             None => String::new(),
         };
         let draft = |leg: &Leg| {
             let uri = identity::request_uri(uri);
-            RequestDraft::new(Method::Invite, uri.as_str())
+            let request = RequestDraft::new(Method::Invite, uri.as_str())
                 .header("Max-Forwards", max_forwards)
-                .header("From", format_args!("{from};tag={}", leg.tag))
+                .header("From", format_args!("{};tag={}", shown.from, leg.tag))
                 .header("To", format_args!("<{uri}>"))
                 .header("Call-ID", &call_id)
                 .header("CSeq", "1 INVITE")
                 .header("Contact", leg.contact())
                 .header("Allow", ALLOW)
-                .body(SDP, body.clone())
+                .body(SDP, body.clone());
+            let lines = shown.headers.iter();
+            added.put_on(lines.fold(request, |request, (name, value)| {
+                request.header(name, value)
+            }))
         };
         let mut request = draft(leg);
         if leg.path.flow.protocol == Protocol::Udp

@@ -10,34 +10,41 @@
 //! | `caller` | the inbound leg until it is up: 180, 183, 200, failure |
 //! | `callee` | an outbound leg until it is up: INVITE, its responses, CANCEL |
 //! | `dialling` | targets, candidates, failover, time limits |
-//! | `identity` | From, To and Request-URI of an outbound leg |
+//! | `party` | who an INVITE says is calling, and whom |
+//! | `identity` | From, Request-URI, P-Asserted-Identity, Diversion … of an outbound leg |
+//! | `diversion` | who forwarded a call: Diversion, History-Info |
+//! | `headers` | headers that the dialplan adds |
 //! | `in_dialog` | BYE, INFO, OPTIONS |
 //! | `reoffer` | re-INVITE from either side |
 //! | `joining` | who hears whom, and our own re-INVITEs |
 //! | `challenge` | digest challenges to our own requests |
 //! | `media` | a leg's port and session descriptions |
 //! | `ending` | hanging up, and what is left to wait for |
-//! | `script` | the dialplan's actions |
+//! | `script`, `channel` | the dialplan's actions and functions |
 //! | `cause` | Q.850, SIP status, DIALSTATUS |
 
 mod callee;
 mod caller;
 pub mod cause;
 mod challenge;
+mod channel;
 mod dialling;
+pub mod diversion;
 mod ending;
+pub mod headers;
 mod identity;
 mod in_dialog;
 mod joining;
 pub mod leg;
 pub mod media;
+pub mod party;
 mod reoffer;
 mod report;
 mod script;
 #[cfg(test)]
 mod tests;
 
-use crate::config::settings::EndpointId;
+use crate::config::settings::{EndpointId, Presentation};
 use crate::control::context::{CallTimer, Context, ServerOwner};
 use crate::control::dialplan::Execution;
 use crate::control::path::Path;
@@ -46,11 +53,13 @@ use crate::link::{Command, Event, LegId};
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::ServerTx;
-use crate::sip::message::Request;
+use crate::sip::message::{Headers, Request};
 use crate::sip::timer::TimerId;
 use cause::{Cause, Failure};
 use dialling::Dialling;
+use diversion::Diversion;
 use ending::End;
+use headers::AddedHeaders;
 use leg::{Asked, Leg, LegState, MediaState, Said};
 use reoffer::Exchange;
 use std::net::SocketAddr;
@@ -117,6 +126,12 @@ pub struct Facts {
     pub caller: String,
     /// The caller's name.
     pub caller_name: String,
+    /// Whether a callee may learn who calls.
+    pub presentation: Presentation,
+    /// The number that pays for the call: the caller's, as it came.
+    pub ani: String,
+    /// Who forwarded the call, the last one first.
+    pub diversions: Vec<Diversion>,
     /// The number dialled.
     pub called: String,
     /// The dialplan context it came into.
@@ -135,6 +150,10 @@ pub struct Call {
     callees: Vec<Leg>,
     legs_begun: u16,
     execution: Execution,
+    /// The headers of the caller's INVITE.
+    invite: Option<Headers>,
+    /// What the dialplan puts on ours.
+    added: AddedHeaders,
     phase: Phase,
     exchange: Exchange,
     /// What joins the media now, as the worker was told.
@@ -175,6 +194,8 @@ pub struct Begin {
     pub path: Path,
     /// The INVITE's transaction.
     pub invite: ServerTx,
+    /// Its headers.
+    pub headers: Headers,
     /// Its offer.
     pub offer: Option<Description>,
     /// Hops left.
@@ -230,6 +251,8 @@ impl Call {
             callees: Vec::new(),
             legs_begun: 0,
             execution: begin.execution,
+            invite: Some(begin.headers),
+            added: AddedHeaders::default(),
             phase: Phase::Ready,
             exchange: Exchange::Idle,
             bridge: None,

@@ -1,12 +1,13 @@
 //! The dialplan's actions, done on the call.
 
 use super::cause::{Cause, Failure};
+use super::channel::CallChannel;
 use super::ending::EndedBy;
 use super::identity::cut;
 use super::leg::LegState;
-use super::{Call, Facts, Phase};
+use super::{Call, Phase};
 use crate::control::context::{CallTimer, Context, Timer};
-use crate::control::dialplan::{Action, Channel, DialStatus, StepTrace};
+use crate::control::dialplan::{Action, DialStatus, StepTrace};
 use crate::link::Command;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ impl Call {
         while let Phase::Ready = self.phase {
             let mut channel = CallChannel {
                 facts: &mut self.facts,
+                invite: self.invite.as_ref(),
+                added: &mut self.added,
                 epoch: ctx.surroundings.unix_time(),
             };
             let mut trace = Trace {
@@ -43,6 +46,8 @@ impl Call {
     pub(super) fn run_hangup_handler(&mut self, ctx: &Context) {
         let mut channel = CallChannel {
             facts: &mut self.facts,
+            invite: self.invite.as_ref(),
+            added: &mut self.added,
             epoch: ctx.surroundings.unix_time(),
         };
         let mut trace = Trace {
@@ -185,79 +190,6 @@ impl Trace<'_> {
                 step.context, step.extension, step.priority
             );
             self.steps.push(cut(&text, STEP_BYTES_MAX).to_owned());
-        }
-    }
-}
-
-/// The call as the dialplan's functions see it.
-struct CallChannel<'a> {
-    facts: &'a mut Facts,
-    epoch: u64,
-}
-
-impl Channel for CallChannel<'_> {
-    fn function(&self, name: &str, args: &str) -> Option<String> {
-        let facts = &self.facts;
-        match (
-            name.to_ascii_uppercase().as_str(),
-            args.to_ascii_lowercase().as_str(),
-        ) {
-            ("CALLERID", "num" | "number") => Some(facts.caller.clone()),
-            ("CALLERID", "name") => Some(facts.caller_name.clone()),
-            ("CALLERID", "all") => Some(format!("\"{}\" <{}>", facts.caller_name, facts.caller)),
-            ("CALLERID", "dnid") => Some(facts.called.clone()),
-            _ => None,
-        }
-    }
-
-    fn set_function(&mut self, name: &str, args: &str, value: &str) -> bool {
-        match (
-            name.to_ascii_uppercase().as_str(),
-            args.to_ascii_lowercase().as_str(),
-        ) {
-            ("CALLERID", "num" | "number") => self.facts.caller = value.to_owned(),
-            ("CALLERID", "name") => self.facts.caller_name = value.to_owned(),
-            ("CALLERID", "all") => {
-                let (name, number) = split_caller_id(value);
-                self.facts.caller_name = name;
-                self.facts.caller = number;
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn epoch(&self) -> u64 {
-        self.epoch
-    }
-}
-
-/// `"Name" <number>`, `Name <number>`, `<number>` or `number`.
-fn split_caller_id(text: &str) -> (String, String) {
-    match text.split_once('<') {
-        Some((name, number)) => {
-            let name = name.trim().trim_matches('"');
-            let number = number.trim().trim_end_matches('>');
-            (name.to_owned(), number.to_owned())
-        }
-        None => (String::new(), text.trim().to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_caller_id_is_a_name_and_a_number() {
-        for (text, name, number) in [
-            ("\"Living Room\" <6001>", "Living Room", "6001"),
-            ("Intercom <5>", "Intercom", "5"),
-            ("<5>", "", "5"),
-            ("4930123456", "", "4930123456"),
-            ("Broken <5", "Broken", "5"),
-        ] {
-            assert_eq!(split_caller_id(text), (name.to_owned(), number.to_owned()));
         }
     }
 }

@@ -187,6 +187,17 @@ impl Uri {
         text::param(&self.params, name)
     }
 
+    /// A header that the URI carries (`?Replaces=…`), %-escapes decoded; the name in any case. Bytes that are not UTF-8
+    /// when decoded are replaced by U+FFFD.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let mut headers = self
+            .headers
+            .split('&')
+            .filter_map(|one| one.split_once('='));
+        let (_, value) = headers.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        Some(String::from_utf8_lossy(&percent_decode(value)).into_owned())
+    }
+
     /// The user with its %-escapes decoded, without a phone number's visual separators where it is a number: in a
     /// `tel:` URI, with `user=phone`, or after a `+`. There the number's own parameters (`;npdi`, `;phone-context=`)
     /// are left out too. Bytes that are not UTF-8 when decoded are replaced by U+FFFD.

@@ -2,6 +2,7 @@
 
 mod admission;
 mod basic;
+mod identity;
 mod loss;
 mod reoffer;
 pub(crate) mod world;

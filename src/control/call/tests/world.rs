@@ -468,6 +468,17 @@ impl World {
     }
 
     pub fn invite(&mut self, phone: &str, extension: &str, body: Option<&str>) -> ClientTx {
+        self.invite_with(phone, extension, body, &[])
+    }
+
+    /// An INVITE with these headers, in place of its own of the same names.
+    pub fn invite_with(
+        &mut self,
+        phone: &str,
+        extension: &str,
+        body: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> ClientTx {
         let now = self.now;
         let call_id = format!("call-of-{phone}-{extension}");
         let phone = self.phone(phone);
@@ -481,6 +492,9 @@ impl World {
             .header("CSeq", "1 INVITE")
             .header("X-Secret", "inside")
             .header("Contact", format_args!("<sip:alice@{}>", phone.address));
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.set_header(name, value)
+        });
         let request = match body {
             Some(body) => request.body("application/sdp", body.to_owned()),
             None => request,
