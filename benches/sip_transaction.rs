@@ -41,6 +41,7 @@ impl Pair {
             transport: TransportId(0),
             protocol: Protocol::Udp,
             peer: ([192, 0, 2, peer], 5060).into(),
+            domain: None,
         }
     }
 

@@ -3,7 +3,7 @@
 //! # The two planes
 //!
 //! ```text
-//!  SIP (UDP TCP)                                          RTP/RTCP ports
+//!  SIP (UDP TCP TLS)                                      RTP/RTCP ports
 //!       │                                                        │
 //!  ┌────▼─────────── control thread ─────────┐      ┌────────────▼─── worker 1..N (pinned) ──┐
 //!  │ runtime::control_loop                   │      │ runtime::media_loop  (io_uring)         │

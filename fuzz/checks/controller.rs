@@ -86,6 +86,7 @@ fn flow(peer: u8, protocol: Protocol) -> Flow {
         transport: TransportId(0),
         protocol,
         peer: SocketAddr::from(([192, 0, 2, 10 + peer % 3], 5060)),
+        domain: None,
     }
 }
 

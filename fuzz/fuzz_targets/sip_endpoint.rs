@@ -58,6 +58,7 @@ fn flow(protocol: Protocol, peer: u8) -> Flow {
         transport: TransportId(0),
         protocol,
         peer: ([192, 0, 2, peer % 4], 5060).into(),
+        domain: None,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Reading a configuration, from a file or the built-in one, with everything that `check` has to say about it.
 
-use crate::config::{self, Diagnostic, LoadError, Severity};
+use crate::config::{self, Diagnostic, LoadError};
 use crate::control::setup::Setup;
+use crate::runtime::tls::Contexts;
 use crate::runtime::{Reading, config_file};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug)]
@@ -42,24 +43,28 @@ impl Source {
             LoadError::Read { .. } => vec![error.to_string()],
         })?;
         let mut found = loaded.warnings;
-        let (setup, errors) = match Setup::build(loaded.settings) {
-            Ok((setup, warnings)) => {
-                found.extend(warnings);
-                (Some(setup), vec![])
-            }
-            Err(errors) => (None, errors),
-        };
-        found.extend(errors);
+        let tls = take(
+            &mut found,
+            Contexts::read(&loaded.settings, self.directory()),
+        );
+        let setup = take(&mut found, Setup::build(loaded.settings));
         found.sort_by_key(|diagnostic| diagnostic.location);
         let lines = self.lines(&found);
-        match setup {
-            Some(setup) if found.iter().all(|one| one.severity == Severity::Warning) => {
-                Ok(Reading {
-                    setup,
-                    warnings: lines,
-                })
-            }
+        match (setup, tls) {
+            (Some(setup), Some(tls)) => Ok(Reading {
+                setup,
+                tls,
+                warnings: lines,
+            }),
             _ => Err(lines),
+        }
+    }
+
+    /// Where paths of the configuration that are not absolute start.
+    fn directory(&self) -> &Path {
+        match self {
+            Source::File(path) => path.parent().unwrap_or(Path::new("")),
+            Source::BuiltIn => Path::new(""),
         }
     }
 
@@ -69,5 +74,22 @@ impl Source {
             .iter()
             .map(|diagnostic| diagnostic.display(&name).to_string())
             .collect()
+    }
+}
+
+/// What was made, beside what was found to be worth a look; None if an error was found.
+fn take<T>(
+    found: &mut Vec<Diagnostic>,
+    made: Result<(T, Vec<Diagnostic>), Vec<Diagnostic>>,
+) -> Option<T> {
+    match made {
+        Ok((made, warnings)) => {
+            found.extend(warnings);
+            Some(made)
+        }
+        Err(errors) => {
+            found.extend(errors);
+            None
+        }
     }
 }

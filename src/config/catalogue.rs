@@ -159,11 +159,12 @@ pub(super) const TRANSPORT: &[Row] = &[
     acts("local_net", Networks),
     acts("external_signaling_address", Address),
     acts("external_media_address", Address),
-    later("cert_file", Word),
-    later("priv_key_file", Word),
-    later("ca_list_file", Word),
-    refused_unless("verify_client", Boolean, "false"),
-    refused_unless("verify_server", Boolean, "false"),
+    acts("cert_file", Word),
+    acts("priv_key_file", Word),
+    acts("ca_list_file", Word),
+    acts("verify_client", Boolean),
+    acts("verify_server", Boolean),
+    acts("allow_wildcard_certs", Boolean),
 ];
 
 /// `[acl.*]`

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 pub(super) fn lint(settings: &Settings, document: &Table, report: &mut Report) {
     let lint = Lint { settings, document };
     lint.open_to_the_world(report);
+    lint.unverified_servers(report);
     lint.acls(report);
     lint.strangers(report);
     lint.endpoints(report);
@@ -70,6 +71,18 @@ impl Lint<'_> {
             let location = self.find(&["transport", name, "bind"]);
             let message = "port 0 takes any free port, another one after each start";
             report.warning(location, format!("transport.{name}.bind"), message);
+        }
+    }
+
+    fn unverified_servers(&self, report: &mut Report) {
+        for transport in &self.settings.transports {
+            if transport.tls.as_ref().is_some_and(|tls| !tls.verify_server) {
+                let name = transport.name.as_str();
+                let location = self.find(&["transport", name, "verify_server"]);
+                let message = "whoever is in between can read and change calls to providers, passwords too; expected \
+                               true, with ca_list_file where a provider has a CA of its own";
+                report.warning(location, format!("transport.{name}.verify_server"), message);
+            }
         }
     }
 

@@ -116,6 +116,37 @@ pub struct Transport {
     pub external_signaling_address: Option<IpAddr>,
     /// `external_media_address`: what they see in SDP.
     pub external_media_address: Option<IpAddr>,
+    /// For `protocol = "tls"`, and only for that.
+    pub tls: Option<Tls>,
+}
+
+/// The keys of a TLS transport. Its files are read by `runtime`, at start and at each reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// `cert_file`: PEM, our own certificate first, then the intermediate ones.
+    pub cert_file: FileRef,
+    /// `priv_key_file`: PEM, without a passphrase. The default is `cert_file`, which may hold both.
+    pub priv_key_file: FileRef,
+    /// `ca_list_file`: PEM, whom we trust. None for those whom the system trusts.
+    pub ca_list_file: Option<FileRef>,
+    /// `verify_client`: who connects must show a certificate that `ca_list_file` trusts. Default false.
+    pub verify_client: bool,
+    /// `verify_server`: whom we connect to must show one for the domain asked for (RFC 5922). Default true.
+    pub verify_server: bool,
+    /// `allow_wildcard_certs`: `*.example.com` in it stands for `sip.example.com` (RFC 5922 §7.2 says no). Default
+    /// false.
+    pub allow_wildcard_certs: bool,
+}
+
+/// A file that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRef {
+    /// As written; one that is not absolute starts from the configuration's directory.
+    pub path: String,
+    /// The key that names it (`transport.tls.cert_file`).
+    pub key: String,
+    /// Where its value stands.
+    pub location: Location,
 }
 
 /// `[acl.*]`: Asterisk's rules: what `deny` covers is denied unless `permit` covers it too; the most specific rule

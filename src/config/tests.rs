@@ -147,11 +147,11 @@ fn wrong_values_are_told_with_what_is_accepted() {
         ),
         (
             "[transport.b]\nprotocol = \"tls\"\nbind=\"127.0.0.1\"",
-            "2:12: error: transport.b.protocol: TLS is not available in this version; expected \"udp\" or \"tcp\"",
+            "1:12: error: transport.b.cert_file: not set; a TLS transport needs its certificate: cert_file = \"FILE.pem\", the server's own first, then the intermediate ones",
         ),
         (
-            "[transport.b]\nbind = \"127.0.0.1:5070\"\nverify_client = true",
-            "3:17: error: transport.b.verify_client: not available in this version, and ignoring it would be unsafe; expected false, or leave it out",
+            "[transport.b]\nbind = \"127.0.0.1:5070\"\nverify_client = \"yes\"",
+            "3:17: error: transport.b.verify_client: found \"yes\", expected true (no quotes)",
         ),
         (
             "[acl.a]\ndeny = [\"0.0.0.0/0\", \"10.0.0.0/33\"]",

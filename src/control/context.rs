@@ -2,6 +2,7 @@
 
 use super::call::{CallKey, LegNo};
 use super::controller::{Output, Surroundings};
+use super::domains::Domains;
 use super::hosts::Hosts;
 use super::load::Load;
 use super::owners::Owners;
@@ -98,6 +99,8 @@ pub struct Context {
     pub media_owners: FxHashMap<LegId, (CallKey, LegNo)>,
     /// Host names.
     pub hosts: Hosts<CallKey>,
+    /// Domains that TLS peers must prove to be.
+    pub domains: Domains,
     /// Calls and their rate, by endpoint.
     pub load: Load,
     /// The gateway's environment.

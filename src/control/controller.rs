@@ -5,6 +5,7 @@
 
 use super::call::{Begin, Call, CallKey, LegNo};
 use super::context::{CallClient, ClientOwner, ClientRole, Context, Timer};
+use super::domains::Domains;
 use super::hosts::{self, Hosts};
 use super::identify::Identifier;
 use super::load::Load;
@@ -113,6 +114,7 @@ impl Controller {
             clients: Owners::default(),
             media_owners: FxHashMap::default(),
             hosts: Hosts::default(),
+            domains: Domains::default(),
             load: Load::default(),
             surroundings,
             rng,
@@ -264,6 +266,11 @@ impl Controller {
             return Some(Output::Drained);
         }
         None
+    }
+
+    /// The domain that the peer of a flow must prove to be, if it is one that we connect to over TLS by a name.
+    pub fn domain(&self, flow: Flow) -> Option<&str> {
+        self.ctx.domains.of(flow.domain?)
     }
 
     /// When [`Controller::handle_timeout`] is due.

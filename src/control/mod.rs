@@ -6,6 +6,7 @@ pub mod call;
 pub mod context;
 pub mod controller;
 pub mod dialplan;
+pub mod domains;
 pub mod hosts;
 pub mod identify;
 pub mod load;
@@ -14,7 +15,7 @@ pub mod owners;
 pub mod path;
 pub mod ports;
 pub mod setup;
-mod strangers;
+pub mod strangers;
 
 pub use controller::{Controller, Leftovers, Output, Service, Surroundings};
 pub use operator::ReloadReport;

@@ -106,7 +106,8 @@ impl Destination {
     }
 
     /// The flow to one of the destination's addresses for calls to this endpoint: over the endpoint's own transport
-    /// where its protocol fits, else over the first that fits. None if no transport does.
+    /// where its protocol fits, else over the first that fits. None if no transport does. It names no domain yet:
+    /// see [`Domains::name`](super::domains::Domains::name).
     pub fn flow(&self, settings: &Settings, endpoint: &Endpoint, address: IpAddr) -> Option<Flow> {
         let own = endpoint.transport;
         let own_protocol = own
@@ -124,6 +125,7 @@ impl Destination {
             transport,
             protocol,
             peer: SocketAddr::new(address, self.port),
+            domain: None,
         })
     }
 }
@@ -141,5 +143,6 @@ pub fn by_tcp(settings: &Settings, flow: Flow) -> Option<Flow> {
         transport,
         protocol: Protocol::Tcp,
         peer: flow.peer,
+        domain: None,
     })
 }

@@ -125,6 +125,8 @@ pub enum ConnectionEnd {
     Error,
     /// It could not be opened, or not in time.
     Unreachable,
+    /// TLS was not agreed on, or not in time.
+    Handshake,
     /// Nothing came for too long.
     Idle,
     /// The peer did not take what we sent, and the queue to it is full.
@@ -137,10 +139,11 @@ pub enum ConnectionEnd {
 
 impl ConnectionEnd {
     /// All of them, in the order of their numbers.
-    pub const ALL: [ConnectionEnd; 7] = [
+    pub const ALL: [ConnectionEnd; 8] = [
         ConnectionEnd::Peer,
         ConnectionEnd::Error,
         ConnectionEnd::Unreachable,
+        ConnectionEnd::Handshake,
         ConnectionEnd::Idle,
         ConnectionEnd::Slow,
         ConnectionEnd::Framing,
@@ -153,6 +156,7 @@ impl ConnectionEnd {
             ConnectionEnd::Peer => "peer",
             ConnectionEnd::Error => "error",
             ConnectionEnd::Unreachable => "unreachable",
+            ConnectionEnd::Handshake => "handshake",
             ConnectionEnd::Idle => "idle",
             ConnectionEnd::Slow => "slow",
             ConnectionEnd::Framing => "framing",

@@ -22,6 +22,7 @@ use super::topology::WorkerHandle;
 use crate::admin::Asked;
 use crate::control::Controller;
 use crate::control::controller::Output;
+use crate::control::strangers::Strangers;
 use crate::link::{Command, WorkerId};
 use crate::metrics::{ControlMetrics, RejectReason};
 use crate::sip::{Flow, Protocol, Transmit, TransportId};
@@ -64,6 +65,8 @@ pub(super) struct ControlLoop {
     pub metrics: Arc<ControlMetrics>,
     pub udp: FxHashMap<TransportId, UdpTransport>,
     pub streams: Streams,
+    /// Peers whose failed TLS handshakes were logged lately.
+    pub handshakes_told: Strangers,
     pub resolver: Resolver,
     /// By their number.
     pub workers: Vec<WorkerHandle>,
@@ -201,7 +204,7 @@ impl ControlLoop {
                 } => {
                     if !self.controller.admits(peer.ip()) {
                         // Closed unread; the controller has counted it.
-                    } else if !self.streams.has_room(peer.ip()) {
+                    } else if !self.streams.may_take(transport, peer.ip()) {
                         self.metrics.rejected(RejectReason::Limit);
                         tracing::warn!(%peer, "too many connections, one more refused");
                     } else if let Some(flow) = self.streams.take(transport, stream, peer) {
@@ -214,8 +217,11 @@ impl ControlLoop {
                         self.controller.handle_stream(now, flow, &bytes);
                     }
                 }
-                Input::Ended { id, end } => {
+                Input::Ended { id, end, why } => {
                     if let Some(flow) = self.streams.ended(id, end) {
+                        if let Some(why) = why {
+                            self.tell_no_handshake(now, flow, &why);
+                        }
                         self.controller.handle_flow_failed(now, flow);
                     }
                 }
@@ -289,10 +295,21 @@ impl ControlLoop {
     fn transmit(&mut self, Transmit { flow, bytes }: Transmit) {
         let sent = match flow.protocol {
             Protocol::Udp => self.send_datagram(flow, &bytes),
-            Protocol::Tcp | Protocol::Tls => self.streams.send(flow, bytes).is_ok(),
+            Protocol::Tcp | Protocol::Tls => {
+                let domain = self.controller.domain(flow);
+                self.streams.send(flow, domain, bytes).is_ok()
+            }
         };
         if !sent {
             self.controller.handle_flow_failed(Instant::now(), flow);
+        }
+    }
+
+    /// Logs why TLS was not agreed on: each time with a peer that we call, now and then with one that knocks.
+    fn tell_no_handshake(&mut self, now: Instant, flow: Flow, why: &str) {
+        let (peer, domain) = (flow.peer, self.controller.domain(flow));
+        if domain.is_some() || self.handshakes_told.is_news(now, peer.ip()) {
+            tracing::warn!(%peer, domain, why, "no TLS connection");
         }
     }
 

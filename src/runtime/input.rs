@@ -38,7 +38,7 @@ pub enum Input {
         /// Who.
         peer: SocketAddr,
     },
-    /// A connection that we asked for stands.
+    /// A connection stands: one that we asked for, or that was taken; on TLS, keys are agreed on.
     Opened {
         /// Which.
         id: ConnectionId,
@@ -58,6 +58,8 @@ pub enum Input {
         id: ConnectionId,
         /// Why.
         end: ConnectionEnd,
+        /// For [`ConnectionEnd::Handshake`], what TLS says.
+        why: Option<String>,
     },
     /// A name was looked up.
     Resolved {

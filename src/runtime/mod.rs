@@ -20,6 +20,7 @@ pub mod sip_streams;
 pub mod sip_udp;
 pub mod start;
 pub mod surroundings;
+pub mod tls;
 pub mod topology;
 pub mod uring;
 

@@ -2,6 +2,7 @@
 //! nothing changes.
 
 use super::control_loop::ControlLoop;
+use super::tls::Contexts;
 use crate::admin::AdminResponse;
 use crate::control::setup::Setup;
 use axum::http::StatusCode;
@@ -18,6 +19,8 @@ pub type Loader = Arc<dyn Fn() -> Result<Reading, Vec<String>> + Send + Sync>;
 pub struct Reading {
     /// What it says.
     pub setup: Setup,
+    /// What its TLS transports need, from the files that it names.
+    pub tls: Contexts,
     /// What is worth a look, as `check` prints it, a line each.
     pub warnings: Vec<String>,
 }
@@ -66,6 +69,7 @@ impl ControlLoop {
         self.metrics.set_reload_success(done.result.is_ok());
         let response = match done.result {
             Ok(reading) => {
+                self.streams.set_tls(&reading.tls);
                 let report = self.controller.reload(now, reading.setup);
                 self.config_loaded = now;
                 tracing::info!(changed = ?report.changed, needs_restart = ?report.needs_restart, "reloaded");

@@ -1,16 +1,17 @@
 //! One stream connection: its task reads, writes, and ends for one of the reasons of [`ConnectionEnd`].
 
 use super::input::{ConnectionId, Input};
+use super::tls;
 use crate::metrics::ConnectionEnd;
 use crate::sip::Flow;
 use bytes::Bytes;
 use socket2::{Domain, SockRef, TcpKeepalive};
-use std::cell::Cell;
+use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -20,7 +21,9 @@ use tokio::time::timeout;
 pub struct TimeLimits {
     /// To open one that we asked for; shorter than timer B, so that the next target still has its turn.
     pub connect: Duration,
-    /// For one that was taken to have said something that we answer. Half-open ones and slow senders end here.
+    /// For a TLS peer to agree on keys, once the connection stands. Half-open ones end here.
+    pub handshake: Duration,
+    /// For one that was taken to have said something that we answer. Silent ones and slow senders end here.
     pub first_answer: Duration,
     /// For the peer to take one message.
     pub write: Duration,
@@ -32,6 +35,7 @@ impl Default for TimeLimits {
     fn default() -> Self {
         TimeLimits {
             connect: Duration::from_secs(5),
+            handshake: Duration::from_secs(5),
             first_answer: Duration::from_secs(32),
             write: Duration::from_secs(10),
             idle: Duration::from_secs(2 * 3600),
@@ -49,7 +53,7 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct WriteQueue {
     messages: mpsc::Sender<Bytes>,
-    waiting_bytes: Rc<Cell<usize>>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// Most messages that wait for one connection, and most bytes. Beyond either the peer is too slow, and is cut off.
@@ -60,10 +64,10 @@ impl WriteQueue {
     /// A queue and what the connection's task takes from it.
     pub fn new() -> (WriteQueue, WriteQueueEnd) {
         let (sender, receiver) = mpsc::channel(WAITING_MESSAGES_MAX);
-        let waiting_bytes = Rc::new(Cell::new(0));
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let end = WriteQueueEnd {
             messages: receiver,
-            waiting_bytes: Rc::clone(&waiting_bytes),
+            waiting_bytes: Arc::clone(&waiting_bytes),
         };
         (
             WriteQueue {
@@ -76,12 +80,14 @@ impl WriteQueue {
 
     /// Puts a message in. False if it is full.
     pub fn push(&self, message: Bytes) -> bool {
-        let waiting = self.waiting_bytes.get() + message.len();
-        if waiting > WAITING_BYTES_MAX || self.messages.try_send(message).is_err() {
-            return false;
+        let length = message.len();
+        // Counted before it can be taken out. This side alone adds, so the limit holds.
+        let waiting = self.waiting_bytes.fetch_add(length, Ordering::Relaxed) + length;
+        let is_in = waiting <= WAITING_BYTES_MAX && self.messages.try_send(message).is_ok();
+        if !is_in {
+            self.waiting_bytes.fetch_sub(length, Ordering::Relaxed);
         }
-        self.waiting_bytes.set(waiting);
-        true
+        is_in
     }
 }
 
@@ -89,7 +95,7 @@ impl WriteQueue {
 #[derive(Debug)]
 pub struct WriteQueueEnd {
     messages: mpsc::Receiver<Bytes>,
-    waiting_bytes: Rc<Cell<usize>>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// Who opened the connection.
@@ -111,6 +117,8 @@ pub struct Connection {
     pub flow: Flow,
     /// Who opens it.
     pub origin: Origin,
+    /// For TLS, what it needs for the handshake, and the name of the flow's domain.
+    pub tls: Option<(tls::Context, Option<String>)>,
     /// What is to be written. When its other side is dropped, the rest is written and the connection closed.
     pub queue: WriteQueueEnd,
     /// Where what comes goes.
@@ -124,30 +132,118 @@ impl Connection {
     pub async fn run(self) {
         let id = tokio::task::id();
         let inputs = self.inputs.clone();
-        let end = self.run_to_end(id).await;
-        let _ = inputs.send(Input::Ended { id, end }).await;
+        let (end, why) = match self.run_to_end(id).await {
+            Ok(end) => (end, None),
+            Err(NoHandshake(why)) => (ConnectionEnd::Handshake, Some(why)),
+        };
+        let _ = inputs.send(Input::Ended { id, end, why }).await;
     }
 
-    async fn run_to_end(mut self, id: ConnectionId) -> ConnectionEnd {
-        let (mut stream, first_answer) = match self.origin {
-            Origin::Taken(stream) => (stream, Some(self.limits.first_answer)),
-            Origin::Opened { from } => {
-                let Some(stream) = open(from, self.flow.peer, self.limits.connect).await else {
-                    return ConnectionEnd::Unreachable;
-                };
-                if self.inputs.send(Input::Opened { id }).await.is_err() {
-                    return ConnectionEnd::Shutdown;
-                }
-                (stream, None)
-            }
+    async fn run_to_end(mut self, id: ConnectionId) -> Result<ConnectionEnd, NoHandshake> {
+        let (peer, limits) = (self.flow.peer, self.limits);
+        let (stream, is_ours) = match self.origin {
+            Origin::Taken(stream) => (stream, false),
+            Origin::Opened { from } => match open(from, peer, limits.connect).await {
+                Some(stream) => (stream, true),
+                None => return Ok(ConnectionEnd::Unreachable),
+            },
         };
         configure(&stream);
-        let (read_half, write_half) = stream.split();
-        let answered = Rc::new(Cell::new(false));
+        let talk = Talk {
+            id,
+            flow: self.flow,
+            inputs: self.inputs,
+            limits,
+            is_ours,
+        };
+        match self.tls.take() {
+            None => {
+                let (reading, writing) = stream.into_split();
+                Ok(talk.run(reading, writing, self.queue).await)
+            }
+            Some((context, _)) if !is_ours => {
+                let stream = in_time(limits.handshake, context.accept(stream)).await?;
+                let (reading, writing) = tokio::io::split(stream);
+                Ok(talk.run(reading, writing, self.queue).await)
+            }
+            Some((context, domain)) => {
+                let handshake = context.connect(stream, domain.as_deref(), peer.ip());
+                let stream = in_time(limits.handshake, handshake).await?;
+                let (reading, writing) = tokio::io::split(stream);
+                Ok(talk.run(reading, writing, self.queue).await)
+            }
+        }
+    }
+}
+
+/// Why there was no handshake.
+struct NoHandshake(String);
+
+async fn in_time<S>(
+    limit: Duration,
+    handshake: impl Future<Output = io::Result<S>>,
+) -> Result<S, NoHandshake> {
+    match timeout(limit, handshake).await {
+        Ok(stream) => stream.map_err(|error| NoHandshake(error.to_string())),
+        Err(_) => Err(NoHandshake(String::from("it took too long"))),
+    }
+}
+
+/// A connection that stands, with TLS or without.
+struct Talk {
+    id: ConnectionId,
+    flow: Flow,
+    inputs: mpsc::Sender<Input>,
+    limits: TimeLimits,
+    is_ours: bool,
+}
+
+impl Talk {
+    async fn run(
+        self,
+        reading: impl AsyncRead + Unpin,
+        writing: impl AsyncWrite + Unpin,
+        mut queue: WriteQueueEnd,
+    ) -> ConnectionEnd {
+        if self
+            .inputs
+            .send(Input::Opened { id: self.id })
+            .await
+            .is_err()
+        {
+            return ConnectionEnd::Shutdown;
+        }
+        let first_answer = (!self.is_ours).then_some(self.limits.first_answer);
+        let answered = AtomicBool::new(false);
         tokio::select! {
-            end = read(read_half, id, self.flow, &self.inputs, self.limits) => end,
-            end = write(write_half, &mut self.queue, &answered, self.limits) => end,
+            end = self.read(reading) => end,
+            end = write(writing, &mut queue, &answered, self.limits) => end,
             end = unanswered(first_answer, &answered) => end,
+        }
+    }
+
+    async fn read(&self, mut half: impl AsyncRead + Unpin) -> ConnectionEnd {
+        let mut buffer = vec![0; READ_SIZE];
+        loop {
+            let length = match timeout(self.limits.idle, half.read(&mut buffer)).await {
+                Err(_) => return ConnectionEnd::Idle,
+                // Over TLS too the length of a message stands in it, so an end without close_notify cuts nothing off
+                // unseen (RFC 8446 §6.1).
+                Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return ConnectionEnd::Peer;
+                }
+                Ok(Err(_)) => return ConnectionEnd::Error,
+                Ok(Ok(0)) => return ConnectionEnd::Peer,
+                Ok(Ok(length)) => length,
+            };
+            let received = Input::Received {
+                id: self.id,
+                flow: self.flow,
+                bytes: Bytes::copy_from_slice(&buffer[..length]),
+            };
+            if self.inputs.send(received).await.is_err() {
+                return ConnectionEnd::Shutdown;
+            }
         }
     }
 }
@@ -188,59 +284,37 @@ fn configure(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
 }
 
-async fn read(
-    mut half: ReadHalf<'_>,
-    id: ConnectionId,
-    flow: Flow,
-    inputs: &mpsc::Sender<Input>,
-    limits: TimeLimits,
-) -> ConnectionEnd {
-    let mut buffer = vec![0; READ_SIZE];
-    loop {
-        let length = match timeout(limits.idle, half.read(&mut buffer)).await {
-            Err(_) => return ConnectionEnd::Idle,
-            Ok(Err(_)) => return ConnectionEnd::Error,
-            Ok(Ok(0)) => return ConnectionEnd::Peer,
-            Ok(Ok(length)) => length,
-        };
-        let bytes = Bytes::copy_from_slice(&buffer[..length]);
-        if inputs
-            .send(Input::Received { id, flow, bytes })
-            .await
-            .is_err()
-        {
-            return ConnectionEnd::Shutdown;
-        }
-    }
-}
-
 async fn write(
-    mut half: WriteHalf<'_>,
+    mut half: impl AsyncWrite + Unpin,
     queue: &mut WriteQueueEnd,
-    answered: &Cell<bool>,
+    answered: &AtomicBool,
     limits: TimeLimits,
 ) -> ConnectionEnd {
     while let Some(message) = queue.messages.recv().await {
-        answered.set(true);
-        match timeout(limits.write, half.write_all(&message)).await {
+        answered.store(true, Ordering::Relaxed);
+        let writing = async {
+            half.write_all(&message).await?;
+            // What TLS has encrypted waits in it till then.
+            half.flush().await
+        };
+        match timeout(limits.write, writing).await {
             Err(_) => return ConnectionEnd::Slow,
             Ok(Err(_)) => return ConnectionEnd::Error,
             Ok(Ok(())) => {}
         }
-        let waiting = queue.waiting_bytes.get();
-        queue
-            .waiting_bytes
-            .set(waiting.saturating_sub(message.len()));
+        let length = message.len();
+        queue.waiting_bytes.fetch_sub(length, Ordering::Relaxed);
     }
-    let _ = half.shutdown().await;
+    // A peer that does not take our last bytes is not waited for.
+    let _ = timeout(limits.write, half.shutdown()).await;
     ConnectionEnd::Framing
 }
 
 /// Ends when nothing was answered within the limit; never, if there is none.
-async fn unanswered(limit: Option<Duration>, answered: &Cell<bool>) -> ConnectionEnd {
+async fn unanswered(limit: Option<Duration>, answered: &AtomicBool) -> ConnectionEnd {
     if let Some(limit) = limit {
         tokio::time::sleep(limit).await;
-        if !answered.get() {
+        if !answered.load(Ordering::Relaxed) {
             return ConnectionEnd::Idle;
         }
     }

@@ -2,6 +2,7 @@
 
 use super::input::{ConnectionId, Input};
 use super::sip_connection::{Connection, Origin, TimeLimits, WriteQueue};
+use super::tls;
 use crate::metrics::{ConnectionEnd, ControlMetrics};
 use crate::sip::{Flow, Protocol, TransportId};
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use rustc_hash::FxHashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -19,6 +21,10 @@ pub struct StreamLimits {
     pub connections_max: usize,
     /// From or to one address.
     pub per_address_max: usize,
+    /// Taken ones in all that have not agreed on TLS keys yet. Each costs some 1 ms of CPU and 30 KiB.
+    pub handshakes_max: usize,
+    /// Of them, from one address, so that one cannot keep everybody out.
+    pub handshakes_per_address_max: usize,
     /// Time limits of each.
     pub time: TimeLimits,
 }
@@ -28,6 +34,8 @@ impl Default for StreamLimits {
         StreamLimits {
             connections_max: 4096,
             per_address_max: 256,
+            handshakes_max: 512,
+            handshakes_per_address_max: 64,
             time: TimeLimits::default(),
         }
     }
@@ -40,6 +48,17 @@ pub struct StreamTransport {
     pub name: String,
     /// The address that it is bound to.
     pub local: SocketAddr,
+    /// What its connections need, if it speaks TLS.
+    pub tls: Option<tls::Context>,
+}
+
+impl StreamTransport {
+    fn protocol(&self) -> Protocol {
+        match self.tls {
+            Some(_) => Protocol::Tls,
+            None => Protocol::Tcp,
+        }
+    }
 }
 
 /// Why a message could not be sent: its flow has failed.
@@ -54,28 +73,50 @@ pub struct Streams {
     inputs: mpsc::Sender<Input>,
     metrics: Arc<ControlMetrics>,
     tasks: JoinSet<()>,
+    /// Where connections over TLS run. None without a transport that speaks it.
+    crypto: Option<Handle>,
     /// The connection that a flow uses now.
     by_flow: FxHashMap<Flow, (ConnectionId, WriteQueue)>,
     /// Every connection whose task has not ended.
     live: FxHashMap<ConnectionId, Live>,
-    per_address: FxHashMap<IpAddr, usize>,
+    per_address: FxHashMap<IpAddr, Count>,
+    /// Taken ones that have not agreed on TLS keys.
+    handshakes: usize,
+}
+
+/// The connections of one address.
+#[derive(Debug, Default)]
+struct Count {
+    all: usize,
+    handshakes: usize,
 }
 
 #[derive(Debug)]
 struct Live {
     flow: Flow,
     task: AbortHandle,
-    /// It stands, rather than being opened.
-    open: bool,
+    stage: Stage,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// We open it, or have taken it without TLS and its task has not begun.
+    Opening,
+    /// The peer has opened it and is to agree on TLS keys.
+    Handshake,
+    /// It stands.
+    Open,
 }
 
 impl Streams {
-    /// None yet. `inputs` is where its tasks report.
+    /// None yet. `inputs` is where its tasks report, `crypto` where those of TLS run.
     pub fn new(
         transports: FxHashMap<TransportId, StreamTransport>,
         limits: StreamLimits,
         inputs: mpsc::Sender<Input>,
         metrics: Arc<ControlMetrics>,
+        crypto: Option<Handle>,
     ) -> Streams {
         Streams {
             transports,
@@ -83,19 +124,39 @@ impl Streams {
             inputs,
             metrics,
             tasks: JoinSet::new(),
+            crypto,
             by_flow: FxHashMap::default(),
             live: FxHashMap::default(),
             per_address: FxHashMap::default(),
+            handshakes: 0,
+        }
+    }
+
+    /// Takes what was read anew from the files of TLS transports, for new connections. Those that stand go on.
+    pub fn set_tls(&mut self, contexts: &tls::Contexts) {
+        for transport in self.transports.values_mut() {
+            if let (Some(tls), Some(new)) = (&mut transport.tls, contexts.of(&transport.name)) {
+                *tls = new.clone();
+            }
         }
     }
 
     /// True if one more from or to this address is within the limits.
-    pub fn has_room(&self, address: IpAddr) -> bool {
+    fn has_room(&self, address: IpAddr) -> bool {
+        let count = self.per_address.get(&address);
         self.live.len() < self.limits.connections_max
-            && self
-                .per_address
-                .get(&address)
-                .is_none_or(|n| *n < self.limits.per_address_max)
+            && count.is_none_or(|count| count.all < self.limits.per_address_max)
+    }
+
+    /// True if one more from this address on this transport may be taken.
+    pub fn may_take(&self, transport: TransportId, address: IpAddr) -> bool {
+        let is_tls = |transport: &StreamTransport| transport.tls.is_some();
+        let needs_handshake = self.transports.get(&transport).is_some_and(is_tls);
+        let count = self.per_address.get(&address);
+        let limits = &self.limits;
+        let has_handshake = self.handshakes < limits.handshakes_max
+            && count.is_none_or(|count| count.handshakes < limits.handshakes_per_address_max);
+        self.has_room(address) && (has_handshake || !needs_handshake)
     }
 
     /// Takes a connection that a peer opened. Its flow, if it replaces one of the same flow, which has thereby failed (the
@@ -108,20 +169,25 @@ impl Streams {
     ) -> Option<Flow> {
         let flow = Flow {
             transport,
-            protocol: Protocol::Tcp,
+            protocol: self.transports.get(&transport)?.protocol(),
             peer,
+            domain: None,
         };
         let replaced = self.by_flow.remove(&flow).is_some();
-        let id = self.start(flow, Origin::Taken(stream));
-        self.opened(id);
+        self.start(flow, Origin::Taken(stream), None);
         replaced.then_some(flow)
     }
 
-    /// Sends a message, over a new connection if there is none.
+    /// Sends a message, over a new connection if there is none. `domain` is the name of the flow's.
     ///
     /// # Errors
     /// The connection's queue is full (it is cut off), or there may be no further connection.
-    pub fn send(&mut self, flow: Flow, message: Bytes) -> Result<(), FlowFailed> {
+    pub fn send(
+        &mut self,
+        flow: Flow,
+        domain: Option<&str>,
+        message: Bytes,
+    ) -> Result<(), FlowFailed> {
         if !self.by_flow.contains_key(&flow) {
             let from = self
                 .transports
@@ -132,7 +198,7 @@ impl Streams {
                 tracing::warn!(peer = %flow.peer, "too many connections, none opened");
                 return Err(FlowFailed);
             }
-            self.start(flow, Origin::Opened { from });
+            self.start(flow, Origin::Opened { from }, domain);
         }
         let Some((id, queue)) = self.by_flow.get(&flow) else {
             return Err(FlowFailed);
@@ -167,10 +233,16 @@ impl Streams {
             .is_some_and(|(current, _)| *current == id)
     }
 
-    /// A connection that we opened stands.
+    /// A connection stands.
     pub fn opened(&mut self, id: ConnectionId) {
         if let Some(live) = self.live.get_mut(&id) {
-            live.open = true;
+            if live.stage == Stage::Handshake {
+                self.handshakes -= 1;
+                if let Some(count) = self.per_address.get_mut(&live.flow.peer.ip()) {
+                    count.handshakes -= 1;
+                }
+            }
+            live.stage = Stage::Open;
             if let Some(transport) = self.transports.get(&live.flow.transport) {
                 self.metrics.connection_opened(&transport.name);
             }
@@ -202,42 +274,55 @@ impl Streams {
         }
     }
 
-    fn start(&mut self, flow: Flow, origin: Origin) -> ConnectionId {
+    fn start(&mut self, flow: Flow, origin: Origin, domain: Option<&str>) {
         let (queue, end) = WriteQueue::new();
+        let transport = self.transports.get(&flow.transport);
+        let tls = transport.and_then(|transport| transport.tls.clone());
+        let stage = match (&origin, &tls) {
+            (Origin::Taken(_), Some(_)) => Stage::Handshake,
+            _ => Stage::Opening,
+        };
         let connection = Connection {
             flow,
             origin,
+            tls: tls.map(|tls| (tls, domain.map(str::to_owned))),
             queue: end,
             inputs: self.inputs.clone(),
             limits: self.limits.time,
         };
-        let task = self.tasks.spawn_local(connection.run());
+        let task = match &self.crypto {
+            Some(crypto) if flow.protocol == Protocol::Tls => {
+                self.tasks.spawn_on(connection.run(), crypto)
+            }
+            _ => self.tasks.spawn_local(connection.run()),
+        };
         let id = task.id();
-        self.live.insert(
-            id,
-            Live {
-                flow,
-                task,
-                open: false,
-            },
-        );
-        *self.per_address.entry(flow.peer.ip()).or_default() += 1;
+        let count = self.per_address.entry(flow.peer.ip()).or_default();
+        count.all += 1;
+        if stage == Stage::Handshake {
+            count.handshakes += 1;
+            self.handshakes += 1;
+        }
+        self.live.insert(id, Live { flow, task, stage });
         self.by_flow.insert(flow, (id, queue));
-        id
     }
 
     fn forget(&mut self, id: ConnectionId, end: ConnectionEnd) -> Option<Live> {
         let live = self.live.remove(&id)?;
         let address = live.flow.peer.ip();
+        let was_in_handshake = usize::from(live.stage == Stage::Handshake);
+        self.handshakes -= was_in_handshake;
         if let Some(count) = self.per_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
+            count.all -= 1;
+            count.handshakes -= was_in_handshake;
+            if count.all == 0 {
                 self.per_address.remove(&address);
             }
         }
         if let Some(transport) = self.transports.get(&live.flow.transport) {
+            let was_open = live.stage == Stage::Open;
             self.metrics
-                .connection_ended(&transport.name, live.open, end);
+                .connection_ended(&transport.name, was_open, end);
         }
         Some(live)
     }
@@ -271,7 +356,10 @@ pub async fn accept(transport: TransportId, listener: TcpListener, inputs: mpsc:
 
 #[cfg(test)]
 mod tests {
+    use super::super::tls::Crypto;
+    use super::super::tls::testing::Authority;
     use super::*;
+    use crate::sip::DomainId;
     use std::future::Future;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -294,10 +382,11 @@ mod tests {
         let transport = StreamTransport {
             name: String::from("tcp"),
             local,
+            tls: None,
         };
         let metrics = Arc::new(ControlMetrics::new());
         let transports = [(TCP, transport)].into_iter().collect();
-        let streams = Streams::new(transports, limits, sender, Arc::clone(&metrics));
+        let streams = Streams::new(transports, limits, sender, Arc::clone(&metrics), None);
         Bench {
             streams,
             inputs,
@@ -325,12 +414,16 @@ mod tests {
                 panic!("a connection")
             };
             assert_eq!(self.streams.take(transport, stream, address), None);
+            let Input::Opened { id } = self.next().await else {
+                panic!("it stands")
+            };
+            self.streams.opened(id);
             (peer, flow(address))
         }
 
         /// The end that the next input tells, and the flow that fails by it.
         async fn ended(&mut self) -> (ConnectionEnd, Option<Flow>) {
-            let Input::Ended { id, end } = self.next().await else {
+            let Input::Ended { id, end, .. } = self.next().await else {
                 panic!("an end")
             };
             (end, self.streams.ended(id, end))
@@ -342,6 +435,7 @@ mod tests {
             transport: TCP,
             protocol: Protocol::Tcp,
             peer,
+            domain: None,
         }
     }
 
@@ -372,7 +466,10 @@ mod tests {
             };
             assert_eq!((from, &bytes[..]), (flow, &b"OPTIONS"[..]));
             assert!(bench.streams.is_current(id, flow));
-            assert_eq!(bench.streams.send(flow, Bytes::from_static(b"200")), Ok(()));
+            assert_eq!(
+                bench.streams.send(flow, None, Bytes::from_static(b"200")),
+                Ok(())
+            );
             let mut answer = [0; 3];
             peer.read_exact(&mut answer).await.expect("an answer");
             assert_eq!(&answer, b"200");
@@ -393,7 +490,7 @@ mod tests {
                 assert_eq!(
                     bench
                         .streams
-                        .send(flow, Bytes::from_static(part.as_bytes())),
+                        .send(flow, None, Bytes::from_static(part.as_bytes())),
                     Ok(())
                 );
             }
@@ -420,7 +517,10 @@ mod tests {
             let far = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let flow = flow(far.local_addr().expect("bound"));
             drop(far);
-            assert_eq!(bench.streams.send(flow, Bytes::from_static(b"x")), Ok(()));
+            assert_eq!(
+                bench.streams.send(flow, None, Bytes::from_static(b"x")),
+                Ok(())
+            );
             assert_eq!(
                 bench.ended().await,
                 (ConnectionEnd::Unreachable, Some(flow))
@@ -454,7 +554,10 @@ mod tests {
             let mut bench = bench(limits).await;
             let begun = std::time::Instant::now();
             let (_peer, flow) = bench.taken().await;
-            assert_eq!(bench.streams.send(flow, Bytes::from_static(b"200")), Ok(()));
+            assert_eq!(
+                bench.streams.send(flow, None, Bytes::from_static(b"200")),
+                Ok(())
+            );
             assert_eq!(bench.ended().await, (ConnectionEnd::Idle, Some(flow)));
             assert!(begun.elapsed() >= Duration::from_millis(100));
         });
@@ -467,7 +570,7 @@ mod tests {
             let (_peer, flow) = bench.taken().await;
             let message = Bytes::from(vec![b'x'; 60_000]);
             let mut sent = 0;
-            while bench.streams.send(flow, message.clone()).is_ok() {
+            while bench.streams.send(flow, None, message.clone()).is_ok() {
                 sent += 1;
                 assert!(sent < 1000, "the queue has no end");
                 tokio::task::yield_now().await;
@@ -491,7 +594,7 @@ mod tests {
             assert!(!bench.streams.has_room(address));
             assert!(bench.streams.has_room([127, 0, 0, 7].into()));
             let far = flow(([127, 0, 0, 1], 9).into());
-            assert_eq!(bench.streams.send(far, Bytes::new()), Err(FlowFailed));
+            assert_eq!(bench.streams.send(far, None, Bytes::new()), Err(FlowFailed));
         });
     }
 
@@ -507,20 +610,239 @@ mod tests {
                 .tasks
                 .spawn_local(async { panic!("a broken invariant") });
             let id = task.id();
+            bench
+                .streams
+                .per_address
+                .entry(broken.peer.ip())
+                .or_default()
+                .all += 1;
             bench.streams.live.insert(
                 id,
                 Live {
                     flow: broken,
                     task,
-                    open: false,
+                    stage: Stage::Opening,
                 },
             );
             bench.streams.by_flow.insert(broken, (id, queue));
             assert_eq!(bench.streams.panicked().await, Some(broken));
             assert_eq!(
-                bench.streams.send(other, Bytes::from_static(b"still here")),
+                bench
+                    .streams
+                    .send(other, None, Bytes::from_static(b"still here")),
                 Ok(())
             );
+        });
+    }
+
+    /// The same over TLS, with the gateway's thread for it.
+    struct TlsBench {
+        bench: Bench,
+        authority: Authority,
+        crypto: Crypto,
+    }
+
+    const KEYS: &str =
+        "cert_file = \"own.pem\"\npriv_key_file = \"own.key\"\nca_list_file = \"ca.pem\"";
+
+    async fn tls_bench(limits: StreamLimits) -> TlsBench {
+        let authority = Authority::new();
+        authority.sign("own", &["127.0.0.1", "sip.example.com"]);
+        let text = "[transport.a]\nprotocol = \"tls\"\nbind = \"127.0.0.1\"\ncert_file = \"x\"\n";
+        let settings = crate::config::parse("test", text, &crate::config::NoLookup);
+        let crypto = Crypto::start(&settings.expect("a configuration").settings);
+        let crypto = crypto.expect("a thread").expect("a TLS transport");
+        let mut bench = bench(limits).await;
+        let transport = StreamTransport {
+            name: String::from("tls"),
+            local: bench.address,
+            tls: Some(authority.context(KEYS)),
+        };
+        bench.streams.transports.insert(TCP, transport);
+        bench.streams.crypto = Some(crypto.handle());
+        TlsBench {
+            bench,
+            authority,
+            crypto,
+        }
+    }
+
+    impl TlsBench {
+        /// The next input, which must be a peer's connection, is taken.
+        async fn take(&mut self) -> Flow {
+            let Input::Accepted {
+                transport,
+                stream,
+                peer,
+            } = self.bench.next().await
+            else {
+                panic!("a connection")
+            };
+            // The accepting task is control's here, not the TLS thread's: the stream must change over.
+            let stream = stream.into_std().expect("a stream");
+            let on_its_thread = self.crypto.handle();
+            let _on_its_thread = on_its_thread.enter();
+            let stream = TcpStream::from_std(stream).expect("a stream");
+            assert!(self.bench.streams.may_take(transport, peer.ip()));
+            self.bench.streams.take(transport, stream, peer);
+            tls_flow(peer, None)
+        }
+
+        async fn opened(&mut self) {
+            let Input::Opened { id } = self.bench.next().await else {
+                panic!("it stands")
+            };
+            self.bench.streams.opened(id);
+        }
+    }
+
+    fn tls_flow(peer: SocketAddr, domain: Option<DomainId>) -> Flow {
+        Flow {
+            protocol: Protocol::Tls,
+            domain,
+            ..flow(peer)
+        }
+    }
+
+    #[test]
+    fn over_tls_bytes_go_both_ways_once_keys_are_agreed_on() {
+        run(async {
+            let mut tls = tls_bench(StreamLimits::default()).await;
+            let client = tls.authority.context(KEYS);
+            let address = tls.bench.address;
+            let peer = tokio::task::spawn_local(async move {
+                let stream = TcpStream::connect(address).await.expect("it listens");
+                let domain = Some("sip.example.com");
+                let mut peer = client
+                    .connect(stream, domain, address.ip())
+                    .await
+                    .expect("TLS");
+                peer.write_all(b"OPTIONS").await.expect("open");
+                let mut answer = [0; 3];
+                peer.read_exact(&mut answer).await.expect("an answer");
+                answer
+            });
+            let flow = tls.take().await;
+            assert_eq!(tls.bench.metrics.connections("tls"), 0);
+            assert_eq!(tls.bench.streams.handshakes, 1);
+            tls.opened().await;
+            assert_eq!(tls.bench.metrics.connections("tls"), 1);
+            assert_eq!(tls.bench.streams.handshakes, 0);
+            let Input::Received {
+                flow: from, bytes, ..
+            } = tls.bench.next().await
+            else {
+                panic!("bytes")
+            };
+            assert_eq!((from, &bytes[..]), (flow, &b"OPTIONS"[..]));
+            let answer = Bytes::from_static(b"200");
+            assert_eq!(tls.bench.streams.send(flow, None, answer), Ok(()));
+            assert_eq!(&peer.await.expect("no panic"), b"200");
+            assert_eq!(tls.bench.ended().await, (ConnectionEnd::Peer, Some(flow)));
+            tls.crypto.stop();
+        });
+    }
+
+    #[test]
+    fn what_is_sent_over_tls_goes_to_the_domain_asked_for_or_nowhere() {
+        run(async {
+            let mut tls = tls_bench(StreamLimits::default()).await;
+            let server = tls.authority.context(KEYS);
+            let far = TcpListener::bind("127.0.0.2:0").await.expect("a free port");
+            let peer = far.local_addr().expect("bound");
+            let good = tls_flow(peer, Some(DomainId(0)));
+            let message = Bytes::from_static(b"INVITE");
+            let sent = tls
+                .bench
+                .streams
+                .send(good, Some("sip.example.com"), message.clone());
+            assert_eq!(sent, Ok(()));
+            let (stream, _) = far.accept().await.expect("a connection");
+            let mut stream = server.accept(stream).await.expect("TLS");
+            let mut read = [0; 6];
+            stream.read_exact(&mut read).await.expect("a message");
+            assert_eq!(&read, b"INVITE");
+            tls.opened().await;
+            // Another domain at the same address is another connection, and this one is not that domain.
+            let bad = tls_flow(peer, Some(DomainId(1)));
+            let sent = tls
+                .bench
+                .streams
+                .send(bad, Some("sip.example.net"), message);
+            assert_eq!(sent, Ok(()));
+            let (stream, _) = far.accept().await.expect("a connection");
+            assert!(server.accept(stream).await.is_err());
+            let Input::Ended { id, end, why } = tls.bench.next().await else {
+                panic!("an end")
+            };
+            assert_eq!(end, ConnectionEnd::Handshake);
+            let why = why.expect("a reason");
+            assert!(why.contains("not valid for name"), "{why}");
+            assert_eq!(tls.bench.streams.ended(id, end), Some(bad));
+            assert_eq!(tls.bench.metrics.connections("tls"), 1);
+            tls.crypto.stop();
+        });
+    }
+
+    #[test]
+    fn half_open_tls_connections_are_few_and_short() {
+        run(async {
+            let mut limits = times(|time| time.handshake = Duration::from_millis(100));
+            limits.handshakes_per_address_max = 2;
+            let mut tls = tls_bench(limits).await;
+            let address = tls.bench.address;
+            let _one = TcpStream::connect(address).await.expect("it listens");
+            let first = tls.take().await;
+            let mut slow = TcpStream::connect(address).await.expect("it listens");
+            // The first bytes of a ClientHello, and no more.
+            slow.write_all(&[22, 3, 1, 1, 0]).await.expect("open");
+            let second = tls.take().await;
+            assert!(!tls.bench.streams.may_take(TCP, address.ip()));
+            assert!(tls.bench.streams.may_take(TCP, [127, 0, 0, 7].into()));
+            let mut waiting = vec![first, second];
+            while !waiting.is_empty() {
+                let (end, flow) = tls.bench.ended().await;
+                assert_eq!(end, ConnectionEnd::Handshake);
+                let ended = waiting.iter().position(|one| Some(*one) == flow);
+                waiting.remove(ended.expect("one of the two"));
+                assert!(tls.bench.streams.may_take(TCP, address.ip()));
+            }
+            assert_eq!(tls.bench.streams.handshakes, 0);
+            assert!(tls.bench.streams.per_address.is_empty());
+            tls.crypto.stop();
+        });
+    }
+
+    #[test]
+    fn a_reload_changes_the_certificate_of_new_connections_alone() {
+        run(async {
+            let mut tls = tls_bench(StreamLimits::default()).await;
+            let client = tls.authority.context(KEYS);
+            let address = tls.bench.address;
+            let connect = |domain: &'static str| {
+                let client = client.clone();
+                tokio::task::spawn_local(async move {
+                    let stream = TcpStream::connect(address).await.expect("it listens");
+                    client.connect(stream, Some(domain), address.ip()).await
+                })
+            };
+            let old = connect("sip.example.com");
+            let flow = tls.take().await;
+            tls.opened().await;
+            let mut old = old.await.expect("no panic").expect("TLS");
+            tls.authority.sign("own", &["new.example.com"]);
+            let (contexts, _) = tls.authority.read(KEYS).expect("good files");
+            tls.bench.streams.set_tls(&contexts);
+            let new = connect("new.example.com");
+            tls.take().await;
+            tls.opened().await;
+            assert!(new.await.expect("no panic").is_ok());
+            let message = Bytes::from_static(b"still");
+            assert_eq!(tls.bench.streams.send(flow, None, message), Ok(()));
+            let mut read = [0; 5];
+            old.read_exact(&mut read).await.expect("a message");
+            assert_eq!(&read, b"still");
+            tls.crypto.stop();
         });
     }
 }

@@ -123,6 +123,7 @@ impl UdpTransport {
             transport: self.transport,
             protocol: Protocol::Udp,
             peer,
+            domain: None,
         }
     }
 }

@@ -13,11 +13,13 @@ use super::signals::Signals;
 use super::sip_streams::{StreamLimits, StreamTransport, Streams, accept};
 use super::sip_udp::UdpTransport;
 use super::surroundings::Machine;
+use super::tls::{self, Contexts, Crypto};
 use super::topology::{self, Topology, TopologyError, WorkerHandle};
 use crate::admin::{Asked, Guard};
 use crate::config::settings::{Admin, Settings, Transport};
 use crate::control::Controller;
 use crate::control::setup::Setup;
+use crate::control::strangers::Strangers;
 use crate::link::{PortRange, WorkerId};
 use crate::metrics::{ControlMetrics, WorkerCollector};
 use crate::sip::{Protocol, TransportId};
@@ -29,6 +31,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -73,7 +76,7 @@ pub enum StartError {
     SipPortTaken {
         /// The transport's section.
         name: String,
-        /// `udp` or `tcp`.
+        /// `udp`, `tcp` or `tls`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
@@ -86,7 +89,7 @@ pub enum StartError {
     SipBind {
         /// The transport's section.
         name: String,
-        /// `udp` or `tcp`.
+        /// `udp`, `tcp` or `tls`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
@@ -103,16 +106,6 @@ pub enum StartError {
         address: SocketAddr,
         /// Why.
         source: io::Error,
-    },
-    /// A protocol that this version does not speak.
-    #[error(
-        "transport.{name}.protocol: {protocol} is not spoken by this version; accepted: udp, tcp"
-    )]
-    Protocol {
-        /// The transport's section.
-        name: String,
-        /// Which.
-        protocol: &'static str,
     },
     /// Cores or ports do not fit.
     #[error(transparent)]
@@ -166,16 +159,22 @@ pub fn run(launch: Launch, announce: impl FnOnce(&Listening)) -> Result<(), Star
     }
     // After the pinning, so that its thread keeps off the workers' cores.
     let logging = logging::start(launch.log_format, launch.log_levels.clone())?;
+    let crypto = Crypto::start(launch.reading.setup.settings())
+        .map_err(system("starting the thread for TLS"))?;
     let runtime = tokio_uring::Runtime::new(&tokio_uring::builder())
         .map_err(system("setting up io_uring for the control thread"))?;
+    let handle = crypto.as_ref().map(Crypto::handle);
     let ended = runtime.block_on(async {
-        let gateway = build(launch, &topology, &found, logging)?;
+        let gateway = build(launch, &topology, &found, logging, handle)?;
         announce(&gateway.listening);
         gateway.run().await;
         Ok(())
     });
     // Dropping it would wait for a name look-up that still holds a thread; the process ends without it.
     std::mem::forget(runtime);
+    if let Some(crypto) = crypto {
+        crypto.stop();
+    }
     ended
 }
 
@@ -184,13 +183,14 @@ fn build(
     topology: &Topology,
     found: &preflight::Report,
     logging: Logging,
+    crypto: Option<Handle>,
 ) -> Result<ControlLoop, StartError> {
     let setup = launch.reading.setup;
     let settings = setup.settings();
     let (inputs_in, inputs) = mpsc::channel(INPUTS_MAX);
     let (asked_in, asked) = mpsc::channel(admin_loop::REQUESTS_MAX);
     let (stop_admin, admin_stopped) = watch::channel(());
-    let sockets = Sockets::bind(settings)?;
+    let sockets = Sockets::bind(settings, &launch.reading.tls, crypto.as_ref())?;
     let admin = serve_admin(&settings.admin, asked_in, admin_stopped)?;
     let mut listening = Listening {
         sip: sockets.addresses.clone(),
@@ -215,9 +215,15 @@ fn build(
         StreamLimits::default(),
         inputs_in.clone(),
         Arc::clone(&metrics),
+        crypto.clone(),
     );
     for (transport, listener) in sockets.listeners {
         tokio_uring::spawn(accept(transport, listener, inputs_in.clone()));
+    }
+    if let Some(crypto) = crypto {
+        for (transport, listener) in sockets.tls_listeners {
+            crypto.spawn(accept(transport, listener, inputs_in.clone()));
+        }
     }
     for socket in sockets.udp.values() {
         tokio_uring::spawn(socket.clone().receive(inputs_in.clone()));
@@ -227,6 +233,7 @@ fn build(
         metrics,
         udp: sockets.udp,
         streams,
+        handshakes_told: Strangers::default(),
         resolver: Resolver::new(inputs_in),
         workers,
         bell: bell.watched().map_err(system("watching an eventfd"))?,
@@ -314,21 +321,24 @@ fn kernel_seed() -> io::Result<u64> {
 struct Sockets {
     udp: FxHashMap<TransportId, UdpTransport>,
     listeners: Vec<(TransportId, TcpListener)>,
+    /// Watched by the thread of TLS, and so are their connections.
+    tls_listeners: Vec<(TransportId, TcpListener)>,
     streams: FxHashMap<TransportId, StreamTransport>,
     addresses: Vec<(String, Protocol, SocketAddr)>,
 }
 
 impl Sockets {
-    fn bind(settings: &Settings) -> Result<Sockets, StartError> {
+    fn bind(
+        settings: &Settings,
+        tls: &Contexts,
+        crypto: Option<&Handle>,
+    ) -> Result<Sockets, StartError> {
         let mut sockets = Sockets::default();
         for (id, transport) in (0..).map(TransportId).zip(&settings.transports) {
             let local = match transport.protocol {
                 Protocol::Udp => sockets.bind_udp(id, transport.bind),
                 Protocol::Tcp => sockets.bind_tcp(id, transport),
-                Protocol::Tls => {
-                    let (name, protocol) = (transport.name.clone(), transport.protocol.name());
-                    return Err(StartError::Protocol { name, protocol });
-                }
+                Protocol::Tls => sockets.bind_tls(id, transport, tls, crypto),
             };
             let local = local.map_err(|source| sip_bind_error(transport, source))?;
             sockets
@@ -349,14 +359,35 @@ impl Sockets {
         let listener = listen(transport.bind)?;
         let local = listener.local_addr()?;
         self.listeners.push((id, listener));
-        self.streams.insert(
-            id,
-            StreamTransport {
-                name: transport.name.clone(),
-                local,
-            },
-        );
+        self.add_stream(id, transport, local, None);
         Ok(local)
+    }
+
+    fn bind_tls(
+        &mut self,
+        id: TransportId,
+        transport: &Transport,
+        tls: &Contexts,
+        crypto: Option<&Handle>,
+    ) -> io::Result<SocketAddr> {
+        let _on_its_thread = crypto.map(Handle::enter);
+        let listener = listen(transport.bind)?;
+        let local = listener.local_addr()?;
+        self.tls_listeners.push((id, listener));
+        self.add_stream(id, transport, local, tls.of(&transport.name).cloned());
+        Ok(local)
+    }
+
+    fn add_stream(
+        &mut self,
+        id: TransportId,
+        transport: &Transport,
+        local: SocketAddr,
+        tls: Option<tls::Context>,
+    ) {
+        let name = transport.name.clone();
+        let stream = StreamTransport { name, local, tls };
+        self.streams.insert(id, stream);
     }
 }
 

@@ -4,6 +4,8 @@
 //!  thread      cores                 waits on              queues                              at the limit
 //!  ─────────── ───────────────────── ───────────────────── ─────────────────────────────────── ─────────────────
 //!  main        those of no worker    tokio's io_uring      SIP and HTTP sockets; control's bell
+//!  tls         as main               its own epoll         TLS handshakes 512, 64 of an address refused
+//!              (with a TLS transport only)
 //!  media-0..N  one each, pinned      its own ring          commands in  COMMANDS (1,024)       Open: 503
 //!                                                          events out   EVENTS   (4,096)       reports dropped
 //!                                                          packets in   uring::BUFFERS (4,096) wait in the socket

@@ -129,6 +129,7 @@ impl Peer {
             transport: TransportId(0),
             protocol: Protocol::Udp,
             peer: self.place.gateway,
+            domain: None,
         }
     }
 

@@ -248,6 +248,7 @@ impl World {
                     transport,
                     protocol,
                     peer: packet.source,
+                    domain: None,
                 };
                 self.controller
                     .handle_datagram(self.now, flow, packet.bytes);

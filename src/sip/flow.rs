@@ -43,6 +43,10 @@ impl Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransportId(pub u16);
 
+/// A domain that a TLS peer must prove to be, as `control` numbers them (`control::domains`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DomainId(pub u16);
+
 /// The way to a peer: one of our transports and the peer's address. On a stream there is at most one
 /// connection a flow, so whatever is sent on it uses the connection that is there, and opens one if none is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +57,9 @@ pub struct Flow {
     pub protocol: Protocol,
     /// The peer's address and port: the source of what came, the destination of what goes.
     pub peer: SocketAddr,
+    /// On TLS, the domain that was asked for and that the peer's certificate must be of (RFC 5922): two domains at one
+    /// address are two connections. None where the peer has connected to us, and where an address was asked for.
+    pub domain: Option<DomainId>,
 }
 
 /// Bytes for the wire.

@@ -13,5 +13,5 @@ pub mod timer;
 pub mod transaction;
 
 pub use endpoint::{Endpoint, EndpointSettings, Event};
-pub use flow::{Flow, Protocol, Transmit, TransportId};
+pub use flow::{DomainId, Flow, Protocol, Transmit, TransportId};
 pub use message::{Message, Method, Request, Response};

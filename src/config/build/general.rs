@@ -1,14 +1,13 @@
-//! `[global]`, `[rtp]`, `[admin]` and `[transport.*]`.
+//! `[global]`, `[rtp]` and `[admin]`.
 
 use super::super::accept::{Typed, pairs};
 use super::super::catalogue;
-use super::super::fields::{Checker, Fields, Tell};
+use super::super::fields::{Checker, Fields};
 use super::super::raw::Table;
-use super::super::settings::{Admin, Global, IdentifyBy, Rtp, Secret, Transport};
-use super::{named, only};
-use crate::sip::flow::Protocol;
+use super::super::settings::{Admin, Global, IdentifyBy, Rtp, Secret};
+use super::only;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// rtp.conf as Asterisk ships it.
@@ -127,88 +126,4 @@ fn build_admin(fields: &Fields, checker: &mut Checker<'_>) -> Admin {
             .error(fields.location_of("listen"), "admin.listen", message);
     }
     Admin { listen, token }
-}
-
-/// In the order of the file.
-pub(super) fn transports(document: &Table, checker: &mut Checker<'_>) -> Vec<Transport> {
-    let sections = named(
-        document,
-        "transport",
-        catalogue::TRANSPORT,
-        Tell::EachKey,
-        checker,
-    );
-    if sections.is_empty() {
-        let message = "no transport, so nothing to listen on; expected at least one: [transport.udp] with bind = \"0.0.0.0:5060\"";
-        let top = super::Location { line: 1, column: 1 };
-        checker.report.error(top, "transport", message);
-    }
-    let mut transports: Vec<Transport> = Vec::with_capacity(sections.len());
-    for (name, fields) in sections {
-        let transport = transport(name, &fields, checker);
-        if let Some(other) = transports.iter().find(|other| clash(other, &transport)) {
-            let message = format!(
-                "{} {} is taken by [transport.{}]; expected another address or port",
-                transport.protocol.name(),
-                transport.bind,
-                other.name
-            );
-            checker
-                .report
-                .error(fields.location_of("bind"), fields.path_of("bind"), message);
-        }
-        transports.push(transport);
-    }
-    transports
-}
-
-fn transport(name: String, fields: &Fields, checker: &mut Checker<'_>) -> Transport {
-    let protocol = match fields.text("protocol").map(String::as_str) {
-        Some("tcp") => Protocol::Tcp,
-        Some("tls") => {
-            let message = "TLS is not available in this version; expected \"udp\" or \"tcp\"";
-            let location = fields.location_of("protocol");
-            checker
-                .report
-                .error(location, fields.path_of("protocol"), message);
-            Protocol::Tls
-        }
-        _ => Protocol::Udp,
-    };
-    let port_default = if protocol == Protocol::Tls {
-        5061
-    } else {
-        5060
-    };
-    let bind = match fields.get("bind") {
-        Some(Typed::Bind(address, port)) => SocketAddr::new(*address, port.unwrap_or(port_default)),
-        _ => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
-    };
-    let address = |key: &str| match fields.get(key) {
-        Some(Typed::Address(address)) => Some(*address),
-        _ => None,
-    };
-    let local_net = match fields.get("local_net") {
-        Some(Typed::Networks(networks)) => networks.iter().map(|(network, _)| *network).collect(),
-        _ => Vec::new(),
-    };
-    Transport {
-        protocol,
-        bind,
-        local_net,
-        external_signaling_address: address("external_signaling_address"),
-        external_media_address: address("external_media_address"),
-        name,
-    }
-}
-
-/// True if the kernel would refuse the second: the same port of UDP, or of TCP (which TLS uses too), on the same
-/// address or with one of them on every address. Port 0 is any free one.
-fn clash(one: &Transport, other: &Transport) -> bool {
-    let (a, b) = (one.bind, other.bind);
-    one.protocol.is_reliable() == other.protocol.is_reliable()
-        && a.port() == b.port()
-        && a.port() != 0
-        && a.is_ipv4() == b.is_ipv4()
-        && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }

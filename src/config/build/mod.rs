@@ -5,6 +5,7 @@ mod dialplan;
 mod endpoints;
 mod general;
 mod guards;
+mod transports;
 mod trunks;
 
 use super::catalogue::{self, Row, SECTIONS};
@@ -26,7 +27,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
     unused_so_far(document, &mut checker);
 
     let (global, rtp, admin) = general::build(document, &mut checker);
-    let transports = general::transports(document, &mut checker);
+    let transports = transports::build(document, &mut checker);
     let acls = guards::acls(document, &mut checker);
     let endpoints = endpoints::build(document, &transports, &mut checker);
     let identifies = guards::identifies(document, &endpoints, &mut checker);

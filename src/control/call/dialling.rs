@@ -183,6 +183,7 @@ impl Call {
         let flow = addresses
             .iter()
             .find_map(|address| destination.flow(settings, endpoint, *address))
+            .and_then(|flow| ctx.domains.name(flow, &destination.host))
             .ok_or(unreachable)?;
         let leg = self.invite(ctx, now, candidate.endpoint, &candidate.uri, flow)?;
         Ok(BranchState::Ringing(leg))

@@ -145,6 +145,7 @@ impl<'a> Pair<'a> {
             transport: TransportId(0),
             protocol: self.protocol,
             peer: from.other().address(),
+            domain: None,
         }
     }
 

@@ -208,6 +208,7 @@ fn flow(peer: SocketAddr) -> Flow {
         transport: TransportId(0),
         protocol: Protocol::Udp,
         peer,
+        domain: None,
     }
 }
 

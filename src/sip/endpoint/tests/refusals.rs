@@ -23,6 +23,7 @@ impl Alone {
             transport: TransportId(0),
             protocol: Protocol::Udp,
             peer: A.address(),
+            domain: None,
         };
         self.endpoint.handle_datagram(self.now, flow, bytes.into());
     }
@@ -167,6 +168,7 @@ fn a_full_table_refuses_with_503_and_comes_back() {
         transport: TransportId(0),
         protocol: Protocol::Udp,
         peer: A.address(),
+        domain: None,
     };
     let now = alone.now;
     assert_eq!(

@@ -7,6 +7,7 @@ fn flow(protocol: Protocol, peer: &str) -> Flow {
         transport: TransportId(0),
         protocol,
         peer: peer.parse().expect("it is an address"),
+        domain: None,
     }
 }
 
