@@ -21,6 +21,8 @@ pub enum AdminRequest {
     Calls,
     /// `GET /api/v1/endpoints`
     Endpoints,
+    /// `GET /api/v1/contacts`
+    Contacts,
     /// `GET /api/v1/workers`
     Workers,
     /// `GET /api/v1/transports`

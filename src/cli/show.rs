@@ -4,7 +4,7 @@ use super::client::segment;
 use super::output::{print, table};
 use super::{Failure, Gateway};
 use crate::admin::rows::DialplanRow;
-use crate::link::query::{CallRow, EndpointRow, TransportRow, WorkerRow};
+use crate::link::query::{CallRow, ContactRow, EndpointRow, TransportRow, WorkerRow};
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,6 +25,8 @@ pub struct ShowArgs {
 enum What {
     /// Configured endpoints
     Endpoints,
+    /// Static and registered contacts
+    Contacts,
     /// Running calls
     Calls,
     /// SIP listeners
@@ -42,6 +44,7 @@ enum What {
 pub fn show(args: &ShowArgs) -> Result<(), Failure> {
     match &args.what {
         What::Endpoints => args.print("/api/v1/endpoints", ENDPOINTS, endpoint),
+        What::Contacts => args.print("/api/v1/contacts", CONTACTS, contact),
         What::Calls => args.print("/api/v1/calls", CALLS, call),
         What::Transports => args.print("/api/v1/transports", TRANSPORTS, transport),
         What::Workers => args.print("/api/v1/workers", WORKERS, worker),
@@ -103,6 +106,31 @@ fn endpoint(row: EndpointRow) -> Vec<String> {
         list(&row.allow),
         list(&row.contacts),
         list(&row.identified_by),
+    ]
+}
+
+const CONTACTS: &[&str] = &[
+    "AOR",
+    "CONTACT",
+    "SOURCE",
+    "STATUS",
+    "RTT",
+    "EXPIRES",
+    "USER AGENT",
+];
+
+fn contact(row: ContactRow) -> Vec<String> {
+    vec![
+        row.aor,
+        row.uri,
+        row.source.unwrap_or_else(|| NONE.into()),
+        row.status,
+        row.rtt_ms
+            .map_or_else(|| NONE.into(), |ms| format!("{ms:.1} ms")),
+        row.expires_in_s.map_or_else(|| NONE.into(), duration),
+        Some(row.user_agent)
+            .filter(|agent| !agent.is_empty())
+            .unwrap_or_else(|| NONE.into()),
     ]
 }
 

@@ -185,8 +185,11 @@ pub(super) const AUTH: &[Row] = &[
 /// `[aor.*]`, and `aor` in place
 pub(super) const AOR: &[Row] = &[
     acts("contact", Uris),
-    later_unless("max_contacts", Integer(0, COUNT_MAX), "0"),
-    later_unless("remove_existing", Boolean, "false"),
+    acts("max_contacts", Integer(0, COUNT_MAX)),
+    acts("remove_existing", Boolean),
+    acts("minimum_expiration", Seconds),
+    acts("maximum_expiration", Seconds),
+    acts("default_expiration", Seconds),
     later_unless("qualify_frequency", Seconds, "0"),
     later("qualify_timeout", Seconds),
 ];

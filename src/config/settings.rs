@@ -25,6 +25,8 @@ pub struct Settings {
     pub transports: Vec<Transport>,
     /// `[acl.*]` by name. Every one guards all SIP traffic.
     pub acls: BTreeMap<String, Acl>,
+    /// `[aor.*]`, and the `aor` in place of each endpoint that has one, in the order of their names.
+    pub aors: Vec<Aor>,
     /// `[endpoint.*]`, templates applied, in the order of their names; [`EndpointId`] is the place.
     pub endpoints: Vec<Endpoint>,
     /// `[identify.*]`
@@ -170,6 +172,25 @@ pub struct Auth {
     pub realm: Option<String>,
 }
 
+/// An address of record: `[aor.*]`, or the `aor` of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aor {
+    /// The section's name, or that of the endpoint that it stands in. Phones register as it.
+    pub name: String,
+    /// `contact`: static contacts, in order.
+    pub contacts: Vec<Uri>,
+    /// `max_contacts`: how many contacts may be registered at once; 0: nobody registers.
+    pub max_contacts: u32,
+    /// `remove_existing`: where there are more, the new ones take the place of the oldest.
+    pub remove_existing: bool,
+    /// `minimum_expiration`, in seconds: a registration that is to last less is refused with 423.
+    pub minimum_expiration: u32,
+    /// `maximum_expiration`, in seconds: what asks for more gets this.
+    pub maximum_expiration: u32,
+    /// `default_expiration`, in seconds: for a registration that says nothing.
+    pub default_expiration: u32,
+}
+
 /// `[endpoint.*]`, with its `aors` and `auth` resolved.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -187,6 +208,8 @@ pub struct Endpoint {
     pub auth: Option<Auth>,
     /// `outbound_auth`: credentials that we show it.
     pub outbound_auth: Option<Auth>,
+    /// `aors`, in order, then the one in place: names in [`Settings::aors`].
+    pub aors: Vec<String>,
     /// Static contacts of its `aors`, in order.
     pub contacts: Vec<Uri>,
     /// `acl`: further ACLs, by name, that its requests must pass.

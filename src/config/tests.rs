@@ -398,7 +398,6 @@ fn what_has_no_effect_yet_is_told_once_a_key() {
          [voicemail.box.\"6000@default\"]\npassword = \"1\"",
         &[
             "3:1: warning: endpoint.a.mailboxes: accepted, no effect in this version (nor does it in 1 more place)",
-            "6:9: warning: endpoint.a.aor.max_contacts: accepted, no effect in this version (nor does it in 1 more place)",
             "13:1: warning: context.default.hint: accepted, no effect in this version",
             "15:2: warning: queue: accepted, no effect in this version",
             "19:2: warning: voicemail: accepted, no effect in this version",
@@ -443,7 +442,10 @@ fn what_is_valid_but_not_safe_is_told() {
             .contains("has the username of endpoint a")
     );
     assert!(lint("[context.empty]").starts_with("6:10: warning: context.empty: has no extension"));
-    assert!(lint("[endpoint.z]\naor = { max_contacts = 1 }").contains("so anybody could"));
+    assert!(
+        lint("[endpoint.z]\naor = { max_contacts = 1 }")
+            .contains("only what an [identify.*] of it matches")
+    );
     assert!(
         lint("[endpoint.z]\n[identify.z]\nendpoint = \"z\"\nmatch = [\"10.0.0.1\"]")
             .contains("its calls have nowhere to go")
@@ -726,4 +728,52 @@ fn the_default_configuration_is_valid_and_has_nothing_to_warn_of() {
             .all(|t| t.bind.to_string() == "127.0.0.1:5060")
     );
     assert!(settings.admin.listen.ip().is_loopback());
+}
+
+#[test]
+fn an_address_of_record_stands_alone_or_in_its_endpoint() {
+    let text = "[endpoint.a]\nauth = { username = \"a\", password = \"p\" }\naors = [\"shared\"]\n\
+                aor = { max_contacts = 2, remove_existing = true, default_expiration = 120 }\n\
+                [aor.shared]\ncontact = [\"sip:192.0.2.1\"]\nminimum_expiration = 29.5\n[context.default]\n";
+    let settings = settings(text);
+    assert_eq!(settings.endpoints[0].aors, ["shared", "a"]);
+    let names: Vec<&str> = settings.aors.iter().map(|aor| aor.name.as_str()).collect();
+    assert_eq!(names, ["a", "shared"]);
+    let [own, shared] = &settings.aors[..] else {
+        panic!("two of them");
+    };
+    assert_eq!((own.max_contacts, own.remove_existing), (2, true));
+    assert_eq!(
+        (
+            own.minimum_expiration,
+            own.maximum_expiration,
+            own.default_expiration
+        ),
+        (60, 7200, 120)
+    );
+    assert_eq!(
+        (
+            shared.max_contacts,
+            shared.minimum_expiration,
+            shared.default_expiration
+        ),
+        (0, 30, 3600)
+    );
+}
+
+#[test]
+fn an_address_of_record_that_nobody_could_register_as_is_an_error() {
+    let who = "[endpoint.a]\nauth = { username = \"a\", password = \"p\" }\ncontext = \"c\"\n[context.c]\nexten = { 1 = [\"Hangup()\"] }\n";
+    let lint = |snippet: &str| findings(&format!("{who}{snippet}"));
+    assert!(
+        lint("[aor.x]\nminimum_expiration = 100\nmaximum_expiration = 99")
+            .contains("no registration could last")
+    );
+    let two = lint(
+        "[endpoint.b]\nauth = { username = \"b\", password = \"p\" }\ncontext = \"c\"\naor = { max_contacts = 1 }\n[aor.b]\nmax_contacts = 1",
+    );
+    assert!(
+        two.contains("error: endpoint.b.aor: there is an [aor.b] too"),
+        "{two}"
+    );
 }

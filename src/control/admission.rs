@@ -98,7 +98,10 @@ impl Controller {
     ) -> Result<Identified, Refusal> {
         let source = flow.peer.ip().to_canonical();
         let setup = self.setup().clone();
-        let identified = self.identifier.identify(source, request);
+        let identified = match request.method() {
+            Method::Register => self.identifier.identify_registrant(source, request),
+            _ => self.identifier.identify(source, request),
+        };
         let endpoint = identified.as_ref().map(|who| setup.endpoint(who.endpoint));
         let needed = match (&identified, endpoint) {
             (Some(who), _) if who.by.is_by_address() => None,
@@ -168,6 +171,10 @@ impl Controller {
         request: &Request,
         who: Identified,
     ) -> Result<(), Refusal> {
+        if *request.method() == Method::Register {
+            let registered = self.on_register(now, tx, flow, request, who);
+            return registered.map_err(Refusal::new);
+        }
         check_extensions(request)?;
         match request.method() {
             Method::Invite => self.begin_call(now, tx, flow, request, who),

@@ -7,6 +7,8 @@ use super::hosts::Hosts;
 use super::load::Load;
 use super::owners::Owners;
 use super::ports::Ports;
+use super::registrar::Registrar;
+use super::registrar::binding::BindingId;
 use crate::link::{Command, LegId, WorkerId};
 use crate::metrics::ControlMetrics;
 use crate::sip::endpoint::ServerTx;
@@ -20,6 +22,8 @@ use std::sync::Arc;
 pub enum Timer {
     /// A call.
     Call(CallKey, CallTimer),
+    /// A registration that is over now.
+    Binding(BindingId),
 }
 
 /// What a timer of a call is for.
@@ -101,6 +105,8 @@ pub struct Context {
     pub hosts: Hosts<CallKey>,
     /// Domains that TLS peers must prove to be.
     pub domains: Domains,
+    /// Who has registered, and from where.
+    pub registrar: Registrar,
     /// Calls and their rate, by endpoint.
     pub load: Load,
     /// The gateway's environment.

@@ -11,6 +11,7 @@ use super::identify::Identifier;
 use super::load::Load;
 use super::owners::Owners;
 use super::ports::Ports;
+use super::registrar::Registrar;
 use super::setup::Setup;
 use super::strangers::Strangers;
 use crate::link::{Command, Event, LegId, PortRange, RtpPort, WorkerId};
@@ -115,6 +116,7 @@ impl Controller {
             media_owners: FxHashMap::default(),
             hosts: Hosts::default(),
             domains: Domains::default(),
+            registrar: Registrar::default(),
             load: Load::default(),
             surroundings,
             rng,
@@ -122,7 +124,7 @@ impl Controller {
         };
         let identifier = setup.identifier().clone();
         let identify_due = identifier.hosts().next().map(|_| now);
-        Controller {
+        let mut controller = Controller {
             ctx,
             identify_due,
             identifier,
@@ -135,7 +137,9 @@ impl Controller {
             service: Service::Serving,
             calls_begun: 0,
             calls_ending: 0,
-        }
+        };
+        controller.configure_registrar();
+        controller
     }
 
     /// One datagram.
@@ -154,14 +158,18 @@ impl Controller {
     /// Bytes of a stream connection; the answer may be [`Output::CloseFlow`].
     pub fn handle_stream(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
         if !self.admits(flow.peer.ip()) {
-            self.ctx.outputs.push_back(Output::CloseFlow(flow));
-            return;
+            return self.close_flow(flow);
         }
         if let Err(error) = self.ctx.sip.handle_stream(now, flow, bytes) {
             tracing::info!(peer = %flow.peer, %error, "stream closed: its framing is lost");
-            self.ctx.outputs.push_back(Output::CloseFlow(flow));
+            self.close_flow(flow);
         }
         self.run(now);
+    }
+
+    fn close_flow(&mut self, flow: Flow) {
+        self.on_registered_flow_lost(flow);
+        self.ctx.outputs.push_back(Output::CloseFlow(flow));
     }
 
     /// True if this address may send at all (ACL), asked before anything of it is read.
@@ -176,6 +184,7 @@ impl Controller {
     /// A stream connection closed or could not be opened; a datagram's peer is unreachable.
     pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
         self.ctx.sip.handle_flow_failed(now, flow);
+        self.on_registered_flow_lost(flow);
         self.run(now);
     }
 
@@ -244,6 +253,7 @@ impl Controller {
                 Timer::Call(key, timer) => {
                     self.with_call(now, key, |call, ctx| call.on_timer(ctx, now, timer));
                 }
+                Timer::Binding(id) => self.on_binding_expired(id),
             }
         }
         self.run(now);
@@ -259,6 +269,7 @@ impl Controller {
             return Some(Output::Transmit(transmit));
         }
         if let Some(flow) = self.ctx.sip.poll_close() {
+            self.on_registered_flow_lost(flow);
             return Some(Output::CloseFlow(flow));
         }
         if self.service == Service::Draining && self.calls.is_empty() {

@@ -151,22 +151,41 @@ impl Identifier {
     pub fn identify(&self, source: IpAddr, request: &Request) -> Option<Identified> {
         self.order.iter().find_map(|by| match by {
             IdentifyBy::Ip => self.by_address(source),
-            IdentifyBy::Username => {
-                let user = request.headers().from().uri.user_decoded()?;
-                let found = self
-                    .names
-                    .get(&user)
-                    .or_else(|| self.auth_usernames.get(&user));
-                found.map(|endpoint| Identified {
-                    endpoint: *endpoint,
-                    by: Evidence::Username,
-                })
-            }
+            IdentifyBy::Username => self.by_username(request),
             IdentifyBy::AuthUsername => self.by_credentials(request),
             IdentifyBy::Anonymous => self.anonymous.map(|endpoint| Identified {
                 endpoint,
                 by: Evidence::Anonymous,
             }),
+        })
+    }
+
+    /// Who sent a REGISTER: its user, even where the source address is that of a trunk (a phone and a provider behind
+    /// one address), and the address only for a user whom nothing else tells. Nobody registers as `anonymous`.
+    pub fn identify_registrant(&self, source: IpAddr, request: &Request) -> Option<Identified> {
+        let named = self.order.iter().find_map(|by| match by {
+            IdentifyBy::Username => self.by_username(request),
+            IdentifyBy::AuthUsername => self.by_credentials(request),
+            IdentifyBy::Ip | IdentifyBy::Anonymous => None,
+        });
+        let by_address = self.order.contains(&IdentifyBy::Ip);
+        let by_address = by_address.then(|| self.by_address(source)).flatten();
+        match (named, by_address) {
+            (Some(named), Some(known)) if named.endpoint == known.endpoint => Some(known),
+            (Some(named), _) => Some(named),
+            (None, known) => known,
+        }
+    }
+
+    fn by_username(&self, request: &Request) -> Option<Identified> {
+        let user = request.headers().from().uri.user_decoded()?;
+        let found = self
+            .names
+            .get(&user)
+            .or_else(|| self.auth_usernames.get(&user));
+        found.map(|endpoint| Identified {
+            endpoint: *endpoint,
+            by: Evidence::Username,
         })
     }
 

@@ -14,6 +14,7 @@ mod operator;
 pub mod owners;
 pub mod path;
 pub mod ports;
+pub mod registrar;
 pub mod setup;
 pub mod strangers;
 

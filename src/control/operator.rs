@@ -80,6 +80,7 @@ impl Controller {
         self.identify_due = identifier.hosts().next().map(|_| now);
         self.identifier = identifier;
         self.setup = Arc::new(setup);
+        self.configure_registrar();
         report
     }
 
@@ -208,6 +209,8 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
 fn sections(settings: &Settings) -> BTreeMap<String, String> {
     let endpoints = settings.endpoints.iter();
     let endpoints = endpoints.map(|one| (format!("endpoint.{}", one.name), format!("{one:?}")));
+    let aors = settings.aors.iter();
+    let aors = aors.map(|one| (format!("aor.{}", one.name), format!("{one:?}")));
     let contexts = settings.dialplan.contexts.iter();
     let contexts = contexts.map(|one| (format!("context.{}", one.name), format!("{one:?}")));
     let groups = settings.trunk_groups.iter();
@@ -215,6 +218,7 @@ fn sections(settings: &Settings) -> BTreeMap<String, String> {
     let acls = settings.acls.iter();
     let acls = acls.map(|(name, one)| (format!("acl.{name}"), format!("{one:?}")));
     endpoints
+        .chain(aors)
         .chain(contexts)
         .chain(groups)
         .chain(acls)

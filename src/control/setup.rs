@@ -1,7 +1,7 @@
 //! All that follows from one reading of the configuration, swapped whole at a reload. A running call keeps the one
 //! that it began with.
 
-use crate::config::settings::{Endpoint, EndpointId, TrunkGroup};
+use crate::config::settings::{Aor, Endpoint, EndpointId, TrunkGroup};
 use crate::config::{Diagnostic, Settings};
 use crate::control::acl::AccessControl;
 use crate::control::dialplan::Dialplan;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub struct Setup {
     settings: Settings,
     endpoints_by_name: FxHashMap<String, EndpointId>,
+    aors_by_name: FxHashMap<String, usize>,
     dialplan: Arc<Dialplan>,
     access: AccessControl,
     identifier: Identifier,
@@ -31,6 +32,8 @@ impl Setup {
             .zip(&settings.endpoints)
             .map(|(place, endpoint)| (endpoint.name.clone(), EndpointId(place)))
             .collect();
+        let aors = settings.aors.iter().enumerate();
+        let aors_by_name = aors.map(|(place, aor)| (aor.name.clone(), place)).collect();
         let is_dialable = |name: &str| {
             endpoints_by_name.contains_key(name) || settings.trunk_groups.contains_key(name)
         };
@@ -40,6 +43,7 @@ impl Setup {
             identifier: Identifier::new(&settings),
             settings,
             endpoints_by_name,
+            aors_by_name,
             dialplan: Arc::new(dialplan),
         };
         Ok((setup, warnings))
@@ -78,6 +82,12 @@ impl Setup {
     /// The settings of an endpoint.
     pub fn endpoint(&self, id: EndpointId) -> &Endpoint {
         &self.settings.endpoints[id.0 as usize]
+    }
+
+    /// The address of record of that name.
+    pub fn aor_named(&self, name: &str) -> Option<&Aor> {
+        let place = self.aors_by_name.get(name)?;
+        self.settings.aors.get(*place)
     }
 
     /// The trunk group of that section name.

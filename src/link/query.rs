@@ -71,6 +71,25 @@ pub struct EndpointRow {
     pub calls: u64,
 }
 
+/// One contact of an address of record (`show contacts`, `GET /api/v1/contacts`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContactRow {
+    /// The address of record.
+    pub aor: String,
+    /// The contact, as configured or as the phone registered it.
+    pub uri: String,
+    /// Where its last REGISTER came from; None for a static contact.
+    pub source: Option<String>,
+    /// Its User-Agent; empty if it told none.
+    pub user_agent: String,
+    /// Seconds until it is over unless it is refreshed; None for a static contact.
+    pub expires_in_s: Option<u64>,
+    /// `static` or `registered`.
+    pub status: String,
+    /// The last round trip to it in milliseconds, if it is known.
+    pub rtt_ms: Option<f64>,
+}
+
 /// One transport (`show transports`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TransportRow {

@@ -72,6 +72,8 @@ catalogue! {
         "Time from INVITE to the first ringing (180 or 183).";
     CALL_DURATION_SECONDS: Histogram "ringway_call_duration_seconds" ["endpoint"]
         "Time from answer to the end of the call.";
+    CONTACTS: Gauge "ringway_contacts" ["aor"]
+        "Registered contacts now, by address of record.";
     SIP_REQUESTS_TOTAL: Counter "ringway_sip_requests_total" ["transport", "method", "direction"]
         "SIP requests received (in, each once) and sent (out, with retransmissions).";
     SIP_RESPONSES_TOTAL: Counter "ringway_sip_responses_total" ["transport", "code", "direction"]

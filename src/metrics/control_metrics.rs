@@ -208,6 +208,7 @@ pub struct ControlMetrics {
     call_duration: HistogramVec,
     rtp_lost: IntCounterVec,
     rtp_jitter: HistogramVec,
+    contacts: IntGaugeVec,
     sip_requests: IntCounterVec,
     sip_responses: IntCounterVec,
     rejected: [IntCounter; RejectReason::ALL.len()],
@@ -252,6 +253,7 @@ impl ControlMetrics {
             call_duration: histograms(r, &catalogue::CALL_DURATION_SECONDS, DURATION_BOUNDS_S),
             rtp_lost: counters(r, &catalogue::RTP_LOST_PACKETS_TOTAL),
             rtp_jitter: histograms(r, &catalogue::RTP_JITTER_SECONDS, JITTER_BOUNDS_S),
+            contacts: gauges(r, &catalogue::CONTACTS),
             sip_requests: counters(r, &catalogue::SIP_REQUESTS_TOTAL),
             sip_responses: counters(r, &catalogue::SIP_RESPONSES_TOTAL),
             rejected: RejectReason::ALL.map(|reason| rejected.with_label_values(&[reason.label()])),
@@ -292,6 +294,17 @@ impl ControlMetrics {
             rtp_lost: self.rtp_lost.with_label_values(&[name]),
             rtp_jitter: self.rtp_jitter.with_label_values(&[name]),
         }
+    }
+
+    /// The handle of one address of record. `aor` must be a configured one. Keep it: this looks it up.
+    pub fn contacts(&self, aor: &str) -> ContactsGauge {
+        ContactsGauge(self.contacts.with_label_values(&[aor]))
+    }
+
+    /// An address of record is no longer configured.
+    pub fn forget_contacts(&self, aor: &str) {
+        // It was there unless somebody has forgotten it before.
+        let _ = self.contacts.remove_label_values(&[aor]);
     }
 
     /// Calls that endpoints have made to us since the start, those that run included.
@@ -423,6 +436,17 @@ impl ControlMetrics {
     }
 }
 
+/// How many contacts are registered as one address of record.
+#[derive(Clone, Debug)]
+pub struct ContactsGauge(IntGauge);
+
+impl ContactsGauge {
+    /// So many now.
+    pub fn set(&self, count: usize) {
+        self.0.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
 /// The handles of one endpoint, cheap to keep and to clone.
 #[derive(Clone, Debug)]
 pub struct EndpointMetrics {
@@ -529,6 +553,7 @@ mod tests {
         trunk.post_dial_delay(Duration::from_millis(20));
         trunk.duration(Duration::from_secs(3));
         trunk.received(-2, Duration::from_millis(1));
+        metrics.contacts("6001").set(2);
         metrics.sip_request("udp", "INVITE", Direction::In);
         metrics.sip_request("udp", "HACK", Direction::In);
         metrics.sip_response("udp", 200, Direction::Out);

@@ -12,7 +12,8 @@ pub mod worker_cells;
 pub mod worker_collector;
 
 pub use control_metrics::{
-    CallResult, ConnectionEnd, ControlMetrics, Direction, EndpointMetrics, RejectReason,
+    CallResult, ConnectionEnd, ContactsGauge, ControlMetrics, Direction, EndpointMetrics,
+    RejectReason,
 };
 pub use exposition::Format;
 pub use latency::Latency;

@@ -22,6 +22,7 @@ impl ControlLoop {
             AdminRequest::Status => AdminResponse::ok(self.status(now)),
             AdminRequest::Calls => AdminResponse::ok(self.controller.calls(now)),
             AdminRequest::Endpoints => AdminResponse::ok(self.controller.endpoints()),
+            AdminRequest::Contacts => AdminResponse::ok(self.controller.contacts(now)),
             AdminRequest::Workers => AdminResponse::ok(self.worker_rows()),
             AdminRequest::Transports => AdminResponse::ok(self.transport_rows()),
             AdminRequest::Dialplan { context } => self.dialplan(context.as_deref()),

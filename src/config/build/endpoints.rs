@@ -2,17 +2,16 @@
 
 use super::super::accept::Typed;
 use super::super::catalogue;
-use super::super::diagnostic::Location;
 use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
 use super::super::settings::{
-    Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, Presentation, Secret, Transport,
+    Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, Presentation, Secret,
+    Transport,
 };
 use super::dialplan::CONTEXT_DEFAULT;
-use super::named;
+use super::{aors, named};
 use crate::codec::Codec;
 use crate::sip::flow::TransportId;
-use crate::sip::message::Uri;
 use std::collections::BTreeMap;
 
 /// The endpoint of that name. [`build`] has them in the order of their names.
@@ -27,7 +26,7 @@ pub(super) fn id_of(endpoints: &[Endpoint], name: &str) -> Option<EndpointId> {
 struct Parts<'a> {
     transports: &'a [Transport],
     auths: BTreeMap<String, Fields>,
-    aors: BTreeMap<String, Fields>,
+    aors: &'a [Aor],
 }
 
 /// In the order of their names.
@@ -35,24 +34,34 @@ pub(super) fn build(
     document: &Table,
     transports: &[Transport],
     checker: &mut Checker<'_>,
-) -> Vec<Endpoint> {
+) -> (Vec<Aor>, Vec<Endpoint>) {
     let mut read = |kind, rows| named(document, kind, rows, Tell::EachKey, checker);
-    let parts = Parts {
-        transports,
-        auths: read("auth", catalogue::AUTH).into_iter().collect(),
-        aors: read("aor", catalogue::AOR).into_iter().collect(),
-    };
+    let auths = read("auth", catalogue::AUTH).into_iter().collect();
+    let named_aors = read("aor", catalogue::AOR);
     let templates: BTreeMap<String, Fields> =
         read("template", catalogue::ENDPOINT).into_iter().collect();
     let mut sections = read("endpoint", catalogue::ENDPOINT);
     sections.sort_by(|(a, _), (b, _)| a.cmp(b));
 
-    let endpoints = sections.into_iter().map(|(name, fields)| {
-        judge_name(&name, &fields, checker);
-        let fields = apply_templates(&fields, &templates, &mut Vec::new(), checker);
-        endpoint(name, &fields, &parts, checker)
-    });
-    endpoints.collect()
+    let sections: Vec<(String, Fields)> = sections
+        .into_iter()
+        .map(|(name, fields)| {
+            judge_name(&name, &fields, checker);
+            let fields = apply_templates(&fields, &templates, &mut Vec::new(), checker);
+            (name, fields)
+        })
+        .collect();
+    let aors = aors::build(&named_aors, &sections, checker);
+    let parts = Parts {
+        transports,
+        auths,
+        aors: &aors,
+    };
+    let endpoints = sections
+        .into_iter()
+        .map(|(name, fields)| endpoint(name, &fields, &parts, checker))
+        .collect();
+    (aors, endpoints)
 }
 
 /// A name that `Dial(PJSIP/…)` cannot hold could never be called.
@@ -108,6 +117,7 @@ fn endpoint(
     let acl = fields
         .texts("acl")
         .map(|names| names.iter().map(|(name, _)| name.clone()).collect());
+    let aors = aors::of_endpoint(&name, fields, parts.aors);
     Endpoint {
         location: fields.location,
         context: text("context").unwrap_or_else(|| CONTEXT_DEFAULT.to_owned()),
@@ -118,7 +128,8 @@ fn endpoint(
             .unwrap_or_else(|| vec![Codec::Ulaw, Codec::Alaw]),
         auth: auth(fields, "auth", parts),
         outbound_auth: auth(fields, "outbound_auth", parts),
-        contacts: contacts(fields, parts, checker),
+        contacts: aors.iter().flat_map(|aor| aor.contacts.clone()).collect(),
+        aors: aors.iter().map(|aor| aor.name.clone()).collect(),
         acl: acl.unwrap_or_default(),
         callerid: fields.caller_id("callerid").cloned(),
         from_user: text("from_user"),
@@ -184,32 +195,4 @@ fn auth(fields: &Fields, key: &str, parts: &Parts<'_>) -> Option<Auth> {
         password: Secret(auth.text("password")?.clone()),
         realm: auth.text("realm").cloned(),
     })
-}
-
-/// Contacts of the named AORs in order, then those of the one in place.
-fn contacts(fields: &Fields, parts: &Parts<'_>, checker: &mut Checker<'_>) -> Vec<Uri> {
-    let named = fields.texts("aors").into_iter().flatten();
-    let aors = named
-        .filter_map(|(name, _)| parts.aors.get(name))
-        .chain(fields.table("aor"));
-    let mut contacts = Vec::new();
-    for aor in aors {
-        if aor.integer::<u32>("max_contacts").unwrap_or(0) > 0 && !fields.has("auth") {
-            warn_of_open_registration(aor.location_of("max_contacts"), fields, checker);
-        }
-        if let Some(Typed::Uris(uris)) = aor.get("contact") {
-            contacts.extend(uris.iter().map(|(uri, _)| uri.clone()));
-        }
-    }
-    contacts
-}
-
-/// chan_sip's `host=dynamic` without a secret.
-fn warn_of_open_registration(location: Location, fields: &Fields, checker: &mut Checker<'_>) {
-    let message = format!(
-        "max_contacts lets a phone register as {}, which has no auth, so anybody could; expected auth = {{ … }}, \
-         or max_contacts = 0 beside a static contact",
-        fields.path
-    );
-    checker.report.warning(location, &fields.path, message);
 }

@@ -1,6 +1,7 @@
 //! Raw sections → [`Settings`]. Whatever is wrong goes into the report, and building goes on with a default, so
 //! that one reading finds all errors; with an error in the report the settings are thrown away.
 
+mod aors;
 mod dialplan;
 mod endpoints;
 mod general;
@@ -29,7 +30,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
     let (global, rtp, admin) = general::build(document, &mut checker);
     let transports = transports::build(document, &mut checker);
     let acls = guards::acls(document, &mut checker);
-    let endpoints = endpoints::build(document, &transports, &mut checker);
+    let (aors, endpoints) = endpoints::build(document, &transports, &mut checker);
     let identifies = guards::identifies(document, &endpoints, &mut checker);
     let trunk_groups = trunks::build(document, &endpoints, &mut checker);
     let dialplan = dialplan::build(document, &endpoints, &mut checker);
@@ -39,6 +40,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
         admin,
         transports,
         acls,
+        aors,
         endpoints,
         identifies,
         dialplan,

@@ -42,7 +42,7 @@ mod reoffer;
 mod report;
 mod script;
 #[cfg(test)]
-mod tests;
+pub(in crate::control) mod tests;
 
 use crate::config::settings::{EndpointId, Presentation};
 use crate::control::context::{CallTimer, Context, ServerOwner};

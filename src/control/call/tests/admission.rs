@@ -145,7 +145,7 @@ fn what_is_not_served_is_said_so() {
         |draft: fn(RequestDraft) -> RequestDraft| draft(request(ALICE, Method::Invite, "a"));
     for (draft, status, header) in [
         (request(ALICE, Method::Options, "a"), 200, "Allow"),
-        (request(ALICE, Method::Register, "a"), 405, "Allow"),
+        (request(ALICE, Method::Register, "a"), 404, "Server"),
         (request(ALICE, Method::Message, "a"), 405, "Allow"),
         (
             request(ALICE, Method::Other("JUMP".into()), "a"),

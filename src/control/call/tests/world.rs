@@ -110,7 +110,7 @@ pub fn sdp(address: &str, port: u16, version: u64, formats: &str, direction: &st
     )
 }
 
-struct Routes;
+pub struct Routes;
 
 impl Surroundings for Routes {
     fn source_address(&self, _peer: IpAddr) -> Option<IpAddr> {
