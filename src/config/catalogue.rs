@@ -220,6 +220,10 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("rtp_symmetric", Boolean),
     acts("force_rport", Boolean),
     acts("rewrite_contact", Boolean),
+    acts(
+        "100rel",
+        OneOf(&["no", "yes", "required", "peer_supported"]),
+    ),
     acts("dtmf_mode", OneOf(&["rfc4733", "inband", "info", "auto"])),
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("cps", Rate),

@@ -228,12 +228,27 @@ pub struct Endpoint {
     pub force_rport: bool,
     /// `rewrite_contact`: in-dialog requests go to where it sends from, not to its Contact.
     pub rewrite_contact: bool,
+    /// `100rel`. Default yes.
+    pub rel100: Rel100,
     /// `dtmf_mode`
     pub dtmf_mode: DtmfMode,
     /// `max_calls`: concurrent calls, in and out; None for no limit.
     pub max_calls: Option<u32>,
     /// `cps`: new calls a second; None for no limit.
     pub cps: Option<f64>,
+}
+
+/// `100rel`: provisional responses that are acknowledged by PRACK (RFC 3262), with the values of pjsip.conf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rel100 {
+    /// Not spoken: a call that requires it gets 420.
+    No,
+    /// Spoken: offered to a callee, used towards a caller that requires it.
+    Yes,
+    /// As `Yes`, and towards a caller that supports it too.
+    PeerSupported,
+    /// Required: of a callee by `Require`, of a caller by 421.
+    Required,
 }
 
 /// `dtmf_mode` (of pjsip.conf: `rfc4733`, `inband`, `info`, `auto`).

@@ -1,6 +1,6 @@
 //! Whole configurations: what is refused and how it is told, what is accepted, and the defaults.
 
-use super::settings::{CallerId, DtmfMode, IdentifyBy};
+use super::settings::{CallerId, DtmfMode, IdentifyBy, Rel100};
 use super::*;
 use crate::codec::Codec;
 use proptest::prelude::*;
@@ -496,6 +496,7 @@ fn the_defaults_are_asterisks() {
     assert_eq!(endpoint.allow, [Codec::Ulaw, Codec::Alaw]);
     assert!(endpoint.force_rport && !endpoint.rtp_symmetric && !endpoint.rewrite_contact);
     assert_eq!(endpoint.dtmf_mode, DtmfMode::Rfc4733);
+    assert_eq!(endpoint.rel100, Rel100::Yes);
     assert_eq!((endpoint.max_calls, endpoint.cps), (None, None));
     assert_eq!(settings.rtp.ports, (10_000, 20_000));
     assert_eq!(settings.rtp.timeout, Duration::from_secs(60));
@@ -519,7 +520,7 @@ fn every_endpoint_key_that_acts_is_read() {
          [endpoint.a]\ntransport = \"udp\"\ncontext = \"c\"\nallow = [\"G722\", \"gsm\"]\nauth = \"in\"\n\
          outbound_auth = { username = \"o\", password = \"q\" }\nacl = [\"x\"]\ncallerid = \"Al <1>\"\nfrom_user = \"fu\"\n\
          from_domain = \"fd\"\nrtp_symmetric = true\nforce_rport = false\nrewrite_contact = true\ndtmf_mode = \"info\"\n\
-         max_calls = 7\ncps = 2.5\n",
+         100rel = \"peer_supported\"\nmax_calls = 7\ncps = 2.5\n",
     );
     let a = &settings.endpoints[0];
     assert_eq!(a.transport.map(|t| t.0), Some(0));
@@ -554,6 +555,7 @@ fn every_endpoint_key_that_acts_is_read() {
     );
     assert!(a.rtp_symmetric && !a.force_rport && a.rewrite_contact);
     assert_eq!(a.dtmf_mode, DtmfMode::Info);
+    assert_eq!(a.rel100, Rel100::PeerSupported);
     assert_eq!((a.max_calls, a.cps), (Some(7), Some(2.5)));
 }
 

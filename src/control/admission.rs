@@ -7,6 +7,7 @@ use super::call::{ALLOW, Begin, Facts, LegNo, RETRY_AFTER_S, SDP};
 use super::context::Context;
 use super::controller::Controller;
 use super::dialplan::Execution;
+use super::extensions;
 use super::identify::Identified;
 use super::load::Over;
 use super::path::Path;
@@ -175,7 +176,9 @@ impl Controller {
             let registered = self.on_register(now, tx, flow, request, who);
             return registered.map_err(Refusal::new);
         }
-        check_extensions(request)?;
+        let setup = self.setup().clone();
+        let endpoint = setup.endpoint(who.endpoint);
+        extensions::check(request, endpoint).map_err(Refusal::new)?;
         match request.method() {
             Method::Invite => self.begin_call(now, tx, flow, request, who),
             Method::Options => {
@@ -184,7 +187,7 @@ impl Controller {
                     .to_tag(&tag)
                     .header("Allow", ALLOW)
                     .header("Accept", SDP)
-                    .header("Supported", "");
+                    .header("Supported", extensions::supported(endpoint).join(", "));
                 self.ctx.sip.respond(now, tx, response);
                 Ok(())
             }
@@ -250,6 +253,7 @@ impl Controller {
             invite: tx,
             headers: request.headers().clone(),
             offer,
+            reliable: extensions::wants_reliable(request, endpoint),
             max_forwards: max_forwards - 1,
             dialog,
             tag,
@@ -297,16 +301,6 @@ fn check(
         Some(auth) if auth.username == shown.username() => verdict,
         _ => Verdict::Invalid,
     }
-}
-
-/// RFC 3261 §8.2.2.3: none of the extensions that a Require may name is spoken yet.
-fn check_extensions(request: &Request) -> Result<(), Refusal> {
-    let required: Vec<&str> = request.headers().values("Require").collect();
-    if required.is_empty() {
-        return Ok(());
-    }
-    let response = ResponseDraft::new(420).header("Unsupported", required.join(", "));
-    Err(Refusal::new(response))
 }
 
 /// The offer of an INVITE, if it has one.

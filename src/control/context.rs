@@ -35,6 +35,8 @@ pub enum CallTimer {
     Dial,
     /// Another provisional response is due, so that the caller's proxies wait on (RFC 3261 §13.3.1.1).
     Refresh,
+    /// Our reliable provisional response has had no PRACK.
+    Prack,
     /// A re-INVITE that met 491 is tried again (RFC 3261 §14.1).
     Reoffer,
     /// A re-INVITE has had no final response.
@@ -61,6 +63,8 @@ pub enum ClientRole {
     Reinvite,
     /// A BYE.
     Bye,
+    /// A PRACK.
+    Prack,
     /// An INFO passed on, and the request that it answers.
     Info(ServerTx),
 }

@@ -7,6 +7,7 @@ pub mod context;
 pub mod controller;
 pub mod dialplan;
 pub mod domains;
+mod extensions;
 pub mod hosts;
 pub mod identify;
 pub mod load;

@@ -143,6 +143,11 @@ impl Dialog {
         self.state
     }
 
+    /// The number of the peer's last request; None before the first.
+    pub fn remote_cseq(&self) -> Option<u32> {
+        self.remote_cseq
+    }
+
     /// Our From as it goes on our requests, with our tag.
     pub fn local(&self) -> &str {
         &self.local

@@ -300,6 +300,11 @@ impl Endpoint {
         format!("{high:016x}{low:016x}")
     }
 
+    /// RFC 3261 timer T1.
+    pub fn t1(&self) -> Duration {
+        self.shared.settings.t1
+    }
+
     /// True if the method is one that this endpoint lets through to its user. Others are answered 501.
     pub fn knows(method: &Method) -> bool {
         !matches!(method, Method::Ack | Method::Cancel | Method::Other(_))

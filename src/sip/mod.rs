@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod flow;
 pub mod message;
 mod random;
+pub mod reliable;
 pub mod stream;
 pub mod timer;
 pub mod transaction;

@@ -5,7 +5,7 @@ use super::super::catalogue;
 use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
 use super::super::settings::{
-    Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, Presentation, Secret,
+    Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, Presentation, Rel100, Secret,
     Transport,
 };
 use super::dialplan::CONTEXT_DEFAULT;
@@ -138,6 +138,12 @@ fn endpoint(
         rtp_symmetric: fields.boolean("rtp_symmetric", false),
         force_rport: fields.boolean("force_rport", true),
         rewrite_contact: fields.boolean("rewrite_contact", false),
+        rel100: match fields.text("100rel").map(String::as_str) {
+            Some("no") => Rel100::No,
+            Some("required") => Rel100::Required,
+            Some("peer_supported") => Rel100::PeerSupported,
+            _ => Rel100::Yes,
+        },
         dtmf_mode: dtmf_mode(fields, checker),
         max_calls: fields.integer("max_calls"),
         cps: match fields.get("cps") {

@@ -5,12 +5,13 @@ use super::cause::{Cause, Failure};
 use super::dialling::Outcome;
 use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
+use super::reliable::Provisions;
 use super::{ALLOW, Call, LEGS_MAX, LegNo, Phase, SDP, identity};
 use crate::config::settings::EndpointId;
 use crate::control::context::{CallTimer, ClientRole, Context, Timer};
+use crate::control::extensions;
 use crate::control::path::{Path, by_tcp};
 use crate::sdp::{Description, common_formats};
-use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientFailure, ClientTx};
 use crate::sip::flow::{Flow, Protocol};
 use crate::sip::message::{Method, RequestDraft, Response, Uri};
@@ -77,7 +78,22 @@ impl Call {
                 return Err(congestion);
             }
         };
-        let leg = Leg {
+        let leg = self.new_callee(ctx, now, no, endpoint, path, media);
+        leg.count_begin(ctx, &self.setup);
+        self.callees.push(leg);
+        self.send_invite(ctx, now, uri, offered)
+    }
+
+    fn new_callee(
+        &self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        endpoint: EndpointId,
+        path: Path,
+        media: LegMedia,
+    ) -> Leg {
+        Leg {
             no,
             endpoint,
             tag: ctx.tag(self.key, no),
@@ -87,16 +103,15 @@ impl Call {
             media: MediaState::Open(Box::new(media)),
             state: LegState::Gone,
             invite: None,
+            reliable: None,
+            early: Vec::new(),
             began: now,
             answered: None,
-            follows_contact: !callee.rewrite_contact,
+            follows_contact: !self.setup.endpoint(endpoint).rewrite_contact,
             unanswered: None,
             credentials: None,
             is_counted: false,
-        };
-        leg.count_begin(ctx, &self.setup);
-        self.callees.push(leg);
-        self.send_invite(ctx, now, uri, offered)
+        }
     }
 
     /// Sends the INVITE of the leg begun last.
@@ -118,6 +133,7 @@ impl Call {
             Some(media) => media.offer(&offered, ptime),
             None => String::new(),
         };
+        let endpoint = self.setup.endpoint(leg.endpoint);
         let draft = |leg: &Leg| {
             let uri = identity::request_uri(uri);
             let request = RequestDraft::new(Method::Invite, uri.as_str())
@@ -129,6 +145,7 @@ impl Call {
                 .header("Contact", leg.contact())
                 .header("Allow", ALLOW)
                 .body(SDP, body.clone());
+            let request = extensions::asked(request, endpoint);
             let lines = shown.headers.iter();
             added.put_on(lines.fold(request, |request, (name, value)| {
                 request.header(name, value)
@@ -220,7 +237,12 @@ impl Call {
         if response.status() == 100 {
             return;
         }
-        let body = response.body();
+        let provisions = self.acknowledge_provisional(ctx, now, no, response);
+        let body = match provisions {
+            Provisions::Known => return,
+            Provisions::New { is_answered: true } => Default::default(),
+            Provisions::New { is_answered: false } | Provisions::Plain => response.body(),
+        };
         let Some(leg) = self.leg_mut(no) else {
             return;
         };
@@ -234,6 +256,9 @@ impl Call {
             }
             _ => false,
         };
+        if has_answer && matches!(provisions, Provisions::New { .. }) {
+            self.note_early_answer(no, response);
+        }
         if has_answer {
             self.on_callee_progress(ctx, now, no);
         } else {
@@ -266,8 +291,9 @@ impl Call {
                 return;
             }
         };
-        let answer_stands = leg.take_final_answer(&calling.offered, response);
-        leg.dialog = Dialog::uac(response, &calling.uri);
+        let (dialog, answer) = leg.dialog_of_2xx(response, &calling.uri);
+        leg.dialog = dialog;
+        let answer_stands = leg.take_final_answer(&calling.offered, answer, response);
         leg.acknowledge(ctx, now, tx, response);
         if is_cancelled || !is_wanted {
             // RFC 3261 §9.1: the CANCEL came too late, so the dialog is ended.
@@ -297,7 +323,7 @@ impl Call {
         tx: ClientTx,
         response: &Response,
     ) {
-        let Some(leg) = self.leg(no) else {
+        let Some(leg) = self.leg_mut(no) else {
             return;
         };
         let Some(own) = &leg.dialog else {
@@ -306,7 +332,8 @@ impl Call {
         if own.id().remote_tag == response.headers().to_tag().unwrap_or_default() {
             return;
         }
-        let Some(mut fork) = Dialog::uac(response, own.remote_target()) else {
+        let target = own.remote_target().clone();
+        let (Some(mut fork), _) = leg.dialog_of_2xx(response, &target) else {
             return;
         };
         let (flow, sent_by) = (leg.path.flow, leg.path.sent_by.clone());
@@ -411,12 +438,23 @@ impl Call {
 const VIA_BYTES: usize = 80;
 
 impl Leg {
-    /// The answer in a 2xx, or what an earlier 183 said. False if there is none that can be used.
-    fn take_final_answer(&mut self, offered: &Offered, response: &Response) -> bool {
+    /// The answer in a 2xx, or what an earlier 183 said: that of a reliable one stands. False if there is none that
+    /// can be used.
+    fn take_final_answer(
+        &mut self,
+        offered: &Offered,
+        early: Option<Description>,
+        response: &Response,
+    ) -> bool {
         let body = response.body();
+        let has_forked = !self.early.is_empty();
         let Some(media) = self.media_mut() else {
             return false;
         };
+        if let Some(answer) = early {
+            // Another fork may have described itself since.
+            return !has_forked || media.accept_answer(offered, answer).is_ok();
+        }
         if body.is_empty() {
             return media.is_agreed();
         }

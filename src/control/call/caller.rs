@@ -3,6 +3,7 @@
 use super::cause::{Cause, Failure};
 use super::leg::{Asked, LegState, MediaState, Said};
 use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms, answered_by};
+use super::reliable::{MayAnswer, Reliable};
 use super::{Call, Leg, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
 use crate::config::settings::{DtmfMode, Endpoint};
 use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
@@ -100,11 +101,11 @@ impl Call {
         let LegState::Asked(asked) = &mut self.caller.state else {
             return;
         };
-        let (invite, first) = (asked.invite, asked.said == Said::Nothing);
+        let first = asked.said == Said::Nothing;
         if first {
             asked.said = Said::Ringing;
         }
-        ctx.sip.respond(now, invite, self.caller.response(180));
+        self.tell_caller(ctx, now, 180, None);
         self.caller_hears_ringing(ctx, now, first);
     }
 
@@ -114,7 +115,7 @@ impl Call {
         let LegState::Asked(asked) = &self.caller.state else {
             return;
         };
-        let (invite, first) = (asked.invite, asked.said == Said::Nothing);
+        let first = asked.said == Said::Nothing;
         let Some(offer) = asked.offer.clone() else {
             return self.ring_caller(ctx, now);
         };
@@ -124,8 +125,7 @@ impl Call {
         if let LegState::Asked(asked) = &mut self.caller.state {
             asked.said = Said::Progress;
         }
-        let response = self.caller.response(183).body(SDP, body);
-        ctx.sip.respond(now, invite, response);
+        self.tell_caller(ctx, now, 183, Some(body));
         self.caller_hears_ringing(ctx, now, first);
     }
 
@@ -142,18 +142,14 @@ impl Call {
         let LegState::Asked(asked) = &self.caller.state else {
             return;
         };
-        let (status, invite) = match asked.said {
-            Said::Nothing => (100, asked.invite),
-            Said::Ringing => (180, asked.invite),
-            Said::Progress => (183, asked.invite),
-        };
+        let (invite, said) = (asked.invite, asked.said);
         let standing = self.caller.media().and_then(LegMedia::standing_answer);
-        let response = match standing {
-            _ if status == 100 => ResponseDraft::new(100),
-            Some(body) if status == 183 => self.caller.response(183).body(SDP, body.to_owned()),
-            _ => self.caller.response(180),
-        };
-        ctx.sip.respond(now, invite, response);
+        let standing = standing.map(str::to_owned);
+        match said {
+            Said::Nothing => ctx.sip.respond(now, invite, ResponseDraft::new(100)),
+            Said::Progress if standing.is_some() => self.tell_caller(ctx, now, 183, standing),
+            Said::Ringing | Said::Progress => self.tell_caller(ctx, now, 180, None),
+        }
         if let Phase::Dialling(dialling) = &mut self.phase {
             dialling.refresh = ctx.timers.arm(
                 now,
@@ -183,7 +179,8 @@ impl Call {
         media.answer(offer, formats, direction)
     }
 
-    /// 200 to the caller, if it has no final response. Its port must be open.
+    /// 200 to the caller, if it has no final response; it waits for a PRACK that is to come (RFC 3262 §3). Its port
+    /// must be open.
     ///
     /// # Errors
     /// There is no common codec; the caller has not been told anything.
@@ -196,15 +193,49 @@ impl Call {
         let LegState::Asked(asked) = &self.caller.state else {
             return Ok(());
         };
-        let invite = asked.invite;
-        let (body, offered) = match asked.offer.clone() {
+        let offer = asked.offer.clone();
+        match self
+            .caller
+            .reliable
+            .as_deref_mut()
+            .map(Reliable::may_answer)
+        {
+            Some(MayAnswer::AfterPrack) => return Ok(()),
+            Some(MayAnswer::WithoutSession) => {
+                self.accept_caller(ctx, now, None, None);
+                return Ok(());
+            }
+            Some(MayAnswer::Now) | None => {}
+        }
+        let (body, offered) = match offer {
             Some(offer) => (self.caller_answer(&offer, far)?, None),
             None => {
                 let (body, offered) = self.caller_offer(far)?;
                 (body, Some(offered))
             }
         };
-        let response = self.caller.response(200).body(SDP, body);
+        self.accept_caller(ctx, now, Some(body), offered);
+        Ok(())
+    }
+
+    /// Sends the 200, without a description if that was exchanged before (RFC 3262 §5).
+    pub(super) fn accept_caller(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        body: Option<String>,
+        offered: Option<Offered>,
+    ) {
+        let LegState::Asked(asked) = &self.caller.state else {
+            return;
+        };
+        let invite = asked.invite;
+        let response = self.caller.response(200);
+        let response = match body {
+            Some(body) => response.body(SDP, body),
+            None => response,
+        };
+        self.stop_provisionals(ctx);
         ctx.sip.respond(now, invite, response);
         self.caller.answered = Some(now);
         self.caller.state = LegState::Unacked {
@@ -215,11 +246,13 @@ impl Call {
         self.failure = None;
         let took = now.saturating_duration_since(self.caller.began);
         self.metrics_of(ctx, self.caller.endpoint).setup(took);
-        Ok(())
     }
 
     /// Our offer to a caller that made none.
-    fn caller_offer(&mut self, far: Option<&Far>) -> Result<(String, Offered), NotAcceptable> {
+    pub(super) fn caller_offer(
+        &mut self,
+        far: Option<&Far>,
+    ) -> Result<(String, Offered), NotAcceptable> {
         let own = self.caller_formats();
         let (formats, direction) = match far {
             Some(far) => (answered_by(&far.formats, &own), far.direction),

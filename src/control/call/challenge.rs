@@ -98,7 +98,7 @@ impl Call {
                 }
                 _ => {}
             },
-            ClientRole::Bye | ClientRole::Info(_) => {}
+            ClientRole::Bye | ClientRole::Prack | ClientRole::Info(_) => {}
         }
     }
 }

@@ -351,7 +351,7 @@ impl Call {
     }
 
     /// What a callee can do, for the caller's answer.
-    fn far(&self, leg: LegNo) -> Option<Far> {
+    pub(super) fn far(&self, leg: LegNo) -> Option<Far> {
         let media = self.leg(leg).and_then(Leg::media)?;
         Some(Far {
             formats: media.formats().to_vec(),

@@ -73,6 +73,7 @@ impl Call {
             Phase::Bridged { .. } | Phase::Ready | Phase::AwaitingAck | Phase::Echo => {}
         }
         self.stop_exchange(ctx, now);
+        self.stop_provisionals(ctx);
         let timer = Timer::Call(self.key, CallTimer::Closing);
         let guard = ctx.timers.arm(now, now + CLOSING_MAX, timer);
         let end = End {

@@ -33,7 +33,7 @@ impl Call {
         tx: ServerTx,
         request: &Request,
     ) {
-        let in_order = match self.leg_mut(no).and_then(|leg| leg.dialog.as_mut()) {
+        let in_order = match self.leg_mut(no).and_then(|leg| leg.dialog_of(request)) {
             Some(dialog) => dialog.receive_request(request).is_ok(),
             None => false,
         };
@@ -50,6 +50,7 @@ impl Call {
                     .header("Accept", SDP);
                 ctx.sip.respond(now, tx, response);
             }
+            Method::Prack => self.on_prack(ctx, now, no, tx, request),
             Method::Info => self.on_info(ctx, now, no, tx, request),
             _ => {
                 let response = ResponseDraft::new(405).header("Allow", ALLOW);
@@ -67,11 +68,15 @@ impl Call {
         tx: ServerTx,
         request: &Request,
     ) {
-        ctx.sip.respond(now, tx, ResponseDraft::new(200));
         let cause = Cause::of_reason(request.headers()).unwrap_or(Cause::NORMAL);
         let Some(leg) = self.leg_mut(no) else {
             return;
         };
+        // RFC 3261 §15: a callee ends no early dialog by BYE.
+        if matches!(leg.state, LegState::Calling(_) | LegState::Cancelled { .. }) {
+            return ctx.sip.respond(now, tx, ResponseDraft::new(481));
+        }
+        ctx.sip.respond(now, tx, ResponseDraft::new(200));
         match &leg.state {
             // A caller may end an early dialog by BYE (RFC 3261 §15.1.2: the INVITE gets 487).
             LegState::Asked(asked) => {
@@ -190,7 +195,10 @@ impl Call {
                 };
                 ctx.sip.respond(now, asked, ResponseDraft::new(status));
             }
-            ClientRole::Bye | ClientRole::Info(_) => {}
+            ClientRole::Prack if status >= 200 => {
+                self.on_prack_done(ctx, owner.leg, tx, Some(status))
+            }
+            ClientRole::Bye | ClientRole::Info(_) | ClientRole::Prack => {}
         }
         self.advance(ctx, now);
     }
@@ -209,6 +217,7 @@ impl Call {
             ClientRole::Invite => self.on_invite_failed(ctx, now, owner.leg, failure),
             ClientRole::Reinvite => self.on_reinvite_failed(ctx, now),
             ClientRole::Bye => self.on_bye_done(ctx, owner.leg, tx),
+            ClientRole::Prack => self.on_prack_done(ctx, owner.leg, tx, None),
             ClientRole::Info(asked) => ctx.sip.respond(now, asked, ResponseDraft::new(408)),
         }
         self.advance(ctx, now);

@@ -2,6 +2,7 @@
 
 use super::cause::Cause;
 use super::media::{LegMedia, Offered};
+use super::reliable::{Early, Reliable};
 use super::{ALLOW, CallKey, LegNo};
 use crate::config::settings::EndpointId;
 use crate::control::context::{CallClient, ClientOwner, ClientRole, Context};
@@ -11,7 +12,7 @@ use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, ServerTx};
 use crate::sip::flow::{Flow, Protocol};
-use crate::sip::message::{Method, RequestDraft, ResponseDraft, Uri};
+use crate::sip::message::{Method, Request, RequestDraft, ResponseDraft, Uri};
 use crate::sip::timer::TimerId;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -36,6 +37,10 @@ pub struct Leg {
     pub state: LegState,
     /// The INVITE that began a callee's leg: another fork may still answer it.
     pub invite: Option<ClientTx>,
+    /// Towards a caller that takes provisional responses reliably: those that we send.
+    pub reliable: Option<Box<Reliable>>,
+    /// The early dialogs that reliable provisional responses to our INVITE have made.
+    pub early: Vec<Early>,
     /// When it began.
     pub began: Instant,
     /// When it was answered.
@@ -168,6 +173,15 @@ impl Leg {
         Some(self.dialog.as_mut()?.request(method))
     }
 
+    /// The dialog of the leg that a request is in.
+    pub fn dialog_of(&mut self, request: &Request) -> Option<&mut Dialog> {
+        let early = self.early.iter_mut().map(Early::dialog_mut);
+        self.dialog
+            .iter_mut()
+            .chain(early)
+            .find(|dialog| dialog.matches(request))
+    }
+
     /// Sends a request in the leg's dialog. None if the transaction table is full.
     pub fn send(
         &mut self,
@@ -196,11 +210,16 @@ impl Leg {
     /// (RFC 3261 §12.2.1.1), unless that is behind a NAT; on a stream, and where a name would have to be looked up, to
     /// where the peer's messages come from.
     pub(super) fn next_flow(&self) -> Flow {
+        self.flow_of(self.dialog.as_ref())
+    }
+
+    /// Where a request in this dialog of the leg's goes.
+    pub(super) fn flow_of(&self, dialog: Option<&Dialog>) -> Flow {
         let own = self.path.flow;
         if !self.follows_contact || own.protocol != Protocol::Udp {
             return own;
         }
-        let hop = self.dialog.as_ref().map(Dialog::next_hop);
+        let hop = dialog.map(Dialog::next_hop);
         let destination = hop.as_ref().and_then(Destination::of);
         let Some(Destination {
             host,

@@ -10,6 +10,7 @@
 //! | `caller` | the inbound leg until it is up: 180, 183, 200, failure |
 //! | `callee` | an outbound leg until it is up: INVITE, its responses, CANCEL |
 //! | `dialling` | targets, candidates, failover, time limits |
+//! | `reliable` | provisional responses that wait for PRACK, on both sides |
 //! | `party` | who an INVITE says is calling, and whom |
 //! | `identity` | From, Request-URI, P-Asserted-Identity, Diversion … of an outbound leg |
 //! | `diversion` | who forwarded a call: Diversion, History-Info |
@@ -38,6 +39,7 @@ mod joining;
 pub mod leg;
 pub mod media;
 pub mod party;
+mod reliable;
 mod reoffer;
 mod report;
 mod script;
@@ -61,13 +63,14 @@ use diversion::Diversion;
 use ending::End;
 use headers::AddedHeaders;
 use leg::{Asked, Leg, LegState, MediaState, Said};
+use reliable::{Early, Reliable};
 use reoffer::Exchange;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// The methods that a call's dialogs take.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK";
 
 /// Content-Type of a session description.
 pub const SDP: &str = "application/sdp";
@@ -198,6 +201,8 @@ pub struct Begin {
     pub headers: Headers,
     /// Its offer.
     pub offer: Option<Description>,
+    /// Its provisional responses are to be sent reliably.
+    pub reliable: bool,
     /// Hops left.
     pub max_forwards: u8,
     /// The dialog that our answer with `tag` makes.
@@ -223,6 +228,8 @@ impl Call {
             offer: begin.offer,
             said: Said::Nothing,
         };
+        let cseq = begin.dialog.remote_cseq().unwrap_or_default();
+        let reliable = begin.reliable.then(|| Reliable::new(&mut ctx.rng, cseq));
         let caller = Leg {
             no: LegNo::CALLER,
             endpoint: begin.endpoint,
@@ -233,6 +240,8 @@ impl Call {
             media: MediaState::None,
             state: LegState::Asked(asked),
             invite: None,
+            reliable: reliable.map(Box::new),
+            early: Vec::new(),
             began: now,
             answered: None,
             follows_contact: !setup.endpoint(begin.endpoint).rewrite_contact,
@@ -311,11 +320,10 @@ impl Call {
     pub fn leg_of(&self, request: &Request) -> Option<LegNo> {
         let tag = request.headers().to_tag()?;
         let leg = self.legs().find(|leg| leg.tag == tag)?;
-        let is_its = match &leg.dialog {
-            Some(dialog) => dialog.matches(request),
-            None => false,
-        };
-        is_its.then_some(leg.no)
+        let mut dialogs = leg.dialog.iter().chain(leg.early.iter().map(Early::dialog));
+        dialogs
+            .any(|dialog| dialog.matches(request))
+            .then_some(leg.no)
     }
 
     /// A timer of the call is due.
@@ -324,6 +332,7 @@ impl Call {
             CallTimer::Pause => self.on_pause_over(ctx, now),
             CallTimer::Dial => self.on_dial_timeout(ctx, now),
             CallTimer::Refresh => self.refresh_caller(ctx, now),
+            CallTimer::Prack => self.on_prack_missing(ctx, now),
             CallTimer::Reoffer => self.on_reoffer_due(ctx, now),
             CallTimer::ReinviteOverdue => self.on_reinvite_overdue(ctx, now),
             CallTimer::Cancelled(leg) => self.on_cancel_unanswered(ctx, now, leg),

@@ -170,7 +170,7 @@ impl Call {
     }
 
     /// Formats of a peer's offer that its endpoint may use.
-    fn usable(&self, no: LegNo, offer: &Description) -> Vec<Format> {
+    pub(super) fn usable(&self, no: LegNo, offer: &Description) -> Vec<Format> {
         let (Some(leg), Some(audio)) = (self.leg(no), offer.audio()) else {
             return Vec::new();
         };
@@ -254,7 +254,8 @@ impl Call {
         let leg = self.side(to).ok_or(481u16)?;
         match leg.state {
             LegState::Up => {}
-            LegState::Unacked { .. } => return Err(491),
+            // Its ACK, or the PRACK that our 200 waits for, is still to come.
+            LegState::Unacked { .. } | LegState::Asked(_) => return Err(491),
             _ => return Err(481),
         }
         let endpoint = setup.endpoint(leg.endpoint);
@@ -507,6 +508,12 @@ impl Reinvite {
         ctx.sip.cancel(now, self.tx, None);
         Exchange::Withdrawn { passed: self }
     }
+}
+
+/// The offer in a request. None if its body is none that can be used.
+pub(super) fn offer_of(request: &Request) -> Option<Description> {
+    let offer = Description::parse(&request.body()).ok()?;
+    offer.audio().is_some().then_some(offer)
 }
 
 /// A re-INVITE that waits for its answer.

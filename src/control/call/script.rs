@@ -123,10 +123,12 @@ impl Call {
             return;
         }
         match &self.caller.state {
-            // What can be offered to anybody else is known only when the caller has answered our offer.
+            // What can be offered to anybody else is known only when the caller has answered our offer; and our 200
+            // may wait for a PRACK.
             LegState::Unacked {
                 offered: Some(_), ..
-            } => self.phase = Phase::AwaitingAck,
+            }
+            | LegState::Asked(_) => self.phase = Phase::AwaitingAck,
             _ => self.pause(ctx, now, delay, None),
         }
     }

@@ -100,6 +100,12 @@ impl Headers {
             .filter(|value| !value.is_empty())
     }
 
+    /// True if a list header has this token among its values, in any case: `lists("Require", "timer")`.
+    pub fn lists(&self, name: &str, token: &str) -> bool {
+        self.values(name)
+            .any(|value| value.eq_ignore_ascii_case(token))
+    }
+
     /// Every header line in order: name as written, value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.lines

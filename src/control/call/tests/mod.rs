@@ -4,5 +4,6 @@ mod admission;
 mod basic;
 mod identity;
 mod loss;
+mod reliable;
 mod reoffer;
 pub(crate) mod world;

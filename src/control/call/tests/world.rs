@@ -177,6 +177,7 @@ pub struct Phone {
 type Network = Box<dyn FnMut(usize, &Sent) -> Fate>;
 
 pub struct World {
+    pub began: Instant,
     pub now: Instant,
     pub gateway: Controller,
     pub phones: BTreeMap<SocketAddr, Phone>,
@@ -256,6 +257,7 @@ impl World {
             (phone.address, phone)
         });
         World {
+            began: now,
             now,
             gateway: Controller::new(setup, range, seed, Box::new(Routes), now),
             phones: phones.collect(),
@@ -461,6 +463,11 @@ impl World {
         )
     }
 
+    /// How many messages of that name went to this phone, retransmissions and all.
+    pub fn count_to(&self, phone: &str, name: &str) -> usize {
+        self.to(phone).iter().filter(|sent| *sent == name).count()
+    }
+
     /// Lets all timers run out, then demands that nothing is left.
     pub fn assert_nothing_left(&mut self) {
         self.run(Duration::from_secs(200));
@@ -521,6 +528,17 @@ impl World {
 
     /// A phone answers the last INVITE that came to it.
     pub fn answer(&mut self, phone: &str, status: u16, body: Option<&str>) {
+        self.answer_with(phone, status, body, &[]);
+    }
+
+    /// The same with more headers.
+    pub fn answer_with(
+        &mut self,
+        phone: &str,
+        status: u16,
+        body: Option<&str>,
+        headers: &[(&str, &str)],
+    ) {
         let now = self.now;
         let phone = self.phone(phone);
         let (tx, request) = phone.invite.clone().expect("an INVITE came");
@@ -530,6 +548,10 @@ impl World {
         let response = ResponseDraft::new(status)
             .to_tag(&phone.tag)
             .header("Contact", format_args!("<sip:me@{}>", phone.address));
+        let lines = headers.iter();
+        let response = lines.fold(response, |response, (name, value)| {
+            response.header(name, value)
+        });
         let response = match body {
             Some(body) => response.body("application/sdp", body.to_owned()),
             None => response,
@@ -562,11 +584,26 @@ impl World {
 
     /// A phone sends a request in its dialog.
     pub fn request(&mut self, phone: &str, method: Method, body: Option<(&str, &str)>) -> ClientTx {
+        self.request_with(phone, method, body, &[])
+    }
+
+    /// The same with more headers.
+    pub fn request_with(
+        &mut self,
+        phone: &str,
+        method: Method,
+        body: Option<(&str, &str)>,
+        headers: &[(&str, &str)],
+    ) -> ClientTx {
         let now = self.now;
         let phone = self.phone(phone);
         phone.events.clear();
         let request = phone.dialog.as_mut().expect("a dialog").request(method);
         let request = request.header("Contact", format_args!("<sip:me@{}>", phone.address));
+        let lines = headers.iter();
+        let request = lines.fold(request, |request, (name, value)| {
+            request.header(name, value)
+        });
         let request = match body {
             Some((content, body)) => request.body(content, body.to_owned()),
             None => request,
@@ -574,6 +611,33 @@ impl World {
         let tx = phone.send(now, request);
         self.collect();
         tx
+    }
+
+    /// A phone acknowledges the last provisional response that it has, in the early dialog that this makes. `skew` is
+    /// added to the number that it acknowledges.
+    pub fn prack(&mut self, phone: &str, skew: u32, body: Option<&str>) -> ClientTx {
+        let events = &self.phone(phone).events;
+        let last = events.iter().rev().find_map(|event| match event {
+            Event::Response { response, .. } if (101..200).contains(&response.status()) => {
+                Some(response.clone())
+            }
+            _ => None,
+        });
+        let last = last.expect("a provisional response came");
+        let uri = Uri::parse("sip:192.0.2.1").expect("a URI");
+        let phone_ = self.phone(phone);
+        if phone_.dialog.is_none() {
+            phone_.dialog = Dialog::uac(&last, &uri);
+        }
+        let rseq: u32 = last
+            .headers()
+            .get("RSeq")
+            .expect("reliable")
+            .parse()
+            .expect("a number");
+        let rack = format!("{} {} INVITE", rseq + skew, last.headers().cseq().number);
+        let body = body.map(|body| ("application/sdp", body));
+        self.request_with(phone, Method::Prack, body, &[("RAck", &rack)])
     }
 
     /// A phone answers any request but INVITE that waits.
