@@ -69,7 +69,6 @@ fn the_documented_configuration_loads_with_warnings_only() {
         .map(|warning| format!("{}: {}", warning.key, warning.message))
         .collect();
     let no_effect = [
-        "registration.telekom",
         "aor.telekom_out.qualify_frequency",
         "endpoint.6001.mailboxes",
         "endpoint.6001.aor.qualify_frequency",

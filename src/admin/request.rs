@@ -23,6 +23,8 @@ pub enum AdminRequest {
     Endpoints,
     /// `GET /api/v1/contacts`
     Contacts,
+    /// `GET /api/v1/registrations`
+    Registrations,
     /// `GET /api/v1/workers`
     Workers,
     /// `GET /api/v1/transports`

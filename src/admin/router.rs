@@ -42,6 +42,10 @@ pub fn router(guard: Guard, control: Control) -> Router {
             get(async |control| ask(control, AdminRequest::Contacts).await),
         )
         .route(
+            "/api/v1/registrations",
+            get(async |control| ask(control, AdminRequest::Registrations).await),
+        )
+        .route(
             "/api/v1/workers",
             get(async |control| ask(control, AdminRequest::Workers).await),
         )
@@ -178,6 +182,7 @@ mod tests {
             ("GET", "/api/v1/calls", "Calls"),
             ("GET", "/api/v1/endpoints", "Endpoints"),
             ("GET", "/api/v1/contacts", "Contacts"),
+            ("GET", "/api/v1/registrations", "Registrations"),
             ("GET", "/api/v1/workers", "Workers"),
             ("GET", "/api/v1/transports", "Transports"),
             ("GET", "/api/v1/dialplan", "Dialplan { context: None }"),

@@ -4,7 +4,9 @@ use super::client::segment;
 use super::output::{print, table};
 use super::{Failure, Gateway};
 use crate::admin::rows::DialplanRow;
-use crate::link::query::{CallRow, ContactRow, EndpointRow, TransportRow, WorkerRow};
+use crate::link::query::{
+    CallRow, ContactRow, EndpointRow, RegistrationRow, TransportRow, WorkerRow,
+};
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,6 +31,8 @@ enum What {
     Contacts,
     /// Running calls
     Calls,
+    /// Our registrations at other registrars
+    Registrations,
     /// SIP listeners
     Transports,
     /// Media workers
@@ -46,6 +50,7 @@ pub fn show(args: &ShowArgs) -> Result<(), Failure> {
         What::Endpoints => args.print("/api/v1/endpoints", ENDPOINTS, endpoint),
         What::Contacts => args.print("/api/v1/contacts", CONTACTS, contact),
         What::Calls => args.print("/api/v1/calls", CALLS, call),
+        What::Registrations => args.print("/api/v1/registrations", REGISTRATIONS, registration),
         What::Transports => args.print("/api/v1/transports", TRANSPORTS, transport),
         What::Workers => args.print("/api/v1/workers", WORKERS, worker),
         What::Dialplan { context } => {
@@ -165,6 +170,34 @@ fn call(row: CallRow) -> Vec<String> {
     ]
 }
 
+const REGISTRATIONS: &[&str] = &[
+    "REGISTRATION",
+    "STATE",
+    "CLIENT",
+    "SERVER",
+    "REGISTRAR",
+    "SINCE",
+    "EXPIRES IN",
+    "RETRY IN",
+    "LAST ERROR",
+];
+
+fn registration(row: RegistrationRow) -> Vec<String> {
+    let time = |seconds: Option<u64>| seconds.map_or_else(|| NONE.into(), duration);
+    let text = |text: Option<String>| text.unwrap_or_else(|| NONE.into());
+    vec![
+        row.name,
+        row.state,
+        row.client_uri,
+        row.server_uri,
+        text(row.registrar),
+        time(row.registered_s),
+        time(row.expires_in_s),
+        time(row.retry_in_s),
+        text(row.last_error),
+    ]
+}
+
 const TRANSPORTS: &[&str] = &["TRANSPORT", "PROTOCOL", "LISTEN", "CONNECTIONS"];
 
 fn transport(row: TransportRow) -> Vec<String> {
@@ -242,6 +275,24 @@ mod tests {
         assert_eq!(duration(3599), "59:59");
         assert_eq!(duration(3661), "1:01:01");
         assert_eq!(duration(90_000), "25:00:00");
+    }
+
+    #[test]
+    fn a_registration_that_failed_says_why_and_when_it_is_tried_again() {
+        let cells = registration(RegistrationRow {
+            name: "telekom".into(),
+            server_uri: "sip:tel.t-online.de".into(),
+            client_uri: "sip:+49301@tel.t-online.de".into(),
+            state: "rejected".into(),
+            registrar: None,
+            registered_s: None,
+            expires_in_s: None,
+            retry_in_s: Some(61),
+            last_error: Some("403 Forbidden".into()),
+        });
+        assert_eq!(cells.len(), REGISTRATIONS.len());
+        assert_eq!(cells[1..2], ["rejected"]);
+        assert_eq!(cells[4..], ["-", "-", "-", "1:01", "403 Forbidden"]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ fn screen(row: StatusRow) -> String {
         "ringway {}  {}, up {}\n\
          configuration  {configuration} {} ago\n\
          calls          {} now, {} since the start\n\
+         registrations  {} of {}\n\
          transactions   {}\n\
          rejected       {}\n\
          rtp pairs      {in_use} in calls, {resting} resting, {total} in all\n\
@@ -39,6 +40,8 @@ fn screen(row: StatusRow) -> String {
         duration(row.config_loaded_s_ago),
         row.calls_active,
         row.calls_total,
+        row.registrations.0,
+        row.registrations.1,
         row.transactions,
         counts(&row.rejected),
         counts(&row.rtp_dropped),
@@ -72,6 +75,7 @@ mod tests {
             uptime_s: 3661,
             calls_active: 2,
             calls_total: 120,
+            registrations: (1, 2),
             transactions: 5,
             rtp_pairs: (4, 2, 500),
             rejected: vec![("acl".into(), 3), ("auth".into(), 0), ("rate".into(), 1)],
@@ -85,6 +89,7 @@ mod tests {
             "ringway 0.1.0  serving, up 1:01:01\n\
              configuration  LAST RELOAD FAILED, the one in use was read 1:01 ago\n\
              calls          2 now, 120 since the start\n\
+             registrations  1 of 2\n\
              transactions   5\n\
              rejected       acl 3, rate 1\n\
              rtp pairs      4 in calls, 2 resting, 500 in all\n\

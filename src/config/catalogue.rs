@@ -137,6 +137,7 @@ pub(super) const GLOBAL: &[Row] = &[
     ),
     acts("default_from_user", Word),
     acts("max_calls", Integer(1, COUNT_MAX)),
+    acts("keep_alive_interval", Seconds),
 ];
 
 /// `[rtp]`
@@ -246,16 +247,22 @@ pub(super) const IDENTIFY: &[Row] = &[
 
 /// `[registration.*]`
 pub(super) const REGISTRATION: &[Row] = &[
-    later("transport", Reference("transport")),
-    later("outbound_auth", Reference("auth")),
-    later("server_uri", Uri).required(),
-    later("client_uri", Uri).required(),
-    later("contact_user", Word),
-    later("expiration", Seconds),
-    later("retry_interval", Seconds),
-    later("forbidden_retry_interval", Seconds),
-    later("max_retries", Integer(0, COUNT_MAX)),
-    later("auth_rejection_permanent", Boolean),
+    acts("transport", Reference("transport")),
+    acts("outbound_auth", ReferenceOr("auth", AUTH)),
+    acts("server_uri", Uri).required(),
+    acts("client_uri", Uri).required(),
+    acts("contact_user", Word),
+    acts("contact_header_params", Word),
+    acts("outbound_proxy", Uri),
+    acts("expiration", Seconds),
+    acts("retry_interval", Seconds),
+    acts("forbidden_retry_interval", Seconds),
+    acts("fatal_retry_interval", Seconds),
+    acts("max_retries", Integer(0, COUNT_MAX)),
+    acts("auth_rejection_permanent", Boolean),
+    acts("support_path", Boolean),
+    acts("line", Boolean),
+    acts("endpoint", Reference("endpoint")),
 ];
 
 /// `[trunk_group.*]`

@@ -33,6 +33,8 @@ pub struct Settings {
     pub identifies: Vec<Identify>,
     /// `[globals]`, `[context.*]`
     pub dialplan: DialplanSource,
+    /// `[registration.*]`, in the order of the file.
+    pub registrations: Vec<Registration>,
     /// `[trunk_group.*]` by name.
     pub trunk_groups: BTreeMap<String, TrunkGroup>,
 }
@@ -52,6 +54,9 @@ pub struct Global {
     pub default_from_user: String,
     /// `max_calls`: beyond it a new INVITE gets 503 with Retry-After.
     pub max_calls: u32,
+    /// `keep_alive_interval`: how often a line end holds the way to a registrar open (RFC 5626 §3.5.1). None (left
+    /// out) for every 90 s on streams and never on UDP; 0 for never.
+    pub keep_alive_interval: Option<Duration>,
 }
 
 /// A way to tell who sent a request.
@@ -162,7 +167,7 @@ pub struct Acl {
 }
 
 /// Digest credentials: `[auth.*]` or inline.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
     /// `username`
     pub username: String,
@@ -282,6 +287,45 @@ pub struct Identify {
     pub networks: Vec<IpNet>,
     /// Host names in `match`, resolved at start and again from time to time.
     pub hosts: Vec<String>,
+}
+
+/// `[registration.*]`: we register somewhere, for calls to come from there. Defaults as in pjsip.conf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The section's name.
+    pub name: String,
+    /// `transport`: None for the first that fits.
+    pub transport: Option<TransportId>,
+    /// `outbound_auth`: credentials that we show the registrar.
+    pub outbound_auth: Option<Auth>,
+    /// `server_uri`: the registrar.
+    pub server_uri: Uri,
+    /// `client_uri`: our address of record there.
+    pub client_uri: Uri,
+    /// `contact_user`: user of our Contact, and so of the Request-URI of calls that come by it. Default `s`.
+    pub contact_user: String,
+    /// `contact_header_params`: further parameters of our Contact header, without the first `;`.
+    pub contact_header_params: String,
+    /// `outbound_proxy`: where the REGISTER goes first.
+    pub outbound_proxy: Option<Uri>,
+    /// `expiration`: what we ask for. Default 3600 s, at least 1 s.
+    pub expiration: Duration,
+    /// `retry_interval`: after no answer, 5xx, 6xx. Default 60 s; 0 gives up.
+    pub retry_interval: Duration,
+    /// `forbidden_retry_interval`: after 403. Default 0, which gives up.
+    pub forbidden_retry_interval: Duration,
+    /// `fatal_retry_interval`: after any other refusal. Default 0, which gives up.
+    pub fatal_retry_interval: Duration,
+    /// `max_retries`: attempts in a row before it gives up; None (written as 0 or 4294967295) never does. Default 10.
+    pub max_retries: Option<u32>,
+    /// `auth_rejection_permanent`: a wrong password ends it. Default true.
+    pub auth_rejection_permanent: bool,
+    /// `support_path`: say that we understand Path (RFC 3327).
+    pub support_path: bool,
+    /// `line`: tell calls that come by it by a random parameter of our Contact.
+    pub line: bool,
+    /// `endpoint`: whose the calls are that come by it; a name, for it is looked up when they come.
+    pub endpoint: Option<String>,
 }
 
 /// `[trunk_group.*]`

@@ -101,7 +101,9 @@ impl Controller {
         let setup = self.setup().clone();
         let identified = match request.method() {
             Method::Register => self.identifier.identify_registrant(source, request),
-            _ => self.identifier.identify(source, request),
+            _ => self
+                .by_registration(source, request)
+                .or_else(|| self.identifier.identify(source, request)),
         };
         let endpoint = identified.as_ref().map(|who| setup.endpoint(who.endpoint));
         let needed = match (&identified, endpoint) {

@@ -5,8 +5,11 @@ use super::controller::{Output, Surroundings};
 use super::domains::Domains;
 use super::hosts::Hosts;
 use super::load::Load;
+use super::locate::Waiter;
+use super::outside::{Outside, OutsideKey};
 use super::owners::Owners;
 use super::ports::Ports;
+use super::register_out::{RegistrationKey, RegistrationTimer, Registrations};
 use super::registrar::Registrar;
 use super::registrar::binding::BindingId;
 use crate::link::{Command, LegId, WorkerId};
@@ -24,6 +27,10 @@ pub enum Timer {
     Call(CallKey, CallTimer),
     /// A registration that is over now.
     Binding(BindingId),
+    /// One of our registrations.
+    Registration(RegistrationKey, RegistrationTimer),
+    /// The end, whether every registrar has taken our un-registration or not.
+    UnregisterOverdue,
 }
 
 /// What a timer of a call is for.
@@ -52,6 +59,8 @@ pub enum CallTimer {
 pub enum ClientOwner {
     /// A call's.
     Call(CallClient),
+    /// Of a request outside any dialog.
+    Outside(OutsideKey),
 }
 
 /// What a client transaction of a call is for.
@@ -106,11 +115,15 @@ pub struct Context {
     /// Whose a leased port is.
     pub media_owners: FxHashMap<LegId, (CallKey, LegNo)>,
     /// Host names.
-    pub hosts: Hosts<CallKey>,
+    pub hosts: Hosts<Waiter>,
     /// Domains that TLS peers must prove to be.
     pub domains: Domains,
     /// Who has registered, and from where.
     pub registrar: Registrar,
+    /// Our requests outside any dialog.
+    pub outside: Outside,
+    /// Our registrations.
+    pub registrations: Registrations,
     /// Calls and their rate, by endpoint.
     pub load: Load,
     /// The gateway's environment.

@@ -9,8 +9,11 @@ use super::domains::Domains;
 use super::hosts::{self, Hosts};
 use super::identify::Identifier;
 use super::load::Load;
+use super::locate::Waiter;
+use super::outside::Outside;
 use super::owners::Owners;
 use super::ports::Ports;
+use super::register_out::Registrations;
 use super::registrar::Registrar;
 use super::setup::Setup;
 use super::strangers::Strangers;
@@ -117,6 +120,8 @@ impl Controller {
             hosts: Hosts::default(),
             domains: Domains::default(),
             registrar: Registrar::default(),
+            outside: Outside::default(),
+            registrations: Registrations::default(),
             load: Load::default(),
             surroundings,
             rng,
@@ -139,6 +144,7 @@ impl Controller {
             calls_ending: 0,
         };
         controller.configure_registrar();
+        controller.take_registrations(now);
         controller
     }
 
@@ -163,6 +169,7 @@ impl Controller {
         if let Err(error) = self.ctx.sip.handle_stream(now, flow, bytes) {
             tracing::info!(peer = %flow.peer, %error, "stream closed: its framing is lost");
             self.close_flow(flow);
+            self.on_registration_flow_failed(now, flow);
         }
         self.run(now);
     }
@@ -185,6 +192,7 @@ impl Controller {
     pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
         self.ctx.sip.handle_flow_failed(now, flow);
         self.on_registered_flow_lost(flow);
+        self.on_registration_flow_failed(now, flow);
         self.run(now);
     }
 
@@ -235,8 +243,13 @@ impl Controller {
         self.identifier.set_host_addresses(host, addresses);
         let mut waiting = self.ctx.hosts.answer(now, host, addresses);
         waiting.dedup();
-        for key in waiting {
-            self.with_call(now, key, |call, ctx| call.on_resolved(ctx, now, host));
+        for waiter in waiting {
+            match waiter {
+                Waiter::Call(key) => {
+                    self.with_call(now, key, |call, ctx| call.on_resolved(ctx, now, host));
+                }
+                Waiter::Outside(key) => self.locate_outside(now, key),
+            }
         }
         self.run(now);
     }
@@ -254,6 +267,8 @@ impl Controller {
                     self.with_call(now, key, |call, ctx| call.on_timer(ctx, now, timer));
                 }
                 Timer::Binding(id) => self.on_binding_expired(id),
+                Timer::Registration(key, timer) => self.on_registration_timer(now, key, timer),
+                Timer::UnregisterOverdue => self.on_unregister_overdue(),
             }
         }
         self.run(now);
@@ -272,7 +287,10 @@ impl Controller {
             self.on_registered_flow_lost(flow);
             return Some(Output::CloseFlow(flow));
         }
-        if self.service == Service::Draining && self.calls.is_empty() {
+        if self.service == Service::Draining
+            && self.calls.is_empty()
+            && self.ctx.registrations.is_empty()
+        {
             self.service = Service::Drained;
             return Some(Output::Drained);
         }
@@ -367,17 +385,24 @@ impl Controller {
                     Some(ClientOwner::Call(owner)) => {
                         self.on_call_response(now, tx, owner, &response);
                     }
+                    Some(ClientOwner::Outside(key)) => {
+                        self.on_outside_response(now, tx, key, &response);
+                    }
                     None => {}
                 },
                 SipEvent::Failed { tx, failure } => match self.ctx.clients.remove(tx) {
                     Some(ClientOwner::Call(owner)) => {
                         self.on_call_failed(now, tx, owner, failure);
                     }
+                    Some(ClientOwner::Outside(key)) => self.on_outside_failed(now, key, failure),
                     None => {}
                 },
             }
         }
         self.count_refused_below();
+        if self.is_draining() && self.calls.is_empty() {
+            self.leave_registrars(now);
+        }
     }
 
     /// A response to a call's request.

@@ -6,6 +6,9 @@
 //! * `auth_username`: the same by the user name of the digest credentials, the username of `auth` first.
 //! * `anonymous`: the endpoint of that name, whoever asks.
 //!
+//! Before all of these, as in Asterisk, a call that comes by one of our registrations is told by that one, where it
+//! names an endpoint ([`super::register_out`]).
+//!
 //! A name alone proves nothing, so only an endpoint with `auth` is found by one: it is challenged before it may do
 //! anything. A From that carries the name of an endpoint without `auth` identifies nobody.
 
@@ -44,6 +47,10 @@ pub enum Evidence {
     Username,
     /// The user name of the credentials. They are yet to be checked.
     AuthUsername,
+    /// The Request-URI has the `line` parameter of the Contact that we registered with the provider: no other knows it.
+    Line,
+    /// The Request-URI has the `contact_user` of a registration, and the source is its registrar's address.
+    Registrar(IpAddr),
     /// Nothing: strangers are let in.
     Anonymous,
 }
@@ -51,7 +58,10 @@ pub enum Evidence {
 impl Evidence {
     /// True if the source address alone tells who it is.
     pub fn is_by_address(self) -> bool {
-        matches!(self, Evidence::Network(_) | Evidence::Host(_))
+        matches!(
+            self,
+            Evidence::Network(_) | Evidence::Host(_) | Evidence::Registrar(_)
+        )
     }
 }
 
@@ -62,6 +72,8 @@ impl fmt::Display for Evidence {
             Evidence::Host(address) => write!(f, "ip {address} of a host name"),
             Evidence::Username => f.write_str("username"),
             Evidence::AuthUsername => f.write_str("auth_username"),
+            Evidence::Line => f.write_str("line of a registration"),
+            Evidence::Registrar(address) => write!(f, "registration at {address}"),
             Evidence::Anonymous => f.write_str(ANONYMOUS),
         }
     }

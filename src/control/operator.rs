@@ -5,7 +5,7 @@ use super::ports::Gauges;
 use super::setup::Setup;
 use crate::config::Settings;
 use crate::config::settings::Global;
-use crate::link::query::{CallRow, EndpointRow};
+use crate::link::query::{CallRow, EndpointRow, RegistrationRow};
 use crate::metrics::ControlMetrics;
 use crate::sip::Endpoint;
 use std::collections::BTreeMap;
@@ -28,6 +28,11 @@ impl Controller {
         let mut calls: Vec<_> = self.calls.iter().map(|(_, call)| call).collect();
         calls.sort_by_key(|call| call.key().generation);
         calls.into_iter().map(|call| call.row(now)).collect()
+    }
+
+    /// Our registrations, in the order of their names.
+    pub fn registrations(&self, now: Instant) -> Vec<RegistrationRow> {
+        self.ctx.registrations.rows(now)
     }
 
     /// The endpoints, in the order of their names.
@@ -81,20 +86,23 @@ impl Controller {
         self.identifier = identifier;
         self.setup = Arc::new(setup);
         self.configure_registrar();
+        self.take_registrations(now);
         report
     }
 
     /// Takes no new call from now on (503 with Retry-After); [`super::Output::Drained`] comes when the last one has
-    /// ended.
-    pub fn drain(&mut self, _now: Instant) {
+    /// ended and our registrations too.
+    pub fn drain(&mut self, now: Instant) {
         if self.service == Service::Serving {
             self.service = Service::Draining;
+            self.run(now);
         }
     }
 
     /// Ends every call now; [`super::Output::Drained`] comes when they have ended.
     pub fn stop(&mut self, now: Instant) {
         self.drain(now);
+        self.leave_registrars(now);
         let keys: Vec<_> = self.calls.iter().map(|(_, call)| call.key()).collect();
         for key in keys {
             self.with_call(now, key, |call, ctx| call.hang_up(ctx, now, "shutdown"));
@@ -154,9 +162,10 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
             identifier_order,
             default_from_user,
             max_calls,
+            keep_alive_interval,
             ..
         } = global;
-        format!("{identifier_order:?} {default_from_user} {max_calls}")
+        format!("{identifier_order:?} {default_from_user} {max_calls} {keep_alive_interval:?}")
     };
     if live(&old.global) != live(&new.global) {
         report.changed.push(String::from("global: changed"));
@@ -215,12 +224,16 @@ fn sections(settings: &Settings) -> BTreeMap<String, String> {
     let contexts = contexts.map(|one| (format!("context.{}", one.name), format!("{one:?}")));
     let groups = settings.trunk_groups.iter();
     let groups = groups.map(|(name, one)| (format!("trunk_group.{name}"), format!("{one:?}")));
+    let registrations = settings.registrations.iter();
+    let registrations =
+        registrations.map(|one| (format!("registration.{}", one.name), format!("{one:?}")));
     let acls = settings.acls.iter();
     let acls = acls.map(|(name, one)| (format!("acl.{name}"), format!("{one:?}")));
     endpoints
         .chain(aors)
         .chain(contexts)
         .chain(groups)
+        .chain(registrations)
         .chain(acls)
         .collect()
 }

@@ -1,7 +1,7 @@
 //! The path of a leg's messages, and which addresses of ours its peer sees.
 
 use crate::config::Settings;
-use crate::config::settings::{Endpoint, Transport};
+use crate::config::settings::Transport;
 use crate::control::controller::Surroundings;
 use crate::sip::flow::{Flow, Protocol, TransportId};
 use crate::sip::message::{Host, Scheme, Uri};
@@ -53,13 +53,18 @@ impl Path {
 
     /// The value of our Contact header, with this user.
     pub fn contact(&self, user: &str) -> String {
+        format!("<{}>", self.contact_uri(user))
+    }
+
+    /// The URI in it.
+    pub fn contact_uri(&self, user: &str) -> String {
         let at = if user.is_empty() { "" } else { "@" };
         let parameter = match self.flow.protocol {
             Protocol::Udp => "",
             Protocol::Tcp => ";transport=tcp",
             Protocol::Tls => ";transport=tls",
         };
-        format!("<sip:{user}{at}{}{parameter}>", self.sent_by)
+        format!("sip:{user}{at}{}{parameter}", self.sent_by)
     }
 }
 
@@ -105,11 +110,15 @@ impl Destination {
         })
     }
 
-    /// The flow to one of the destination's addresses for calls to this endpoint: over the endpoint's own transport
-    /// where its protocol fits, else over the first that fits. None if no transport does. It names no domain yet:
-    /// see [`Domains::name`](super::domains::Domains::name).
-    pub fn flow(&self, settings: &Settings, endpoint: &Endpoint, address: IpAddr) -> Option<Flow> {
-        let own = endpoint.transport;
+    /// The flow to one of the destination's addresses: over `own` transport (of an endpoint or registration) where its
+    /// protocol fits, else over the first that fits. None if no transport does. It names no domain yet: see
+    /// [`Domains::name`](super::domains::Domains::name).
+    pub fn flow(
+        &self,
+        settings: &Settings,
+        own: Option<TransportId>,
+        address: IpAddr,
+    ) -> Option<Flow> {
         let own_protocol = own
             .and_then(|id| settings.transports.get(usize::from(id.0)))
             .map(|transport| transport.protocol);

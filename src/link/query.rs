@@ -103,6 +103,29 @@ pub struct TransportRow {
     pub connections: u64,
 }
 
+/// One of our registrations (`show registrations`, `GET /api/v1/registrations`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationRow {
+    /// Its section name.
+    pub name: String,
+    /// The registrar.
+    pub server_uri: String,
+    /// Our address of record there.
+    pub client_uri: String,
+    /// `waiting` for its turn, `registering`, `registered`, `rejected` (it is tried again) or `stopped` (it is not).
+    pub state: String,
+    /// The address that took the registration, if it stands.
+    pub registrar: Option<String>,
+    /// Seconds since it stands, if it does.
+    pub registered_s: Option<u64>,
+    /// Seconds that it lasts if it is not refreshed.
+    pub expires_in_s: Option<u64>,
+    /// Seconds to the next attempt, if one is waited for.
+    pub retry_in_s: Option<u64>,
+    /// How the last attempt failed.
+    pub last_error: Option<String>,
+}
+
 /// The screen of `ringway status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StatusRow {
@@ -116,6 +139,8 @@ pub struct StatusRow {
     pub calls_active: u64,
     /// Calls since the start.
     pub calls_total: u64,
+    /// Our registrations that stand, and all of them.
+    pub registrations: (u64, u64),
     /// SIP transactions now.
     pub transactions: u64,
     /// Port pairs in calls, resting after a call, and in all.

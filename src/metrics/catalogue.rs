@@ -90,6 +90,8 @@ catalogue! {
         "Open stream connections now.";
     SIP_CONNECTIONS_ENDED_TOTAL: Counter "ringway_sip_connections_ended_total" ["reason"]
         "Stream connections that have ended, by why.";
+    REGISTRATION_STATE: Gauge "ringway_registration_state" ["registration"]
+        "1 while our registration stands, else 0.";
     RTP_PORTS_IN_USE: Gauge "ringway_rtp_ports_in_use" []
         "RTP/RTCP port pairs leased to calls now.";
     RTP_PORTS_TOTAL: Gauge "ringway_rtp_ports_total" []

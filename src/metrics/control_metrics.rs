@@ -217,6 +217,7 @@ pub struct ControlMetrics {
     datagrams_dropped: IntCounter,
     connections: IntGaugeVec,
     connections_ended: [IntCounter; ConnectionEnd::ALL.len()],
+    registrations: IntGaugeVec,
     ports_in_use: IntGauge,
     ports_total: IntGauge,
     commands_refused: IntCounterVec,
@@ -263,6 +264,7 @@ impl ControlMetrics {
             connections: gauges(r, &catalogue::SIP_CONNECTIONS_ACTIVE),
             connections_ended: ConnectionEnd::ALL
                 .map(|end| ended.with_label_values(&[end.label()])),
+            registrations: gauges(r, &catalogue::REGISTRATION_STATE),
             ports_in_use: gauge(r, &catalogue::RTP_PORTS_IN_USE),
             ports_total: gauge(r, &catalogue::RTP_PORTS_TOTAL),
             commands_refused: counters(r, &catalogue::MEDIA_COMMANDS_REFUSED_TOTAL),
@@ -399,6 +401,18 @@ impl ControlMetrics {
             .with_label_values(&[transport])
             .get()
             .max(0) as u64
+    }
+
+    /// Tells whether a registration of ours stands. `name` must be a configured one.
+    pub fn set_registration(&self, name: &str, stands: bool) {
+        let gauge = self.registrations.with_label_values(&[name]);
+        gauge.set(i64::from(stands));
+    }
+
+    /// A registration is no longer configured.
+    pub fn remove_registration(&self, name: &str) {
+        // One that was never told has nothing to remove.
+        let _ = self.registrations.remove_label_values(&[name]);
     }
 
     /// Tells how many RTP port pairs are leased, of how many.
@@ -561,6 +575,7 @@ mod tests {
         metrics.set_retransmissions(7);
         metrics.set_retransmissions(5);
         metrics.connection_opened("tcp");
+        metrics.set_registration("provider", true);
         metrics.command_refused(0);
         let cells = WorkerCells::new();
         cells.count(Direction::In, Path::Relay, 5, 860);
@@ -615,6 +630,7 @@ mod tests {
             "ringway_sip_rejected_total{reason=\"limit\"} 0",
             "ringway_sip_retransmissions_total 7",
             "ringway_sip_connections_active{transport=\"tcp\"} 1",
+            "ringway_registration_state{registration=\"provider\"} 1",
             "ringway_rtp_lost_packets_total{endpoint=\"trunk\"} 0",
             "ringway_rtp_packets_total{worker=\"0\",direction=\"in\",path=\"relay\"} 5",
             "ringway_rtp_bytes_total{worker=\"0\",direction=\"in\",path=\"relay\"} 860",

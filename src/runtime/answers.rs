@@ -23,6 +23,7 @@ impl ControlLoop {
             AdminRequest::Calls => AdminResponse::ok(self.controller.calls(now)),
             AdminRequest::Endpoints => AdminResponse::ok(self.controller.endpoints()),
             AdminRequest::Contacts => AdminResponse::ok(self.controller.contacts(now)),
+            AdminRequest::Registrations => AdminResponse::ok(self.controller.registrations(now)),
             AdminRequest::Workers => AdminResponse::ok(self.worker_rows()),
             AdminRequest::Transports => AdminResponse::ok(self.transport_rows()),
             AdminRequest::Dialplan { context } => self.dialplan(context.as_deref()),
@@ -86,6 +87,11 @@ impl ControlLoop {
             uptime_s: now.duration_since(self.started).as_secs(),
             calls_active: self.controller.calls_active() as u64,
             calls_total: self.metrics.calls_received(),
+            registrations: {
+                let rows = self.controller.registrations(now);
+                let stand = rows.iter().filter(|row| row.registered_s.is_some());
+                (stand.count() as u64, rows.len() as u64)
+            },
             transactions: self.controller.sip().transactions() as u64,
             rtp_pairs: (ports.in_use, ports.resting, ports.total),
             rejected: self

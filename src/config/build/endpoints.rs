@@ -25,18 +25,24 @@ pub(super) fn id_of(endpoints: &[Endpoint], name: &str) -> Option<EndpointId> {
 /// What an endpoint may refer to.
 struct Parts<'a> {
     transports: &'a [Transport],
-    auths: BTreeMap<String, Fields>,
+    auths: &'a BTreeMap<String, Fields>,
     aors: &'a [Aor],
+}
+
+/// `[auth.*]` by name.
+pub(super) fn auths(document: &Table, checker: &mut Checker<'_>) -> BTreeMap<String, Fields> {
+    let sections = named(document, "auth", catalogue::AUTH, Tell::EachKey, checker);
+    sections.into_iter().collect()
 }
 
 /// In the order of their names.
 pub(super) fn build(
     document: &Table,
     transports: &[Transport],
+    auths: &BTreeMap<String, Fields>,
     checker: &mut Checker<'_>,
 ) -> (Vec<Aor>, Vec<Endpoint>) {
     let mut read = |kind, rows| named(document, kind, rows, Tell::EachKey, checker);
-    let auths = read("auth", catalogue::AUTH).into_iter().collect();
     let named_aors = read("aor", catalogue::AOR);
     let templates: BTreeMap<String, Fields> =
         read("template", catalogue::ENDPOINT).into_iter().collect();
@@ -110,10 +116,7 @@ fn endpoint(
     checker: &mut Checker<'_>,
 ) -> Endpoint {
     let text = |key: &str| fields.text(key).cloned();
-    let transport = fields.text("transport").and_then(|name| {
-        let place = parts.transports.iter().position(|t| t.name == *name)?;
-        u16::try_from(place).ok().map(TransportId)
-    });
+    let transport = transport(fields, parts.transports);
     let acl = fields
         .texts("acl")
         .map(|names| names.iter().map(|(name, _)| name.clone()).collect());
@@ -126,8 +129,8 @@ fn endpoint(
             .codecs("allow")
             .cloned()
             .unwrap_or_else(|| vec![Codec::Ulaw, Codec::Alaw]),
-        auth: auth(fields, "auth", parts),
-        outbound_auth: auth(fields, "outbound_auth", parts),
+        auth: auth(fields, "auth", parts.auths),
+        outbound_auth: auth(fields, "outbound_auth", parts.auths),
         contacts: aors.iter().flat_map(|aor| aor.contacts.clone()).collect(),
         aors: aors.iter().map(|aor| aor.name.clone()).collect(),
         acl: acl.unwrap_or_default(),
@@ -191,9 +194,17 @@ fn dtmf_mode(fields: &Fields, checker: &mut Checker<'_>) -> DtmfMode {
     }
 }
 
-fn auth(fields: &Fields, key: &str, parts: &Parts<'_>) -> Option<Auth> {
+/// The transport that a section names.
+pub(super) fn transport(fields: &Fields, transports: &[Transport]) -> Option<TransportId> {
+    let name = fields.text("transport")?;
+    let place = transports.iter().position(|t| t.name == *name)?;
+    u16::try_from(place).ok().map(TransportId)
+}
+
+/// The credentials that a key names, or has in place.
+pub(super) fn auth(fields: &Fields, key: &str, auths: &BTreeMap<String, Fields>) -> Option<Auth> {
     let auth = match fields.text(key) {
-        Some(name) => parts.auths.get(name)?,
+        Some(name) => auths.get(name)?,
         None => fields.table(key)?,
     };
     Some(Auth {

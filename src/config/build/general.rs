@@ -47,6 +47,9 @@ fn build_global(fields: &Fields) -> Global {
         }),
         default_from_user: text("default_from_user").unwrap_or_else(|| String::from("ringway")),
         max_calls: fields.integer("max_calls").unwrap_or(4000),
+        keep_alive_interval: fields
+            .has("keep_alive_interval")
+            .then(|| fields.seconds("keep_alive_interval", Duration::ZERO)),
     }
 }
 

@@ -6,6 +6,7 @@ mod dialplan;
 mod endpoints;
 mod general;
 mod guards;
+mod registrations;
 mod transports;
 mod trunks;
 
@@ -30,8 +31,10 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
     let (global, rtp, admin) = general::build(document, &mut checker);
     let transports = transports::build(document, &mut checker);
     let acls = guards::acls(document, &mut checker);
-    let (aors, endpoints) = endpoints::build(document, &transports, &mut checker);
+    let auths = endpoints::auths(document, &mut checker);
+    let (aors, endpoints) = endpoints::build(document, &transports, &auths, &mut checker);
     let identifies = guards::identifies(document, &endpoints, &mut checker);
+    let registrations = registrations::build(document, &transports, &auths, &mut checker);
     let trunk_groups = trunks::build(document, &endpoints, &mut checker);
     let dialplan = dialplan::build(document, &endpoints, &mut checker);
     Settings {
@@ -44,6 +47,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
         endpoints,
         identifies,
         dialplan,
+        registrations,
         trunk_groups,
     }
 }
@@ -127,18 +131,6 @@ fn sub_table<'d>(entry: &'d Entry, kind: &str, checker: &mut Checker<'_>) -> Opt
 
 /// Sections of which nothing is used in this version: checked all the same, told once a kind.
 fn unused_so_far(document: &Table, checker: &mut Checker<'_>) {
-    for (name, fields) in named(
-        document,
-        "registration",
-        catalogue::REGISTRATION,
-        Tell::Nothing,
-        checker,
-    ) {
-        let path = join("registration", &name);
-        checker
-            .report
-            .no_effect("registration", fields.location, &path);
-    }
     if let Some((location, queue)) = section(document, "queue", checker) {
         checker.report.no_effect("queue", location, "queue");
         let (sections, general) = split(queue);

@@ -9,6 +9,7 @@ use super::reliable::Provisions;
 use super::{ALLOW, Call, LEGS_MAX, LegNo, Phase, SDP, identity};
 use crate::config::settings::EndpointId;
 use crate::control::context::{CallTimer, ClientRole, Context, Timer};
+use crate::control::credentials::KnownChallenges;
 use crate::control::extensions;
 use crate::control::path::{Path, by_tcp};
 use crate::sdp::{Description, common_formats};
@@ -109,7 +110,8 @@ impl Call {
             answered: None,
             follows_contact: !self.setup.endpoint(endpoint).rewrite_contact,
             unanswered: None,
-            credentials: None,
+            challenges: KnownChallenges::default(),
+            credentials: Vec::new(),
             is_counted: false,
         }
     }
@@ -134,9 +136,13 @@ impl Call {
             None => String::new(),
         };
         let endpoint = self.setup.endpoint(leg.endpoint);
+        let route = ctx.registrations.service_route(&endpoint.name).to_vec();
         let draft = |leg: &Leg| {
             let uri = identity::request_uri(uri);
-            let request = RequestDraft::new(Method::Invite, uri.as_str())
+            let request = RequestDraft::new(Method::Invite, uri.as_str());
+            let request = route
+                .iter()
+                .fold(request, |request, route| request.header("Route", route))
                 .header("Max-Forwards", max_forwards)
                 .header("From", format_args!("{};tag={}", shown.from, leg.tag))
                 .header("To", format_args!("<{uri}>"))
@@ -475,11 +481,8 @@ impl Leg {
     ) {
         if let Some(dialog) = &self.dialog {
             let ack = dialog.ack(response);
-            let ack = match &self.credentials {
-                // RFC 3261 §22.1: an ACK carries the credentials of its INVITE.
-                Some((name, value)) => ack.header(name, value),
-                None => ack,
-            };
+            // RFC 3261 §22.1: an ACK carries the credentials of its INVITE.
+            let ack = KnownChallenges::put(ack, &self.credentials);
             ctx.sip
                 .ack(now, tx, self.next_flow(), &self.path.sent_by, ack);
         }

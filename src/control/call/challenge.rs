@@ -4,7 +4,8 @@ use super::Call;
 use super::leg::{Leg, LegState, Unanswered};
 use super::reoffer::Exchange;
 use crate::control::context::{CallClient, ClientRole, Context};
-use crate::sip::auth::{Answer, Asker, Password, challenges};
+use crate::control::credentials::KnownChallenges;
+use crate::sip::auth::Asker;
 use crate::sip::endpoint::ClientTx;
 use crate::sip::message::{Method, Response};
 use std::time::Instant;
@@ -20,9 +21,9 @@ impl Call {
         owner: CallClient,
         response: &Response,
     ) -> bool {
-        let Some(asker) = Asker::of_status(response.status()) else {
+        if Asker::of_status(response.status()).is_none() {
             return false;
-        };
+        }
         let (key, setup) = (self.key, self.setup.clone());
         let is_withdrawn =
             matches!(&self.exchange, Exchange::Withdrawn { passed } if passed.tx == tx);
@@ -34,35 +35,20 @@ impl Call {
         let (Some(auth), Some(asked)) = (auth, asked) else {
             return false;
         };
-        let is_cancelled = is_withdrawn || matches!(leg.state, LegState::Cancelled { .. });
-        let realm = auth.realm.as_deref();
-        let challenge = challenges(response.headers(), asker)
-            .into_iter()
-            .find(|challenge| realm.is_none_or(|realm| realm == challenge.realm));
-        let Some(challenge) = challenge else {
-            return false;
-        };
-        // A second challenge to the right password says only that the nonce is old (RFC 7616 §3.3).
-        if is_cancelled || (asked.is_second && !challenge.stale) {
+        if is_withdrawn || matches!(leg.state, LegState::Cancelled { .. }) {
             return false;
         }
-        let cnonce = format!("{:016x}", ctx.rng.u64(..));
-        let value = challenge.answer(&Answer {
-            username: &auth.username,
-            password: Password(&auth.password.0),
-            method: &asked.request.method,
-            uri: &asked.request.uri,
-            body: &[],
-            cnonce: &cnonce,
-            nonce_count: 1,
-        });
-        let header = asker.credentials_header();
+        if !asked.is_second {
+            leg.challenges.begin();
+        }
+        if leg.challenges.learn(auth, response).is_err() {
+            return false;
+        }
         let method = asked.request.method.clone();
         let cseq = leg.next_cseq(&method, response);
-        let request = asked
-            .request
-            .set_header(header, &value)
-            .set_header("CSeq", cseq);
+        let request = asked.request.set_header("CSeq", cseq);
+        let answers = leg.challenges.answers(&mut ctx.rng, auth, &request);
+        let request = KnownChallenges::put(request, &answers);
         let Some(again) = leg.send(ctx, now, key, owner.role, request) else {
             return false;
         };
@@ -70,7 +56,7 @@ impl Call {
             *is_second = true;
         }
         if method == Method::Invite {
-            leg.credentials = Some((header, value));
+            leg.credentials = answers;
         }
         ctx.clients.remove(tx);
         self.replace_transaction(owner, tx, again);

@@ -6,15 +6,12 @@ use super::leg::{Leg, LegState};
 use super::{Call, LegNo, Phase, Side};
 use crate::config::settings::{EndpointId, TrunkGroup};
 use crate::control::context::{CallTimer, Context, Timer};
-use crate::control::controller::Output;
 use crate::control::dialplan::{DialRequest, DialStatus, DialTarget};
-use crate::control::hosts::Lookup;
-use crate::control::path::Destination;
+use crate::control::locate::{Located, Waiter};
 use crate::control::setup::Setup;
-use crate::sip::message::{Host, Uri};
+use crate::sip::message::{Host, NameAddr, Uri};
 use crate::sip::timer::TimerId;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How long others ring at most where the Dial sets no time ("for ever" to Asterisk): a callee that has died while
@@ -161,30 +158,21 @@ impl Call {
         candidate: Candidate,
     ) -> Result<BranchState, Failure> {
         let unreachable = Failure::of_cause(Cause::NO_ROUTE);
-        let destination = Destination::of(&candidate.uri).ok_or(unreachable)?;
-        let addresses = match &destination.host {
-            Host::V4(address) => vec![IpAddr::V4(*address)],
-            Host::V6(address) => vec![IpAddr::V6(*address)],
-            Host::Name(name) => match ctx.hosts.look_up(now, name, self.key) {
-                Lookup::Known(addresses) => addresses,
-                Lookup::Pending { ask } => {
-                    let host = name.clone();
-                    if ask {
-                        ctx.outputs
-                            .push_back(Output::Resolve { host: host.clone() });
-                    }
-                    return Ok(BranchState::Resolving(candidate, host));
-                }
-                Lookup::Unknown => return Err(unreachable),
-            },
-        };
         let settings = self.setup.settings();
         let endpoint = self.setup.endpoint(candidate.endpoint);
-        let flow = addresses
-            .iter()
-            .find_map(|address| destination.flow(settings, endpoint, *address))
-            .and_then(|flow| ctx.domains.name(flow, &destination.host))
-            .ok_or(unreachable)?;
+        let route = ctx.registrations.service_route(&endpoint.name).first();
+        // RFC 3261 §8.1.2: the first route says where the request goes.
+        let hop = route.and_then(|route| NameAddr::parse(route));
+        let next_hop = hop.map_or_else(|| candidate.uri.clone(), |hop| hop.uri);
+        let (transport, waiter) = (endpoint.transport, Waiter::Call(self.key));
+        let flow = match ctx.locate(now, settings, &next_hop, transport, waiter) {
+            Located::Now(flows) => *flows.first().ok_or(unreachable)?,
+            Located::Later => {
+                let host = next_hop.host.as_ref().map(Host::to_string);
+                return Ok(BranchState::Resolving(candidate, host.unwrap_or_default()));
+            }
+            Located::Nowhere => return Err(unreachable),
+        };
         let leg = self.invite(ctx, now, candidate.endpoint, &candidate.uri, flow)?;
         Ok(BranchState::Ringing(leg))
     }

@@ -6,6 +6,7 @@ use super::reliable::{Early, Reliable};
 use super::{ALLOW, CallKey, LegNo};
 use crate::config::settings::EndpointId;
 use crate::control::context::{CallClient, ClientOwner, ClientRole, Context};
+use crate::control::credentials::KnownChallenges;
 use crate::control::path::{Destination, Path};
 use crate::link::LegReport;
 use crate::sdp::Description;
@@ -49,8 +50,10 @@ pub struct Leg {
     pub follows_contact: bool,
     /// Our last request, while it may be challenged.
     pub unanswered: Option<Unanswered>,
-    /// Header and value that answered the last challenge.
-    pub credentials: Option<(&'static str, String)>,
+    /// The peer's challenges.
+    pub challenges: KnownChallenges,
+    /// Headers and values that answered those to the INVITE.
+    pub credentials: Vec<(&'static str, String)>,
     /// Its end is counted, and its endpoint has a call less.
     pub is_counted: bool,
 }

@@ -48,6 +48,7 @@ pub(in crate::control) mod tests;
 
 use crate::config::settings::{EndpointId, Presentation};
 use crate::control::context::{CallTimer, Context, ServerOwner};
+use crate::control::credentials::KnownChallenges;
 use crate::control::dialplan::Execution;
 use crate::control::path::Path;
 use crate::control::setup::Setup;
@@ -246,7 +247,8 @@ impl Call {
             answered: None,
             follows_contact: !setup.endpoint(begin.endpoint).rewrite_contact,
             unanswered: None,
-            credentials: None,
+            challenges: KnownChallenges::default(),
+            credentials: Vec::new(),
             is_counted: false,
         };
         caller.count_begin(ctx, &setup);

@@ -53,6 +53,10 @@ impl RequestDraft {
     pub fn get_header(&self, name: &str) -> Option<&str> {
         self.lines.get(name)
     }
+    /// The body, empty if none.
+    pub fn get_body(&self) -> &[u8] {
+        &self.body
+    }
     /// Sets the body and its Content-Type.
     pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
         self = self.set_header("Content-Type", content_type);
