@@ -235,6 +235,8 @@ pub struct Endpoint {
     pub rewrite_contact: bool,
     /// `100rel`. Default yes.
     pub rel100: Rel100,
+    /// `redirect_method`: what a Contact in its 302 means.
+    pub redirect_method: RedirectMethod,
     /// `dtmf_mode`
     pub dtmf_mode: DtmfMode,
     /// `max_calls`: concurrent calls, in and out; None for no limit.
@@ -254,6 +256,16 @@ pub enum Rel100 {
     PeerSupported,
     /// Required: of a callee by `Require`, of a caller by 421.
     Required,
+}
+
+/// `redirect_method`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedirectMethod {
+    /// Its user is an extension of the endpoint's context.
+    #[default]
+    User,
+    /// It is called itself, in the endpoint's name.
+    UriPjsip,
 }
 
 /// `dtmf_mode` (of pjsip.conf: `rfc4733`, `inband`, `info`, `auto`).

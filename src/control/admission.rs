@@ -215,6 +215,10 @@ impl Controller {
         if max_forwards == 0 {
             return Err(Refusal::new(ResponseDraft::new(483)));
         }
+        if self.is_own(request) {
+            tracing::warn!(source = %flow.peer, uri = request.uri(), "an INVITE of our own comes back");
+            return Err(Refusal::new(ResponseDraft::new(482)));
+        }
         if request.headers().get("Replaces").is_some() {
             // RFC 3891 §3: no dialog of ours is replaced.
             return Err(Refusal::new(ResponseDraft::new(481)));
@@ -262,6 +266,13 @@ impl Controller {
         };
         self.start_call(now, key, setup, begin);
         Ok(())
+    }
+
+    /// An INVITE of ours, sent back to us as it is.
+    fn is_own(&self, request: &Request) -> bool {
+        let place = request.headers().from_tag().and_then(Context::call_of_tag);
+        let call = place.and_then(|place| self.calls.get(place));
+        call.is_some_and(|call| call.has_sent(request))
     }
 
     fn admit(&mut self, now: Instant, endpoint: &Endpoint) -> Result<(), Refusal> {

@@ -40,6 +40,8 @@ pub enum CallTimer {
     Pause,
     /// The Dial's time is over.
     Dial,
+    /// The time of a Dial is over that a redirected branch runs; by the branch's place.
+    Forward(u16),
     /// Another provisional response is due, so that the caller's proxies wait on (RFC 3261 §13.3.1.1).
     Refresh,
     /// Our reliable provisional response has had no PRACK.

@@ -5,8 +5,8 @@ use super::super::catalogue;
 use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
 use super::super::settings::{
-    Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, Presentation, Rel100, Secret,
-    Transport,
+    Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, Presentation, RedirectMethod,
+    Rel100, Secret, Transport,
 };
 use super::dialplan::CONTEXT_DEFAULT;
 use super::{aors, named};
@@ -146,6 +146,10 @@ fn endpoint(
             Some("required") => Rel100::Required,
             Some("peer_supported") => Rel100::PeerSupported,
             _ => Rel100::Yes,
+        },
+        redirect_method: match fields.text("redirect_method").map(String::as_str) {
+            Some("uri_pjsip") => RedirectMethod::UriPjsip,
+            _ => RedirectMethod::User,
         },
         dtmf_mode: dtmf_mode(fields, checker),
         max_calls: fields.integer("max_calls"),

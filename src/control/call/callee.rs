@@ -2,12 +2,11 @@
 
 use super::caller::passes_events;
 use super::cause::{Cause, Failure};
-use super::dialling::Outcome;
+use super::dialling::{Candidate, Outcome};
 use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
 use super::reliable::Provisions;
 use super::{ALLOW, Call, LEGS_MAX, LegNo, Phase, SDP, identity};
-use crate::config::settings::EndpointId;
 use crate::control::context::{CallTimer, ClientRole, Context, Timer};
 use crate::control::credentials::KnownChallenges;
 use crate::control::extensions;
@@ -15,7 +14,7 @@ use crate::control::path::{Path, by_tcp};
 use crate::sdp::{Description, common_formats};
 use crate::sip::endpoint::{ClientFailure, ClientTx};
 use crate::sip::flow::{Flow, Protocol};
-use crate::sip::message::{Method, RequestDraft, Response, Uri};
+use crate::sip::message::{Method, Request, RequestDraft, Response, Uri};
 use std::time::{Duration, Instant};
 
 /// How long a cancelled INVITE may go without a final response (64*T1, RFC 3261 §9.1), and a little more for the
@@ -34,10 +33,10 @@ impl Call {
         &mut self,
         ctx: &mut Context,
         now: Instant,
-        endpoint: EndpointId,
-        uri: &Uri,
+        candidate: &Candidate,
         flow: Flow,
     ) -> Result<LegNo, Failure> {
+        let endpoint = candidate.endpoint;
         let congestion = Failure::of_cause(Cause::CONGESTION);
         if self.legs_begun >= LEGS_MAX {
             tracing::warn!(call = self.id, "the call has begun too many legs");
@@ -79,10 +78,10 @@ impl Call {
                 return Err(congestion);
             }
         };
-        let leg = self.new_callee(ctx, now, no, endpoint, path, media);
+        let leg = self.new_callee(ctx, now, no, candidate, path, media);
         leg.count_begin(ctx, &self.setup);
         self.callees.push(leg);
-        self.send_invite(ctx, now, uri, offered)
+        self.send_invite(ctx, now, candidate, offered)
     }
 
     fn new_callee(
@@ -90,15 +89,19 @@ impl Call {
         ctx: &mut Context,
         now: Instant,
         no: LegNo,
-        endpoint: EndpointId,
+        candidate: &Candidate,
         path: Path,
         media: LegMedia,
     ) -> Leg {
+        let endpoint = candidate.endpoint;
+        let forwarded = candidate.forwarded.as_deref();
+        let facts = forwarded.map_or(&self.facts, |forwarded| &forwarded.facts);
         Leg {
             no,
             endpoint,
+
             tag: ctx.tag(self.key, no),
-            contact_user: identity::contact_user(&self.setup, endpoint, &self.facts),
+            contact_user: identity::contact_user(&self.setup, endpoint, facts),
             path,
             dialog: None,
             media: MediaState::Open(Box::new(media)),
@@ -116,21 +119,42 @@ impl Call {
         }
     }
 
+    /// True if this INVITE from outside is one of ours that waits for its answer: somebody sends it back to us. With
+    /// another number it has been forwarded, and may come (a spiral, RFC 3261 §6); with the same one it would go in
+    /// circles.
+    pub fn has_sent(&self, invite: &Request) -> bool {
+        let headers = invite.headers();
+        let number = |uri: &str| Uri::parse(uri).and_then(|uri| uri.user_decoded());
+        let is_it = |leg: &Leg| {
+            let Some(sent) = &leg.unanswered else {
+                return false;
+            };
+            headers.from_tag() == Some(&leg.tag)
+                && sent.request.get_header("Call-ID") == Some(headers.call_id())
+                && number(&sent.request.uri) == number(invite.uri())
+        };
+        self.callees.iter().any(is_it)
+    }
+
     /// Sends the INVITE of the leg begun last.
     fn send_invite(
         &mut self,
         ctx: &mut Context,
         now: Instant,
-        uri: &Uri,
+        candidate: &Candidate,
         offered: Offered,
     ) -> Result<LegNo, Failure> {
+        let uri = &candidate.uri;
+        let (facts, added) = match candidate.forwarded.as_deref() {
+            Some(forwarded) => (&forwarded.facts, &forwarded.added),
+            None => (&self.facts, &self.added),
+        };
         let ptime = self.caller_ptime();
         let call_id = ctx.sip.new_call_id();
         let max_forwards = self.max_forwards;
         let key = self.key;
-        let added = &self.added;
         let leg = self.callees.last_mut().expect("pushed by the caller");
-        let shown = identity::shown(&self.setup, leg.endpoint, &self.facts, &leg.path, uri);
+        let shown = identity::shown(&self.setup, leg.endpoint, facts, &leg.path, uri);
         let body = match leg.media_mut() {
             Some(media) => media.offer(&offered, ptime),
             None => String::new(),
@@ -215,7 +239,8 @@ impl Call {
                 calling.heard = true;
                 self.on_callee_1xx(ctx, now, no, response);
             }
-            (300..=699, LegState::Calling(_)) => {
+            (300..=699, LegState::Calling(calling)) => {
+                let asked = calling.uri.clone();
                 let reason = Cause::of_reason(response.headers());
                 let failure = Failure::of_response(response.status(), reason);
                 tracing::debug!(
@@ -228,7 +253,10 @@ impl Call {
                 self.callee_over(ctx, now, no, Some(response.status()));
                 ctx.clients.remove(tx);
                 let outcome = Outcome::Response(response.status());
-                self.on_callee_failed(ctx, now, no, outcome, failure);
+                if let Err(circle) = self.follow(ctx, now, no, &asked, response) {
+                    let failure = circle.unwrap_or(failure);
+                    self.on_callee_failed(ctx, now, no, outcome, failure);
+                }
             }
             (300..=699, LegState::Cancelled { guard, .. }) => {
                 ctx.timers.cancel(*guard);

@@ -28,6 +28,8 @@ impl Cause {
     pub const ABSENT: Cause = Cause(20);
     /// Call rejected.
     pub const REJECTED: Cause = Cause(21);
+    /// Exchange routing error: the call goes in circles.
+    pub const ROUTING_ERROR: Cause = Cause(25);
     /// No circuit available: limits and full tables.
     pub const CONGESTION: Cause = Cause(34);
     /// Temporary failure.
@@ -72,6 +74,8 @@ impl Cause {
             19 | 20 | 31 => 480,
             21 => 403,
             22 => 410,
+            // RFC 3398 §8.2.6.1, the other way round.
+            25 => 483,
             27 => 502,
             28 => 484,
             29 => 501,
@@ -96,6 +100,7 @@ impl Cause {
             20 => "Subscriber absent",
             21 => "Call rejected",
             22 => "Number changed",
+            25 => "Exchange routing error",
             27 => "Destination out of order",
             28 => "Invalid number format",
             29 => "Facility rejected",

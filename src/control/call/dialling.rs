@@ -3,15 +3,17 @@
 use super::caller::{Far, REFRESH};
 use super::cause::{ANSWERED_ELSEWHERE, Cause, Failure};
 use super::leg::{Leg, LegState};
-use super::{Call, LegNo, Phase, Side};
-use crate::config::settings::{EndpointId, TrunkGroup};
+use super::redirect::{Forward, Forwarded, Redirect};
+use super::targets::branch_of;
+use super::{Call, LegNo, Phase, Side, Talk};
+use crate::config::settings::EndpointId;
 use crate::control::context::{CallTimer, Context, Timer};
-use crate::control::dialplan::{DialRequest, DialStatus, DialTarget};
+use crate::control::dialplan::{DialRequest, DialStatus};
 use crate::control::locate::{Located, Waiter};
-use crate::control::setup::Setup;
 use crate::sip::message::{Host, NameAddr, Uri};
 use crate::sip::timer::TimerId;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long others ring at most where the Dial sets no time ("for ever" to Asterisk): a callee that has died while
@@ -23,7 +25,13 @@ pub const TARGETS_MAX: usize = 16;
 
 /// A Dial that runs.
 pub(super) struct Dialling {
-    branches: Vec<Branch>,
+    pub branches: Vec<Branch>,
+    /// When it began.
+    began: Instant,
+    /// Redirections of callees are followed.
+    pub follows: bool,
+    /// Where callees have redirected it to.
+    pub visited: Vec<String>,
     /// The time limit.
     timer: TimerId,
     /// When the caller is told again that it rings.
@@ -35,33 +43,45 @@ pub(super) struct Dialling {
 }
 
 /// One target.
-struct Branch {
-    candidates: VecDeque<Candidate>,
-    failover: Failover,
-    state: BranchState,
+pub(super) struct Branch {
+    /// As the Dial names it: `${DIALEDPEERNUMBER}`.
+    pub dialled: String,
+    pub candidates: VecDeque<Candidate>,
+    pub failover: Failover,
+    pub state: BranchState,
+    /// What the candidate is told that was tried last, if the call was forwarded to it.
+    pub forwarded: Option<Arc<Forwarded>>,
+    /// Extensions that its callees have named, when no candidate is left.
+    pub redirects: VecDeque<Redirect>,
+    /// The branch whose forwarding it rings for.
+    pub parent: Option<usize>,
 }
 
-enum BranchState {
+pub(super) enum BranchState {
     /// Nothing tried yet, or the last one failed.
     Next,
     /// The candidate's host name is looked up.
     Resolving(Candidate, String),
     /// It rings.
     Ringing(LegNo),
+    /// Its callee has named an extension, which runs.
+    Forwarding(Box<Forward>),
     /// No candidate is left.
     Done,
 }
 
 /// One way to reach a target.
 #[derive(Clone, Debug)]
-struct Candidate {
-    endpoint: EndpointId,
-    uri: Uri,
+pub(super) struct Candidate {
+    pub endpoint: EndpointId,
+    pub uri: Uri,
+    /// The call was forwarded to it.
+    pub forwarded: Option<Arc<Forwarded>>,
 }
 
 /// When the next candidate of a target is tried.
 #[derive(Clone, Debug)]
-enum Failover {
+pub(super) enum Failover {
     /// The contacts of one endpoint: if there was no answer at all.
     Contacts,
     /// The members of a trunk group: if there was no answer at all, or one of these.
@@ -94,6 +114,9 @@ pub(super) enum Outcome {
 impl Call {
     /// Begins a Dial. The phase is Dialling afterwards, or Ready if no target could be tried.
     pub(super) fn dial(&mut self, ctx: &mut Context, now: Instant, request: &DialRequest) {
+        for name in ["DIALEDPEERNUMBER", "DIALEDTIME", "ANSWEREDTIME"] {
+            self.execution.set_variable(name, String::new());
+        }
         let targets = request.targets.iter().take(TARGETS_MAX);
         let mut branches = Vec::new();
         for target in targets {
@@ -114,6 +137,9 @@ impl Call {
         let count = branches.len();
         self.phase = Phase::Dialling(Dialling {
             branches,
+            began: now,
+            follows: !request.has_option('i'),
+            visited: Vec::new(),
             timer,
             refresh,
             failure: None,
@@ -122,11 +148,11 @@ impl Call {
         for index in 0..count {
             self.try_branch(ctx, now, index);
         }
-        self.end_dial_if_all_failed(ctx);
+        self.end_dial_if_all_failed(ctx, now);
     }
 
     /// Tries a target's candidates until one rings or waits for its address.
-    fn try_branch(&mut self, ctx: &mut Context, now: Instant, index: usize) {
+    pub(super) fn try_branch(&mut self, ctx: &mut Context, now: Instant, index: usize) {
         loop {
             let Phase::Dialling(dialling) = &mut self.phase else {
                 return;
@@ -134,13 +160,17 @@ impl Call {
             let branch = &mut dialling.branches[index];
             let Some(candidate) = branch.candidates.pop_front() else {
                 branch.state = BranchState::Done;
-                dialling.note(None);
+                match branch.redirects.pop_front() {
+                    Some(redirect) => self.begin_forward(ctx, now, index, redirect),
+                    None => dialling.note(index, None),
+                }
                 return;
             };
+            branch.forwarded.clone_from(&candidate.forwarded);
             let state = match self.try_candidate(ctx, now, candidate) {
                 Ok(state) => state,
                 Err(failure) => {
-                    self.note_failure(failure);
+                    self.note_failure(index, failure);
                     continue;
                 }
             };
@@ -173,7 +203,7 @@ impl Call {
             }
             Located::Nowhere => return Err(unreachable),
         };
-        let leg = self.invite(ctx, now, candidate.endpoint, &candidate.uri, flow)?;
+        let leg = self.invite(ctx, now, &candidate, flow)?;
         Ok(BranchState::Ringing(leg))
     }
 
@@ -195,13 +225,13 @@ impl Call {
         for index in waiting {
             self.try_branch(ctx, now, index);
         }
-        self.end_dial_if_all_failed(ctx);
+        self.end_dial_if_all_failed(ctx, now);
         self.advance(ctx, now);
     }
 
-    fn note_failure(&mut self, failure: Failure) {
+    pub(super) fn note_failure(&mut self, index: usize, failure: Failure) {
         if let Phase::Dialling(dialling) = &mut self.phase {
-            dialling.note(Some(failure));
+            dialling.note(index, Some(failure));
         }
     }
 
@@ -217,24 +247,23 @@ impl Call {
         let Phase::Dialling(dialling) = &mut self.phase else {
             return;
         };
-        dialling.note(Some(failure));
         if dialling.early == Some(leg) {
             dialling.early = None;
         }
-        let is_its =
-            |branch: &Branch| matches!(branch.state, BranchState::Ringing(no) if no == leg);
-        if let Some(index) = dialling.branches.iter().position(is_its) {
+        if let Some(index) = dialling.branch_of_leg(leg) {
+            dialling.note(index, Some(failure));
             let branch = &mut dialling.branches[index];
-            if branch.failover.allows(outcome) {
+            if branch.goes_on_after(outcome) {
                 self.try_branch(ctx, now, index);
             } else {
                 branch.state = BranchState::Done;
             }
         }
-        self.end_dial_if_all_failed(ctx);
+        self.end_dial_if_all_failed(ctx, now);
     }
 
-    fn end_dial_if_all_failed(&mut self, ctx: &mut Context) {
+    pub(super) fn end_dial_if_all_failed(&mut self, ctx: &mut Context, now: Instant) {
+        self.resume_forwards(ctx, now);
         let Phase::Dialling(dialling) = &self.phase else {
             return;
         };
@@ -250,7 +279,20 @@ impl Call {
         if let Phase::Dialling(dialling) = &self.phase {
             ctx.timers.cancel(dialling.timer);
             ctx.timers.cancel(dialling.refresh);
+            for branch in &dialling.branches {
+                if let BranchState::Forwarding(forward) = &branch.state
+                    && let Some(timer) = forward.timer
+                {
+                    ctx.timers.cancel(timer);
+                }
+            }
         }
+    }
+
+    /// Stops a Dial for the caller's sake, which somebody else has now.
+    pub(super) fn stop_dialling(&mut self, ctx: &mut Context, now: Instant, reason: &str) {
+        self.cancel_dial_timers(ctx);
+        self.cancel_callees(ctx, now, None, Some(reason), None);
     }
 
     /// The Dial is over without an answer; the dialplan goes on.
@@ -310,7 +352,7 @@ impl Call {
         let Phase::Dialling(dialling) = &mut self.phase else {
             return;
         };
-        if dialling.branches.len() > 1 {
+        if dialling.is_parallel() {
             return self.ring_caller(ctx, now);
         }
         dialling.early = Some(leg);
@@ -323,6 +365,7 @@ impl Call {
     pub(super) fn on_callee_answered(&mut self, ctx: &mut Context, now: Instant, leg: LegNo) {
         self.cancel_dial_timers(ctx);
         self.cancel_callees(ctx, now, Some(leg), Some(ANSWERED_ELSEWHERE), None);
+        self.note_answer(now, leg);
         self.phase = Phase::Bridged { callee: leg };
         self.set_dial_variables(DialStatus::Answer, Cause::NORMAL);
         let far = self.far(leg);
@@ -336,6 +379,21 @@ impl Call {
         }
         self.join(ctx);
         self.settle(ctx, now, Side::Callee);
+    }
+
+    /// Keeps who has answered, for the dialplan.
+    fn note_answer(&mut self, now: Instant, leg: LegNo) {
+        let Phase::Dialling(dialling) = &self.phase else {
+            return;
+        };
+        self.talk = Some(Talk {
+            dialled: dialling.began,
+            answered: now,
+        });
+        let branch = dialling.branch_of_leg(leg);
+        let peer = branch.map(|branch| dialling.branches[branch].dialled.clone());
+        let peer = peer.unwrap_or_default();
+        self.execution.set_variable("DIALEDPEERNUMBER", peer);
     }
 
     /// What a callee can do, for the caller's answer.
@@ -358,98 +416,56 @@ impl Call {
 }
 
 impl Dialling {
-    fn note(&mut self, failure: Option<Failure>) {
-        self.failure = match (self.failure, failure) {
+    /// Notes how a branch has failed, for the forwarding that it rings for or for the Dial.
+    fn note(&mut self, index: usize, failure: Option<Failure>) {
+        let parent = self.branches[index].parent;
+        let noted = match parent.map(|parent| &mut self.branches[parent].state) {
+            Some(BranchState::Forwarding(forward)) => &mut forward.failure,
+            _ => &mut self.failure,
+        };
+        *noted = match (*noted, failure) {
             (Some(old), Some(new)) => Some(old.better(new)),
             (old, new) => new.or(old),
         };
     }
-}
 
-/// The candidates of a target.
-fn branch_of(setup: &Setup, rng: &mut fastrand::Rng, target: &DialTarget) -> Branch {
-    let (name, to) = match target {
-        DialTarget::Endpoint { name } => (name, To::Contact),
-        DialTarget::Number { name, number } => (name, To::Number(number)),
-        DialTarget::Uri { name, uri } => (name, To::Uri(uri)),
-    };
-    let (members, failover) = match (setup.endpoint_named(name), setup.trunk_group(name)) {
-        (Some(endpoint), _) => (vec![endpoint], Failover::Contacts),
-        (None, Some(group)) => (
-            order(rng, group),
-            Failover::Group(group.failover_on.clone()),
-        ),
-        (None, None) => (Vec::new(), Failover::Contacts),
-    };
-    let candidates = members
-        .into_iter()
-        .flat_map(|endpoint| {
-            let uris = to.uris(&setup.endpoint(endpoint).contacts);
-            uris.into_iter().map(move |uri| Candidate { endpoint, uri })
-        })
-        .collect();
-    Branch {
-        candidates,
-        failover,
-        state: BranchState::Next,
+    /// The branch in which this leg rings.
+    pub fn branch_of_leg(&self, leg: LegNo) -> Option<usize> {
+        let is_its =
+            |branch: &Branch| matches!(branch.state, BranchState::Ringing(no) if no == leg);
+        self.branches.iter().position(is_its)
+    }
+
+    /// The branch is forwarded, and nothing rings for its forwarding.
+    pub fn is_idle_forward(&self, index: usize) -> bool {
+        let is_over = |branch: &Branch| {
+            branch.parent != Some(index) || matches!(branch.state, BranchState::Done)
+        };
+        matches!(self.branches[index].state, BranchState::Forwarding(_))
+            && self.branches.iter().all(is_over)
+    }
+
+    /// Several callees may ring at once, so that none is heard before it answers.
+    fn is_parallel(&self) -> bool {
+        let counts = |branch: &&Branch| match branch.state {
+            BranchState::Forwarding(_) => false,
+            BranchState::Done => branch.parent.is_none(),
+            _ => true,
+        };
+        self.branches.iter().filter(counts).count() > 1
     }
 }
 
-enum To<'a> {
-    Contact,
-    Number(&'a str),
-    Uri(&'a str),
-}
-
-impl To<'_> {
-    fn uris(&self, contacts: &[Uri]) -> Vec<Uri> {
-        match self {
-            To::Contact => contacts.to_vec(),
-            To::Number(number) => {
-                let with_number = |contact: &Uri| Uri {
-                    user: Some(escape_user(number)),
-                    ..contact.clone()
-                };
-                contacts.iter().map(with_number).collect()
-            }
-            To::Uri(uri) => Uri::parse(uri).into_iter().collect(),
+impl Branch {
+    /// Whether the next candidate is tried: by its failover, and among the Contacts of a redirection in any case but
+    /// the callee's own word (RFC 3261 §8.1.3.4).
+    fn goes_on_after(&self, outcome: Outcome) -> bool {
+        let next = self.candidates.front();
+        let is_redirected = next.is_some_and(|next| next.forwarded.is_some())
+            || next.is_none() && !self.redirects.is_empty();
+        match outcome {
+            Outcome::Response(status) if is_redirected => status != 486 && status < 600,
+            _ => self.failover.allows(outcome),
         }
     }
-}
-
-/// A number as the user part of a URI: what is not allowed there is escaped (RFC 3261 §25.1), so that a dialled
-/// string cannot change the rest of the URI.
-pub(super) fn escape_user(user: &str) -> String {
-    let mut escaped = String::with_capacity(user.len());
-    for byte in user.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
-}
-
-/// A group's members in the order of trying: by priority, and by chance and weight among those of one priority.
-fn order(rng: &mut fastrand::Rng, group: &TrunkGroup) -> Vec<EndpointId> {
-    let mut members: Vec<_> = group.members.iter().collect();
-    members.sort_by_key(|member| member.priority);
-    let mut ordered = Vec::with_capacity(members.len());
-    while let Some(priority) = members.first().map(|member| member.priority) {
-        let same = members.iter().take_while(|m| m.priority == priority);
-        // A weight of 0 is still a small chance, as in RFC 2782.
-        let weights: Vec<u32> = same.map(|m| u32::from(m.weight).max(1)).collect();
-        let mut pick = rng.u32(0..weights.iter().sum());
-        let mut chosen = 0;
-        for (index, weight) in weights.iter().enumerate() {
-            chosen = index;
-            match pick.checked_sub(*weight) {
-                Some(rest) => pick = rest,
-                None => break,
-            }
-        }
-        ordered.push(members.remove(chosen).endpoint);
-    }
-    ordered
 }

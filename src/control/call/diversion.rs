@@ -3,8 +3,8 @@
 //! A call keeps the numbers that it was forwarded by, the last one first, as Diversion has them; both headers are
 //! written from that list, with our host in place of everybody else's.
 
-use super::dialling::escape_user;
 use super::identity::{TEXT_MAX, cut, quoted};
+use super::targets::escape_user;
 use crate::sip::message::{Headers, NameAddr};
 use std::fmt::Write as _;
 

@@ -83,6 +83,7 @@ impl Call {
             at: now,
         };
         self.phase = Phase::Ending { end, guard };
+        self.note_talk(now, cause);
         self.run_hangup_handler(ctx);
         let failed = (!self.caller.is_gone()).then_some(failure.status);
         self.refuse_caller(ctx, now, failure);
@@ -93,6 +94,21 @@ impl Call {
             leg.hang_up(ctx, now, key, cause);
             leg.count_end(ctx, &setup, now, None);
             leg.close_media(ctx);
+        }
+    }
+
+    /// What the `h` extension may want to know: how long others were dialled and talked to, and why it is over.
+    fn note_talk(&mut self, now: Instant, cause: Cause) {
+        let cause = cause.0.to_string();
+        self.execution.set_variable("HANGUPCAUSE", cause);
+        if let Some(talk) = self.talk.take() {
+            for (name, since) in [
+                ("DIALEDTIME", talk.dialled),
+                ("ANSWEREDTIME", talk.answered),
+            ] {
+                let seconds = now.saturating_duration_since(since).as_secs();
+                self.execution.set_variable(name, seconds.to_string());
+            }
         }
     }
 

@@ -6,9 +6,9 @@
 //! same, from P-Asserted-Identity or Remote-Party-ID if it takes them, and `Privacy: id` says that it may not tell.
 
 use super::Facts;
-use super::dialling::escape_user;
 use super::diversion::{Diversion, diversion_values, history_value};
 use super::party::{ANONYMOUS, ANONYMOUS_HOST};
+use super::targets::escape_user;
 use crate::config::settings::{Endpoint, EndpointId, Identity};
 use crate::control::path::Path;
 use crate::control::setup::Setup;

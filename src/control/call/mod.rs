@@ -9,8 +9,9 @@
 //! |---|---|
 //! | `caller` | the inbound leg until it is up: 180, 183, 200, failure |
 //! | `callee` | an outbound leg until it is up: INVITE, its responses, CANCEL |
-//! | `dialling` | targets, candidates, failover, time limits |
+//! | `dialling`, `targets` | targets, candidates, failover, time limits |
 //! | `reliable` | provisional responses that wait for PRACK, on both sides |
+//! | `redirect` | 302: a callee sends the call elsewhere |
 //! | `party` | who an INVITE says is calling, and whom |
 //! | `identity` | From, Request-URI, P-Asserted-Identity, Diversion … of an outbound leg |
 //! | `diversion` | who forwarded a call: Diversion, History-Info |
@@ -39,10 +40,12 @@ mod joining;
 pub mod leg;
 pub mod media;
 pub mod party;
+mod redirect;
 mod reliable;
 mod reoffer;
 mod report;
 mod script;
+mod targets;
 #[cfg(test)]
 pub(in crate::control) mod tests;
 
@@ -164,6 +167,8 @@ pub struct Call {
     bridge: Option<Command>,
     /// What the last Dial left, for the caller if the dialplan says nothing else.
     failure: Option<Failure>,
+    /// Since when the caller talks to a callee.
+    talk: Option<Talk>,
     /// Steps of the dialplan that ran.
     steps: Vec<String>,
 }
@@ -184,6 +189,12 @@ enum Phase {
     Bridged { callee: LegNo },
     /// Everything is told to stop; what is outstanding comes in.
     Ending { end: End, guard: TimerId },
+}
+
+/// When the callee was dialled that the caller talks to, and when it answered.
+struct Talk {
+    dialled: Instant,
+    answered: Instant,
 }
 
 /// What a call begins with.
@@ -268,6 +279,7 @@ impl Call {
             exchange: Exchange::Idle,
             bridge: None,
             failure: None,
+            talk: None,
             steps: Vec::new(),
         }
     }
@@ -333,6 +345,7 @@ impl Call {
         match timer {
             CallTimer::Pause => self.on_pause_over(ctx, now),
             CallTimer::Dial => self.on_dial_timeout(ctx, now),
+            CallTimer::Forward(branch) => self.on_forward_timeout(ctx, now, branch),
             CallTimer::Refresh => self.refresh_caller(ctx, now),
             CallTimer::Prack => self.on_prack_missing(ctx, now),
             CallTimer::Reoffer => self.on_reoffer_due(ctx, now),

@@ -31,10 +31,7 @@ impl Call {
                 added: &mut self.added,
                 epoch: ctx.surroundings.unix_time(),
             };
-            let mut trace = Trace {
-                call: &self.id,
-                steps: &mut self.steps,
-            };
+            let mut trace = Trace::of(&self.id, &mut self.steps);
             let action = self
                 .execution
                 .advance(&mut channel, &mut |step| trace.note(step));
@@ -50,15 +47,12 @@ impl Call {
             added: &mut self.added,
             epoch: ctx.surroundings.unix_time(),
         };
-        let mut trace = Trace {
-            call: &self.id,
-            steps: &mut self.steps,
-        };
+        let mut trace = Trace::of(&self.id, &mut self.steps);
         self.execution
             .hangup_handler(&mut channel, &mut |step| trace.note(step));
     }
 
-    fn perform(&mut self, ctx: &mut Context, now: Instant, action: Action) {
+    pub(super) fn perform(&mut self, ctx: &mut Context, now: Instant, action: Action) {
         match action {
             Action::Answer { delay } => self.answer_then_wait(ctx, now, delay),
             Action::Dial(request) => self.dial(ctx, now, &request),
@@ -166,13 +160,17 @@ impl Call {
 const PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Keeps the steps that ran, for the log.
-struct Trace<'a> {
+pub(super) struct Trace<'a> {
     call: &'a str,
     steps: &'a mut Vec<String>,
 }
 
 impl Trace<'_> {
-    fn note(&mut self, step: &StepTrace<'_>) {
+    pub(super) fn of<'a>(call: &'a str, steps: &'a mut Vec<String>) -> Trace<'a> {
+        Trace { call, steps }
+    }
+
+    pub(super) fn note(&mut self, step: &StepTrace<'_>) {
         let (application, arguments) = (step.application, step.arguments);
         tracing::debug!(
             call = self.call,

@@ -23,6 +23,32 @@ impl DialTarget {
     }
 }
 
+impl DialTarget {
+    /// What stands behind the technology: `6001`, `123@trunk`.
+    pub fn resource(&self) -> String {
+        match self {
+            DialTarget::Endpoint { name } => name.clone(),
+            DialTarget::Number { name, number } => format!("{number}@{name}"),
+            DialTarget::Uri { name, uri } => format!("{name}/{uri}"),
+        }
+    }
+}
+
+impl DialRequest {
+    /// Whether the options have this letter, outside of the arguments of others (`m(class)`).
+    pub fn has_option(&self, letter: char) -> bool {
+        let mut open = 0u32;
+        self.options.chars().any(|c| {
+            match c {
+                '(' => open += 1,
+                ')' => open = open.saturating_sub(1),
+                _ => return open == 0 && c == letter,
+            }
+            false
+        })
+    }
+}
+
 /// Reads Dial's expanded arguments.
 ///
 /// # Errors
@@ -190,6 +216,13 @@ mod tests {
             };
             assert_eq!(parse(args), Ok(expected), "{args}");
         }
+    }
+
+    #[test]
+    fn options_are_letters_with_arguments() {
+        let request = parse("PJSIP/a,,m(it)b(c^i)T").expect("it is well formed");
+        assert!(request.has_option('m') && request.has_option('T'));
+        assert!(!request.has_option('i') && !request.has_option('t'));
     }
 
     #[test]

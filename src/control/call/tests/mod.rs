@@ -4,6 +4,7 @@ mod admission;
 mod basic;
 mod identity;
 mod loss;
+mod redirect;
 mod reliable;
 mod reoffer;
 pub(crate) mod world;

@@ -560,6 +560,18 @@ impl World {
         self.collect();
     }
 
+    /// A phone sends the call elsewhere.
+    pub fn redirect(&mut self, phone: &str, status: u16, contact: &str) {
+        let now = self.now;
+        let phone = self.phone(phone);
+        let (tx, _) = phone.invite.clone().expect("an INVITE came");
+        let response = ResponseDraft::new(status)
+            .to_tag(&phone.tag)
+            .header("Contact", contact);
+        phone.sip.respond(now, tx, response);
+        self.collect();
+    }
+
     /// A phone acknowledges the 200 that it has.
     pub fn ack(&mut self, phone: &str, body: Option<&str>) {
         let now = self.now;
@@ -754,4 +766,33 @@ impl Phone {
             _ => None,
         })
     }
+}
+
+/// What is logged while this runs.
+pub fn logged(act: impl FnOnce()) -> String {
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no test panics in it").extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, act);
+    let bytes = lines.0.lock().expect("no test panics in it").clone();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
