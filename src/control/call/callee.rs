@@ -109,6 +109,7 @@ impl Call {
             invite: None,
             reliable: None,
             early: Vec::new(),
+            takes_update: false,
             began: now,
             answered: None,
             follows_contact: !self.setup.endpoint(endpoint).rewrite_contact,
@@ -325,6 +326,7 @@ impl Call {
                 return;
             }
         };
+        leg.note_allow(response.headers());
         let (dialog, answer) = leg.dialog_of_2xx(response, &calling.uri);
         leg.dialog = dialog;
         let answer_stands = leg.take_final_answer(&calling.offered, answer, response);

@@ -1,8 +1,8 @@
 //! Digest challenges to our own requests: a trunk's 401, or 407 of a proxy before it, answered with `outbound_auth`.
 
 use super::Call;
+use super::exchange::Exchange;
 use super::leg::{Leg, LegState, Unanswered};
-use super::reoffer::Exchange;
 use crate::control::context::{CallClient, ClientRole, Context};
 use crate::control::credentials::KnownChallenges;
 use crate::sip::auth::Asker;

@@ -50,6 +50,7 @@ impl Call {
                     .header("Accept", SDP);
                 ctx.sip.respond(now, tx, response);
             }
+            Method::Update => self.on_update(ctx, now, no, tx, request),
             Method::Prack => self.on_prack(ctx, now, no, tx, request),
             Method::Info => self.on_info(ctx, now, no, tx, request),
             _ => {

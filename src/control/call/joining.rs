@@ -1,8 +1,8 @@
 //! What both sides have agreed, told to the workers, and the call's own re-INVITEs that bring two sides together again.
 
+use super::exchange::Exchange;
 use super::leg::Leg;
 use super::media::LegMedia;
-use super::reoffer::Exchange;
 use super::{Call, Phase, Side};
 use crate::control::context::{CallTimer, Context, Timer};
 use std::time::{Duration, Instant};

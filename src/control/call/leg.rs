@@ -42,6 +42,8 @@ pub struct Leg {
     pub reliable: Option<Box<Reliable>>,
     /// The early dialogs that reliable provisional responses to our INVITE have made.
     pub early: Vec<Early>,
+    /// The peer takes UPDATE (its Allow says so).
+    pub takes_update: bool,
     /// When it began.
     pub began: Instant,
     /// When it was answered.

@@ -18,6 +18,8 @@
 //! | `headers` | headers that the dialplan adds |
 //! | `in_dialog` | BYE, INFO, OPTIONS |
 //! | `reoffer` | re-INVITE from either side |
+//! | `exchange` | the offer/answer exchange that runs |
+//! | `update` | UPDATE from either side |
 //! | `joining` | who hears whom, and our own re-INVITEs |
 //! | `challenge` | digest challenges to our own requests |
 //! | `media` | a leg's port and session descriptions |
@@ -33,6 +35,7 @@ mod channel;
 mod dialling;
 pub mod diversion;
 mod ending;
+mod exchange;
 pub mod headers;
 mod identity;
 mod in_dialog;
@@ -48,6 +51,7 @@ mod script;
 mod targets;
 #[cfg(test)]
 pub(in crate::control) mod tests;
+mod update;
 
 use crate::config::settings::{EndpointId, Presentation};
 use crate::control::context::{CallTimer, Context, ServerOwner};
@@ -65,16 +69,16 @@ use cause::{Cause, Failure};
 use dialling::Dialling;
 use diversion::Diversion;
 use ending::End;
+use exchange::Exchange;
 use headers::AddedHeaders;
 use leg::{Asked, Leg, LegState, MediaState, Said};
 use reliable::{Early, Reliable};
-use reoffer::Exchange;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// The methods that a call's dialogs take.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK, UPDATE";
 
 /// Content-Type of a session description.
 pub const SDP: &str = "application/sdp";
@@ -254,6 +258,7 @@ impl Call {
             invite: None,
             reliable: reliable.map(Box::new),
             early: Vec::new(),
+            takes_update: begin.headers.lists("Allow", "UPDATE"),
             began: now,
             answered: None,
             follows_contact: !setup.endpoint(begin.endpoint).rewrite_contact,

@@ -131,6 +131,11 @@ impl Reliable {
         self.session == Session::Described
     }
 
+    /// True while our own offer has no answer.
+    fn has_offered(&self) -> bool {
+        matches!(&self.sent, Some(sent) if matches!(sent.carries, Carries::Offer(_)))
+    }
+
     fn wait(&mut self, status: u16, body: Option<String>) {
         match self.waiting.iter_mut().find(|other| other.status == status) {
             Some(other) => other.body = body.or(other.body.take()),
@@ -381,20 +386,21 @@ impl Call {
         no: LegNo,
         request: &Request,
     ) -> ResponseDraft {
-        let is_described = match self.leg_mut(no) {
-            Some(Leg {
-                reliable: Some(reliable),
-                ..
-            }) => reliable.is_described(),
-            Some(leg) => leg
-                .early
-                .iter()
-                .any(|early| early.dialog.matches(request) && early.answer.is_some()),
-            None => false,
+        // RFC 3311 §5.2: 491 while an offer of ours waits for its answer, 500 while one of theirs does.
+        let theirs_waits = || ResponseDraft::new(500).header("Retry-After", RETRY_AFTER_S);
+        let early = |leg: &Leg| {
+            let early = leg.early.iter();
+            let mut answered = early.filter(|early| early.answer.is_some());
+            answered.any(|early| early.dialog.matches(request))
         };
-        if !is_described {
-            // RFC 3311 §5.2: an offer of the same sender has no answer yet.
-            return ResponseDraft::new(500).header("Retry-After", RETRY_AFTER_S);
+        match self.leg(no) {
+            Some(leg) if no == LegNo::CALLER => match leg.reliable.as_deref() {
+                Some(reliable) if reliable.has_offered() => return ResponseDraft::new(491),
+                Some(reliable) if reliable.is_described() => {}
+                _ => return theirs_waits(),
+            },
+            Some(leg) if early(leg) => {}
+            _ => return ResponseDraft::new(491),
         }
         let Some(offer) = super::reoffer::offer_of(request) else {
             return ResponseDraft::new(488);

@@ -1,4 +1,4 @@
-//! re-INVITE: what one side asks for is asked of the other, and its answer goes back (hold, codecs, a new address).
+//! re-INVITE, and UPDATE with an offer: what one side asks for is asked of the other, and its answer goes back (hold, codecs, a new address).
 //!
 //! ```text
 //!  caller                 call                  callee
@@ -14,6 +14,7 @@
 
 use super::caller::passes_events;
 use super::cause::{Cause, Failure};
+use super::exchange::{Asking, Exchange, Means, OurAsk, REINVITE_MAX, Reinvite};
 use super::leg::LegState;
 use super::media::{LegMedia, Offered, answered_by, renumbered};
 use super::{Call, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
@@ -21,62 +22,7 @@ use crate::control::context::{CallTimer, ClientRole, Context, ServerOwner, Timer
 use crate::sdp::{Description, Direction, Format, common_formats};
 use crate::sip::endpoint::{ClientTx, ServerTx};
 use crate::sip::message::{Method, Request, Response, ResponseDraft};
-use crate::sip::timer::TimerId;
-use std::time::{Duration, Instant};
-
-/// An offer/answer exchange after the first.
-pub(super) enum Exchange {
-    /// None runs.
-    Idle,
-    /// A side's offer waits for the other side's answer.
-    Passing {
-        /// Who asks.
-        from: Side,
-        /// Its re-INVITE.
-        invite: ServerTx,
-        /// Its offer.
-        offer: Description,
-        /// Our re-INVITE to the other side.
-        passed: Reinvite,
-    },
-    /// Cancelled, by the one who asked or for want of an answer; the final response is still to come.
-    Withdrawn {
-        /// Our re-INVITE.
-        passed: Reinvite,
-    },
-    /// A side asked without an offer: ours is in our 200, and its ACK brings the answer.
-    Offering {
-        /// The re-INVITE.
-        invite: ServerTx,
-        /// Our offer.
-        offered: Offered,
-    },
-    /// We ask on our own account.
-    Own {
-        /// Our re-INVITE.
-        passed: Reinvite,
-    },
-    /// Ours met 491, and is tried again.
-    Waiting {
-        /// Until then.
-        timer: TimerId,
-    },
-}
-
-/// A re-INVITE of ours that waits for its final response.
-pub(super) struct Reinvite {
-    /// Whom it asks.
-    pub to: Side,
-    /// Its transaction.
-    pub tx: ClientTx,
-    /// What it offers.
-    pub offered: Offered,
-    /// Ends the wait: a 100 and then nothing would block every later exchange of the call.
-    guard: TimerId,
-}
-
-/// How long a side may take for its final response to a re-INVITE: as long as without any response (64*T1).
-const REINVITE_MAX: Duration = Duration::from_secs(32);
+use std::time::Instant;
 
 impl Call {
     /// A re-INVITE.
@@ -88,6 +34,22 @@ impl Call {
         tx: ServerTx,
         request: &Request,
     ) {
+        if let Some(leg) = self.leg_mut(no) {
+            leg.note_allow(request.headers());
+        }
+        self.on_offer(ctx, now, no, tx, request, Means::Invite);
+    }
+
+    /// A re-INVITE, or an UPDATE with a body, in an answered call.
+    pub(super) fn on_offer(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ServerTx,
+        request: &Request,
+        means: Means,
+    ) {
         if let Some(refusal) = self.refusal_of_reinvite(no, request) {
             return ctx.sip.respond(now, tx, refusal);
         }
@@ -95,15 +57,21 @@ impl Call {
             ctx.timers.cancel(timer);
             self.exchange = Exchange::Idle;
         }
-        let body = request.body();
-        let offer = match Description::parse(&body) {
-            _ if body.is_empty() => return self.offer_in_200(ctx, now, no, tx),
-            Ok(offer) if offer.audio().is_some() => offer,
-            _ => return ctx.sip.respond(now, tx, ResponseDraft::new(488)),
+        if request.body().is_empty() {
+            return self.offer_in_200(ctx, now, no, tx);
+        }
+        let Some(offer) = offer_of(request) else {
+            return ctx.sip.respond(now, tx, ResponseDraft::new(488));
         };
-        match self.side_of(no) {
-            Some(from) => self.pass_offer(ctx, now, from, tx, offer),
-            None => self.answer_alone(ctx, now, no, tx, &offer),
+        let asking = |from| Asking {
+            from,
+            invite: tx,
+            means,
+            offer: offer.clone(),
+        };
+        match self.side_of(no).map(asking) {
+            Some(asking) => self.pass_offer(ctx, now, asking),
+            None => self.answer_alone(ctx, now, no, (tx, means), &offer),
         }
     }
 
@@ -114,8 +82,8 @@ impl Call {
             (Some(LegState::Up), Exchange::Idle | Exchange::Waiting { .. }) => {}
             // RFC 3261 §14.2: a second INVITE before the first has its final response.
             (Some(LegState::Asked(_)), _) => return Some(later()),
-            (Some(LegState::Up), Exchange::Passing { from, .. })
-                if self.side_of(no) == Some(*from) =>
+            (Some(LegState::Up), Exchange::Passing { asking, .. })
+                if self.side_of(no) == Some(asking.from) =>
             {
                 return Some(later());
             }
@@ -138,7 +106,7 @@ impl Call {
         ctx: &mut Context,
         now: Instant,
         no: LegNo,
-        tx: ServerTx,
+        (tx, means): (ServerTx, Means),
         offer: &Description,
     ) {
         let formats = self.usable(no, offer);
@@ -152,7 +120,10 @@ impl Call {
             return ctx.sip.respond(now, tx, ResponseDraft::new(488));
         };
         let response = leg.response(200).body(SDP, body);
-        self.accept_reinvite(ctx, now, no, tx, response);
+        match means {
+            Means::Invite => self.accept_reinvite(ctx, now, no, tx, response),
+            Means::Update => ctx.sip.respond(now, tx, response),
+        }
         self.join(ctx);
     }
 
@@ -205,29 +176,31 @@ impl Call {
     }
 
     /// Asks the other side for what one side asks.
-    fn pass_offer(
-        &mut self,
-        ctx: &mut Context,
-        now: Instant,
-        from: Side,
-        tx: ServerTx,
-        offer: Description,
-    ) {
+    fn pass_offer(&mut self, ctx: &mut Context, now: Instant, asking: Asking) {
+        let (from, tx) = (asking.from, asking.invite);
         let no = self.number_of(from);
-        let usable = self.usable(no, &offer);
-        let direction = offer
+        let usable = self.usable(no, &asking.offer);
+        let direction = asking
+            .offer
             .audio()
             .map_or(Direction::SendRecv, |audio| audio.direction);
-        match self.reinvite(ctx, now, from.other(), &usable, direction) {
+        let far_updates = self.side(from.other()).is_some_and(|far| far.takes_update);
+        let means = match asking.means {
+            Means::Update if far_updates => Means::Update,
+            Means::Update | Means::Invite => Means::Invite,
+        };
+        let asked = OurAsk {
+            to: from.other(),
+            means,
+            patience: asking.means.patience(),
+        };
+        match self.ask(ctx, now, &asked, &usable, direction) {
             Ok(passed) => {
-                let call = self.key;
-                ctx.servers.insert(tx, ServerOwner { call, leg: no });
-                self.exchange = Exchange::Passing {
-                    from,
-                    invite: tx,
-                    offer,
-                    passed,
-                };
+                if asking.means == Means::Invite {
+                    let call = self.key;
+                    ctx.servers.insert(tx, ServerOwner { call, leg: no });
+                }
+                self.exchange = Exchange::Passing { asking, passed };
             }
             Err(status) => ctx.sip.respond(now, tx, ResponseDraft::new(status)),
         }
@@ -249,6 +222,28 @@ impl Call {
         formats: &[Format],
         direction: Direction,
     ) -> Result<Reinvite, u16> {
+        let asked = OurAsk {
+            to,
+            means: Means::Invite,
+            patience: REINVITE_MAX,
+        };
+        self.ask(ctx, now, &asked, formats, direction)
+    }
+
+    /// Makes an offer to one side. The error is the status for whoever asked for it.
+    fn ask(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        asked: &OurAsk,
+        formats: &[Format],
+        direction: Direction,
+    ) -> Result<Reinvite, u16> {
+        let OurAsk {
+            to,
+            means,
+            patience,
+        } = *asked;
         let key = self.key;
         let setup = self.setup.clone();
         let leg = self.side(to).ok_or(481u16)?;
@@ -271,7 +266,7 @@ impl Call {
         let body = media.offer(&offered, None);
         let contact = leg.contact();
         let request = leg
-            .request(Method::Invite)
+            .request(means.method())
             .ok_or(481u16)?
             .header("Contact", contact)
             .header("Allow", super::ALLOW)
@@ -281,10 +276,11 @@ impl Call {
             .ok_or(500u16)?;
         let timer = Timer::Call(key, CallTimer::ReinviteOverdue);
         Ok(Reinvite {
+            means,
             to,
             tx,
             offered,
-            guard: ctx.timers.arm(now, now + REINVITE_MAX, timer),
+            guard: ctx.timers.arm(now, now + patience, timer),
         })
     }
 
@@ -307,23 +303,15 @@ impl Call {
             if let Some(dialog) = &mut leg.dialog {
                 dialog.receive_response(response);
             }
-            leg.acknowledge(ctx, now, tx, response);
+            if response.headers().cseq().method == Method::Invite {
+                leg.acknowledge(ctx, now, tx, response);
+            }
         }
         ctx.clients.remove(tx);
         match std::mem::replace(&mut self.exchange, Exchange::Idle) {
-            Exchange::Passing {
-                from,
-                invite,
-                offer,
-                passed,
-            } if passed.tx == tx => {
+            Exchange::Passing { asking, passed } if passed.tx == tx => {
                 ctx.timers.cancel(passed.guard);
-                let asked = Asking {
-                    from,
-                    invite,
-                    offer,
-                };
-                self.on_passed(ctx, now, asked, &passed.offered, response);
+                self.on_passed(ctx, now, asking, &passed.offered, response);
             }
             Exchange::Withdrawn { passed } if passed.tx == tx => {
                 if status < 300 {
@@ -464,7 +452,7 @@ impl Call {
 
     /// A re-INVITE is cancelled.
     pub(super) fn on_reoffer_cancelled(&mut self, ctx: &mut Context, now: Instant, tx: ServerTx) {
-        if matches!(&self.exchange, Exchange::Passing { invite, .. } if *invite == tx) {
+        if matches!(&self.exchange, Exchange::Passing { asking, .. } if asking.invite == tx) {
             self.withdraw(ctx, now, 487);
         }
     }
@@ -482,9 +470,10 @@ impl Call {
     /// through [`Call::on_reinvite_response`] and [`Call::on_reinvite_failed`].
     fn withdraw(&mut self, ctx: &mut Context, now: Instant, status: u16) {
         self.exchange = match std::mem::replace(&mut self.exchange, Exchange::Idle) {
-            Exchange::Passing { invite, passed, .. } => {
-                ctx.sip.respond(now, invite, ResponseDraft::new(status));
-                ctx.servers.remove(invite);
+            Exchange::Passing { asking, passed } => {
+                ctx.sip
+                    .respond(now, asking.invite, ResponseDraft::new(status));
+                ctx.servers.remove(asking.invite);
                 passed.cancel(ctx, now)
             }
             Exchange::Own { passed } => passed.cancel(ctx, now),
@@ -502,23 +491,8 @@ impl Call {
     }
 }
 
-impl Reinvite {
-    fn cancel(self, ctx: &mut Context, now: Instant) -> Exchange {
-        ctx.timers.cancel(self.guard);
-        ctx.sip.cancel(now, self.tx, None);
-        Exchange::Withdrawn { passed: self }
-    }
-}
-
 /// The offer in a request. None if its body is none that can be used.
 pub(super) fn offer_of(request: &Request) -> Option<Description> {
     let offer = Description::parse(&request.body()).ok()?;
     offer.audio().is_some().then_some(offer)
-}
-
-/// A re-INVITE that waits for its answer.
-struct Asking {
-    from: Side,
-    invite: ServerTx,
-    offer: Description,
 }

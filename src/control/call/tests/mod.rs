@@ -7,4 +7,5 @@ mod loss;
 mod redirect;
 mod reliable;
 mod reoffer;
+mod update;
 pub(crate) mod world;

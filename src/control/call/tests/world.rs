@@ -654,6 +654,17 @@ impl World {
 
     /// A phone answers any request but INVITE that waits.
     pub fn confirm(&mut self, phone: &str, status: u16) {
+        self.confirm_by(phone, &ResponseDraft::new(status));
+    }
+
+    /// The same with a description.
+    pub fn confirm_with(&mut self, phone: &str, status: u16, body: &str) {
+        let response = ResponseDraft::new(status).body("application/sdp", body.to_owned());
+        self.confirm_by(phone, &response);
+    }
+
+    /// The same with this response.
+    pub fn confirm_by(&mut self, phone: &str, response: &ResponseDraft) {
         let now = self.now;
         let phone = self.phone(phone);
         let events = std::mem::take(&mut phone.events);
@@ -661,7 +672,7 @@ impl World {
             if let Event::Request { tx, request, .. } = event
                 && *request.method() != Method::Invite
             {
-                phone.sip.respond(now, *tx, ResponseDraft::new(status));
+                phone.sip.respond(now, *tx, response.clone());
             }
         }
         self.collect();
