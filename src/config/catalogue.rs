@@ -225,6 +225,7 @@ pub(super) const ENDPOINT: &[Row] = &[
         "100rel",
         OneOf(&["no", "yes", "required", "peer_supported"]),
     ),
+    acts("allow_transfer", Boolean),
     acts("redirect_method", OneOf(&["user", "uri_pjsip"])),
     acts("dtmf_mode", OneOf(&["rfc4733", "inband", "info", "auto"])),
     acts("max_calls", Integer(1, COUNT_MAX)),

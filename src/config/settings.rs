@@ -235,6 +235,8 @@ pub struct Endpoint {
     pub rewrite_contact: bool,
     /// `100rel`. Default yes.
     pub rel100: Rel100,
+    /// `allow_transfer`: it may send the other side of its calls elsewhere (REFER). Default true.
+    pub allow_transfer: bool,
     /// `redirect_method`: what a Contact in its 302 means.
     pub redirect_method: RedirectMethod,
     /// `dtmf_mode`

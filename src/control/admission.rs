@@ -194,6 +194,8 @@ impl Controller {
                 Ok(())
             }
             Method::Bye => Err(Refusal::new(ResponseDraft::new(481))),
+            // Nobody sends others anywhere but in a call of its own.
+            Method::Refer => Err(Refusal::new(ResponseDraft::new(403))),
             Method::Other(_) => Err(Refusal::new(ResponseDraft::new(501).header("Allow", ALLOW))),
             _ => Err(Refusal::new(ResponseDraft::new(405).header("Allow", ALLOW))),
         }
@@ -352,6 +354,8 @@ fn facts_of(setup: &Setup, who: &Identified, flow: Flow, request: &Request) -> F
         caller: caller.number,
         caller_name: caller.name,
         presentation: caller.presentation,
+        referred_by: None,
+        replaces: None,
         diversions: diversions_of(request.headers()),
         called: party::called(endpoint, request),
         context: endpoint.context.clone(),

@@ -12,6 +12,7 @@ use super::ports::Ports;
 use super::register_out::{RegistrationKey, RegistrationTimer, Registrations};
 use super::registrar::Registrar;
 use super::registrar::binding::BindingId;
+use super::transfer::Attended;
 use crate::link::{Command, LegId, WorkerId};
 use crate::metrics::ControlMetrics;
 use crate::sip::endpoint::ServerTx;
@@ -76,6 +77,11 @@ pub enum ClientRole {
     Bye,
     /// A PRACK.
     Prack,
+    /// A NOTIFY of how a transfer goes; the last one ends the subscription.
+    Notify {
+        /// It is the last one.
+        is_last: bool,
+    },
     /// An INFO passed on, and the request that it answers.
     Info(ServerTx),
 }
@@ -116,6 +122,10 @@ pub struct Context {
     pub clients: Owners<ClientOwner>,
     /// Whose a leased port is.
     pub media_owners: FxHashMap<LegId, (CallKey, LegNo)>,
+    /// Legs that have gone from one call to another, by our tag: the tag tells where they were before.
+    pub moved_legs: FxHashMap<String, (CallKey, LegNo)>,
+    /// Transfers that concern two calls, to be done when the first has let go of its leg.
+    pub attended: VecDeque<Attended>,
     /// Host names.
     pub hosts: Hosts<Waiter>,
     /// Domains that TLS peers must prove to be.

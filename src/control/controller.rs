@@ -117,6 +117,8 @@ impl Controller {
             servers: Owners::default(),
             clients: Owners::default(),
             media_owners: FxHashMap::default(),
+            moved_legs: FxHashMap::default(),
+            attended: VecDeque::new(),
             hosts: Hosts::default(),
             domains: Domains::default(),
             registrar: Registrar::default(),
@@ -398,6 +400,7 @@ impl Controller {
                     None => {}
                 },
             }
+            self.join_calls(now);
         }
         self.count_refused_below();
         if self.is_draining() && self.calls.is_empty() {
@@ -472,7 +475,11 @@ impl Controller {
 
     /// The call and leg of a request in one of our dialogs.
     fn call_of(&self, request: &Request) -> Option<(CallKey, LegNo)> {
-        let place = Context::call_of_tag(request.headers().to_tag()?)?;
+        let tag = request.headers().to_tag()?;
+        let place = match self.ctx.moved_legs.get(tag) {
+            Some((key, _)) => key.index as usize,
+            None => Context::call_of_tag(tag)?,
+        };
         let call = self.calls.get(place)?;
         Some((call.key(), call.leg_of(request)?))
     }
@@ -549,7 +556,7 @@ impl Controller {
             transactions: self.ctx.sip.transactions(),
             owners: self.ctx.servers.len() + self.ctx.clients.len(),
             timers: self.ctx.timers.len(),
-            media: self.ctx.media_owners.len(),
+            media: self.ctx.media_owners.len() + self.ctx.moved_legs.len(),
             leased: self.ctx.ports.gauges().in_use,
             counted: self.ctx.load.calls_in_all(),
         }
@@ -577,7 +584,7 @@ pub struct Leftovers {
     pub owners: usize,
     /// Timers of calls.
     pub timers: usize,
-    /// Ports with an owner.
+    /// Ports with an owner, and legs that have moved to another call.
     pub media: usize,
     /// Ports leased.
     pub leased: u64,

@@ -20,8 +20,10 @@ pub mod path;
 pub mod ports;
 pub mod register_out;
 pub mod registrar;
+pub mod replaces;
 pub mod setup;
 pub mod strangers;
+pub mod transfer;
 
 pub use controller::{Controller, Leftovers, Output, Service, Surroundings};
 pub use operator::ReloadReport;

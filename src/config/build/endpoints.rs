@@ -147,6 +147,7 @@ fn endpoint(
             Some("peer_supported") => Rel100::PeerSupported,
             _ => Rel100::Yes,
         },
+        allow_transfer: fields.boolean("allow_transfer", true),
         redirect_method: match fields.text("redirect_method").map(String::as_str) {
             Some("uri_pjsip") => RedirectMethod::UriPjsip,
             _ => RedirectMethod::User,

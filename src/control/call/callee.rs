@@ -11,6 +11,7 @@ use crate::control::context::{CallTimer, ClientRole, Context, Timer};
 use crate::control::credentials::KnownChallenges;
 use crate::control::extensions;
 use crate::control::path::{Path, by_tcp};
+use crate::metrics::Direction;
 use crate::sdp::{Description, common_formats};
 use crate::sip::endpoint::{ClientFailure, ClientTx};
 use crate::sip::flow::{Flow, Protocol};
@@ -117,6 +118,7 @@ impl Call {
             challenges: KnownChallenges::default(),
             credentials: Vec::new(),
             is_counted: false,
+            direction: Direction::Out,
         }
     }
 

@@ -4,7 +4,7 @@ use super::cause::{Cause, Failure};
 use super::leg::{Asked, LegState, MediaState, Said};
 use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms, answered_by};
 use super::reliable::{MayAnswer, Reliable};
-use super::{Call, Leg, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
+use super::{Call, Leg, Phase, RETRY_AFTER_S, SDP, Side};
 use crate::config::settings::{DtmfMode, Endpoint};
 use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
 use crate::sdp::{Description, Direction, Format, common_formats, formats_for};
@@ -54,7 +54,7 @@ impl Call {
                 .audio()
                 .map_or(Direction::SendRecv, |audio| audio.direction),
             _ => match self.caller.media() {
-                Some(media) => media.peer_direction(),
+                Some(media) => media.wanted_direction(),
                 None => Direction::SendRecv,
             },
         }
@@ -78,7 +78,7 @@ impl Call {
                         ctx,
                         now,
                         worker,
-                        (self.key, LegNo::CALLER),
+                        (self.key, self.caller.no),
                         &self.caller.path,
                     )
                 });
@@ -300,7 +300,7 @@ impl Call {
                 invite,
                 offered,
                 hang_up,
-            } if owner.leg == LegNo::CALLER && *invite == tx => {
+            } if owner.leg == self.caller.no && *invite == tx => {
                 let (offered, hang_up) = (offered.take(), *hang_up);
                 self.caller.state = LegState::Up;
                 match (hang_up, offered) {
@@ -345,7 +345,7 @@ impl Call {
     /// No ACK came: the caller is gone.
     pub fn on_ack_timeout(&mut self, ctx: &mut Context, now: Instant, owner: ServerOwner) {
         if let LegState::Unacked { hang_up, .. } = &self.caller.state
-            && owner.leg == LegNo::CALLER
+            && owner.leg == self.caller.no
         {
             // RFC 3261 §13.3.1.4: the session is to be ended with BYE.
             let cause = hang_up.unwrap_or(Cause::TIMER);

@@ -84,7 +84,10 @@ impl Call {
                 }
                 _ => {}
             },
-            ClientRole::Bye | ClientRole::Prack | ClientRole::Info(_) => {}
+            ClientRole::Bye
+            | ClientRole::Prack
+            | ClientRole::Notify { .. }
+            | ClientRole::Info(_) => {}
         }
     }
 }

@@ -343,6 +343,7 @@ impl Call {
     /// A callee rings.
     pub(super) fn on_callee_rings(&mut self, ctx: &mut Context, now: Instant) {
         if matches!(self.phase, Phase::Dialling(_)) {
+            self.tell_transferer(ctx, now, 180);
             self.ring_caller(ctx, now);
         }
     }
@@ -353,10 +354,11 @@ impl Call {
             return;
         };
         if dialling.is_parallel() {
-            return self.ring_caller(ctx, now);
+            return self.on_callee_rings(ctx, now);
         }
         dialling.early = Some(leg);
         let far = self.far(leg);
+        self.tell_transferer(ctx, now, 183);
         self.progress_caller(ctx, now, far.as_ref());
         self.join(ctx);
     }
@@ -379,6 +381,7 @@ impl Call {
         }
         self.join(ctx);
         self.settle(ctx, now, Side::Callee);
+        self.transfer_succeeded(ctx, now);
     }
 
     /// Keeps who has answered, for the dialplan.

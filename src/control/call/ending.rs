@@ -67,7 +67,7 @@ impl Call {
                 let reason = cause.to_string();
                 self.abandon_dial(ctx, now, Some(&reason));
             }
-            Phase::Paused { timer, .. } => {
+            Phase::Paused { timer, .. } | Phase::Lingering { timer } => {
                 ctx.timers.cancel(timer);
             }
             Phase::Bridged { .. } | Phase::Ready | Phase::AwaitingAck | Phase::Echo => {}
@@ -151,7 +151,7 @@ impl Call {
 
     /// BYE on one of the legs; it has its 200 already, and is Gone.
     pub(super) fn end_by_bye(&mut self, ctx: &mut Context, now: Instant, no: LegNo, cause: Cause) {
-        let by = if no == LegNo::CALLER {
+        let by = if no == self.caller.no {
             EndedBy::Caller
         } else {
             EndedBy::Callee
@@ -161,7 +161,10 @@ impl Call {
 
     /// The leg's peer sends no RTP.
     pub(super) fn on_silence(&mut self, ctx: &mut Context, now: Instant, no: LegNo) {
-        let why = if no == LegNo::CALLER {
+        if self.is_beside(no) {
+            return;
+        }
+        let why = if no == self.caller.no {
             "no RTP from the caller"
         } else {
             "no RTP from the callee"
@@ -174,7 +177,7 @@ impl Call {
         if let Some(leg) = self.leg_mut(no) {
             leg.media = MediaState::None;
         }
-        let is_needed = no == LegNo::CALLER || self.joined() == Some(no);
+        let is_needed = no == self.caller.no || self.joined() == Some(no);
         if is_needed {
             self.end_by_us(
                 ctx,
@@ -220,8 +223,13 @@ impl Call {
         if let Phase::Ending { guard, .. } = self.phase {
             ctx.timers.cancel(guard);
         }
-        for invite in self.callees.iter().filter_map(|leg| leg.invite) {
+        for invite in self.legs().filter_map(|leg| leg.invite) {
             ctx.clients.remove(invite);
+        }
+        if !ctx.moved_legs.is_empty() {
+            for leg in self.legs() {
+                ctx.moved_legs.remove(&leg.tag);
+            }
         }
     }
 }

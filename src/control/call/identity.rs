@@ -78,6 +78,14 @@ pub(super) fn shown(
     let mut headers = Vec::new();
     push_caller(&mut headers, identity, facts, host);
     push_forwarders(&mut headers, identity, facts, host, target);
+    if let Some(replaces) = &facts.replaces {
+        headers.push(("Replaces", replaces.clone()));
+    }
+    if let Some(by) = &facts.referred_by {
+        let user = user_of(by);
+        let at = if user.is_empty() { "" } else { "@" };
+        headers.push(("Referred-By", format!("<sip:{user}{at}{host}>")));
+    }
     Shown { from, headers }
 }
 

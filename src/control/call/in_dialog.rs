@@ -53,6 +53,7 @@ impl Call {
             Method::Update => self.on_update(ctx, now, no, tx, request),
             Method::Prack => self.on_prack(ctx, now, no, tx, request),
             Method::Info => self.on_info(ctx, now, no, tx, request),
+            Method::Refer => self.on_refer(ctx, now, no, tx, request),
             _ => {
                 let response = ResponseDraft::new(405).header("Allow", ALLOW);
                 ctx.sip.respond(now, tx, response);
@@ -95,8 +96,12 @@ impl Call {
             LegState::Leaving => return,
             _ => {}
         }
+        let is_beside = self.is_beside(no);
         if let Some(leg) = self.leg_mut(no) {
             leg.state = LegState::Gone;
+        }
+        if is_beside {
+            return self.leave_beside(ctx, now, no);
         }
         self.end_by_bye(ctx, now, no, cause);
     }
@@ -137,11 +142,8 @@ impl Call {
         let Phase::Bridged { callee, .. } = self.phase else {
             return None;
         };
-        let other = if no == LegNo::CALLER {
-            callee
-        } else {
-            LegNo::CALLER
-        };
+        let caller = self.caller.no;
+        let other = if no == caller { callee } else { caller };
         self.leg_mut(other)
             .filter(|leg| matches!(leg.state, LegState::Up))
     }
@@ -160,7 +162,7 @@ impl Call {
     /// Which side of a joined call a leg is on.
     pub(super) fn side_of(&self, no: LegNo) -> Option<Side> {
         match self.phase {
-            Phase::Bridged { .. } if no == LegNo::CALLER => Some(Side::Caller),
+            Phase::Bridged { .. } if no == self.caller.no => Some(Side::Caller),
             Phase::Bridged { callee, .. } if no == callee => Some(Side::Callee),
             _ => None,
         }
@@ -185,6 +187,9 @@ impl Call {
         match owner.role {
             ClientRole::Invite => self.on_invite_response(ctx, now, owner.leg, tx, response),
             ClientRole::Reinvite => self.on_reinvite_response(ctx, now, owner.leg, tx, response),
+            ClientRole::Notify { is_last } if status >= 200 => {
+                self.on_notified(ctx, now, owner.leg, tx, is_last);
+            }
             ClientRole::Bye if status >= 200 => self.on_bye_done(ctx, owner.leg, tx),
             ClientRole::Info(asked) if status >= 200 => {
                 ctx.clients.remove(tx);
@@ -199,7 +204,10 @@ impl Call {
             ClientRole::Prack if status >= 200 => {
                 self.on_prack_done(ctx, owner.leg, tx, Some(status))
             }
-            ClientRole::Bye | ClientRole::Info(_) | ClientRole::Prack => {}
+            ClientRole::Bye
+            | ClientRole::Info(_)
+            | ClientRole::Prack
+            | ClientRole::Notify { .. } => {}
         }
         self.advance(ctx, now);
     }
@@ -219,6 +227,7 @@ impl Call {
             ClientRole::Reinvite => self.on_reinvite_failed(ctx, now),
             ClientRole::Bye => self.on_bye_done(ctx, owner.leg, tx),
             ClientRole::Prack => self.on_prack_done(ctx, owner.leg, tx, None),
+            ClientRole::Notify { is_last } => self.on_notified(ctx, now, owner.leg, tx, is_last),
             ClientRole::Info(asked) => ctx.sip.respond(now, asked, ResponseDraft::new(408)),
         }
         self.advance(ctx, now);

@@ -63,6 +63,13 @@ impl Call {
         }
     }
 
+    /// One side has learnt of its new far side; the other one may still have to.
+    pub(super) fn settle_renewed(&mut self, ctx: &mut Context, now: Instant) {
+        if self.legs().filter_map(Leg::media).any(LegMedia::must_renew) {
+            self.settle(ctx, now, Side::Caller);
+        }
+    }
+
     /// Brings two joined sides together again that have come apart: one may send what the other cannot hear, or one
     /// is on hold and the other does not know. `newest` is the side that has spoken last.
     pub(super) fn settle(&mut self, ctx: &mut Context, now: Instant, newest: Side) {
@@ -76,7 +83,11 @@ impl Call {
         if !a.is_agreed() || !b.is_agreed() {
             return;
         }
-        let to = if a.exceeds(b) {
+        let to = if a.must_renew() {
+            Side::Caller
+        } else if b.must_renew() {
+            Side::Callee
+        } else if a.exceeds(b) {
             Side::Caller
         } else if b.exceeds(a) {
             Side::Callee
@@ -86,8 +97,8 @@ impl Call {
             return;
         };
         let (formats, direction) = match to {
-            Side::Caller => (b.formats().to_vec(), b.peer_direction()),
-            Side::Callee => (a.formats().to_vec(), a.peer_direction()),
+            Side::Caller => (b.formats().to_vec(), b.wanted_direction()),
+            Side::Callee => (a.formats().to_vec(), a.wanted_direction()),
         };
         match self.reinvite(ctx, now, to, &formats, direction) {
             Ok(passed) => self.exchange = Exchange::Own { passed },

@@ -9,6 +9,7 @@ use crate::control::context::{CallClient, ClientOwner, ClientRole, Context};
 use crate::control::credentials::KnownChallenges;
 use crate::control::path::{Destination, Path};
 use crate::link::LegReport;
+use crate::metrics::Direction;
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, ServerTx};
@@ -56,6 +57,8 @@ pub struct Leg {
     pub challenges: KnownChallenges,
     /// Headers and values that answered those to the INVITE.
     pub credentials: Vec<(&'static str, String)>,
+    /// Who began it: the peer (in) or we (out).
+    pub direction: Direction,
     /// Its end is counted, and its endpoint has a call less.
     pub is_counted: bool,
 }

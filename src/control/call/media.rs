@@ -29,6 +29,8 @@ pub struct LegMedia {
     local: LocalMedia,
     agreed: Option<Agreed>,
     told: Option<Remote>,
+    /// What was agreed was agreed for another far side: it is to be offered anew.
+    must_renew: bool,
     /// Where the peer's media comes from, once it has come.
     pub latched: Option<SocketAddr>,
 }
@@ -92,6 +94,7 @@ impl LegMedia {
             },
             agreed: None,
             told: None,
+            must_renew: false,
             latched: None,
         })
     }
@@ -146,6 +149,7 @@ impl LegMedia {
         if ours.is_empty() {
             return Err(NotAcceptable);
         }
+        self.must_renew = false;
         self.agreed = Some(Agreed {
             remote: answer,
             ours,
@@ -206,6 +210,57 @@ impl LegMedia {
         stated
             .unwrap_or(Direction::Inactive)
             .and(agreed.direction.reversed())
+    }
+
+    /// The far side has gone: where it had put the peer on hold, that no longer holds.
+    pub fn part(&mut self) {
+        let direction = self.agreed.as_ref().map(|agreed| agreed.direction);
+        self.must_renew |= direction.is_some_and(|direction| direction != Direction::SendRecv);
+    }
+
+    /// There is a far side that the peer knows nothing of.
+    pub fn renew(&mut self) {
+        self.must_renew = true;
+    }
+
+    /// True until the peer has answered an offer for its new far side.
+    pub fn must_renew(&self) -> bool {
+        self.must_renew
+    }
+
+    /// The direction that the peer is to be offered to the far side with: both ways, if nothing holds yet.
+    pub fn wanted_direction(&self) -> Direction {
+        if self.must_renew {
+            Direction::SendRecv
+        } else {
+            self.peer_direction()
+        }
+    }
+
+    /// Leaves its port for one of another worker; the next offer tells it.
+    ///
+    /// # Errors
+    /// [`NoPorts`] if none is free; the old one is kept.
+    pub fn move_to(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        worker: WorkerId,
+        owner: (CallKey, LegNo),
+        path: &Path,
+    ) -> Result<(), NoPorts> {
+        let leg = ctx.ports.lease(now, worker)?;
+        // Nobody waits for the old one to be closed.
+        ctx.media_owners.remove(&self.leg);
+        self.close(ctx);
+        ctx.media_owners.insert(leg, owner);
+        let bind = path.media_bind;
+        ctx.command(worker, Command::Open { leg, bind });
+        (self.leg, self.worker) = (leg, worker);
+        self.local.port = leg.port.rtp();
+        (self.told, self.latched) = (None, None);
+        self.must_renew = true;
+        Ok(())
     }
 
     /// Tells the worker where the peer is, if that has changed.

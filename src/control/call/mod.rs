@@ -21,12 +21,15 @@
 //! | `exchange` | the offer/answer exchange that runs |
 //! | `update` | UPDATE from either side |
 //! | `joining` | who hears whom, and our own re-INVITEs |
+//! | `transfer` | REFER: one side sends the other elsewhere |
+//! | `adopt` | a leg that goes from one call to another |
 //! | `challenge` | digest challenges to our own requests |
 //! | `media` | a leg's port and session descriptions |
 //! | `ending` | hanging up, and what is left to wait for |
 //! | `script`, `channel` | the dialplan's actions and functions |
 //! | `cause` | Q.850, SIP status, DIALSTATUS |
 
+mod adopt;
 mod callee;
 mod caller;
 pub mod cause;
@@ -51,6 +54,7 @@ mod script;
 mod targets;
 #[cfg(test)]
 pub(in crate::control) mod tests;
+pub mod transfer;
 mod update;
 
 use crate::config::settings::{EndpointId, Presentation};
@@ -60,6 +64,7 @@ use crate::control::dialplan::Execution;
 use crate::control::path::Path;
 use crate::control::setup::Setup;
 use crate::link::{Command, Event, LegId};
+use crate::metrics::Direction;
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::ServerTx;
@@ -76,9 +81,10 @@ use reliable::{Early, Reliable};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
+use transfer::Transfer;
 
 /// The methods that a call's dialogs take.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK, UPDATE";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK, UPDATE, REFER";
 
 /// Content-Type of a session description.
 pub const SDP: &str = "application/sdp";
@@ -98,12 +104,12 @@ pub struct CallKey {
     pub generation: u32,
 }
 
-/// A leg's number in its call: 0 is the caller's, the callees' count up.
+/// A leg's number in its call: 0 is the one that began it, the others count up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LegNo(pub u16);
 
 impl LegNo {
-    /// The caller's leg.
+    /// The leg that began the call. It is the caller's until a transfer.
     pub const CALLER: LegNo = LegNo(0);
 }
 
@@ -141,6 +147,10 @@ pub struct Facts {
     pub presentation: Presentation,
     /// The number that pays for the call: the caller's, as it came.
     pub ani: String,
+    /// Who transferred the call, as the transferer itself says; may be empty.
+    pub referred_by: Option<String>,
+    /// The dialog of somebody else's that the callee is to take the call in place of (RFC 3891).
+    pub replaces: Option<String>,
     /// Who forwarded the call, the last one first.
     pub diversions: Vec<Diversion>,
     /// The number dialled.
@@ -171,6 +181,8 @@ pub struct Call {
     bridge: Option<Command>,
     /// What the last Dial left, for the caller if the dialplan says nothing else.
     failure: Option<Failure>,
+    /// One side is sent elsewhere.
+    transfer: Option<Transfer>,
     /// Since when the caller talks to a callee.
     talk: Option<Talk>,
     /// Steps of the dialplan that ran.
@@ -191,6 +203,8 @@ enum Phase {
     Dialling(Dialling),
     /// The caller talks to this callee.
     Bridged { callee: LegNo },
+    /// The other side was transferred to another call; this one has only to hear so.
+    Lingering { timer: TimerId },
     /// Everything is told to stop; what is outstanding comes in.
     Ending { end: End, guard: TimerId },
 }
@@ -266,6 +280,7 @@ impl Call {
             challenges: KnownChallenges::default(),
             credentials: Vec::new(),
             is_counted: false,
+            direction: Direction::In,
         };
         caller.count_begin(ctx, &setup);
         Call {
@@ -284,6 +299,7 @@ impl Call {
             exchange: Exchange::Idle,
             bridge: None,
             failure: None,
+            transfer: None,
             talk: None,
             steps: Vec::new(),
         }

@@ -206,10 +206,10 @@ impl Call {
         }
     }
 
-    fn number_of(&self, side: Side) -> LegNo {
+    pub(super) fn number_of(&self, side: Side) -> LegNo {
         match (side, &self.phase) {
             (Side::Callee, Phase::Bridged { callee }) => *callee,
-            _ => LegNo::CALLER,
+            _ => self.caller.no,
         }
     }
 
@@ -323,7 +323,10 @@ impl Call {
             Exchange::Own { passed } if passed.tx == tx => {
                 ctx.timers.cancel(passed.guard);
                 match status {
-                    200..=299 => self.accept_own(ctx, now, &passed, response),
+                    200..=299 => {
+                        self.accept_own(ctx, now, &passed, response);
+                        self.settle_renewed(ctx, now);
+                    }
                     491 => self.retry_later(ctx, now, passed.to),
                     408 | 481 => {
                         self.end_by_us(ctx, now, Cause::TIMER, "a re-INVITE found no dialog")

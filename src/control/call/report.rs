@@ -2,12 +2,12 @@
 
 use super::leg::{Leg, MediaState};
 use super::media::LegMedia;
-use super::{Call, LegNo, Phase};
+use super::{Call, Phase};
 use crate::config::settings::EndpointId;
 use crate::control::context::Context;
 use crate::control::setup::Setup;
 use crate::link::query::CallRow;
-use crate::metrics::{CallResult, Direction, EndpointMetrics};
+use crate::metrics::{CallResult, EndpointMetrics};
 use crate::sdp;
 use std::time::Instant;
 
@@ -47,7 +47,7 @@ impl Call {
             Phase::Dialling(_) => "ringing",
             Phase::Bridged { .. } if self.legs().filter_map(Leg::media).any(on_hold) => "held",
             Phase::Bridged { .. } | Phase::Echo => "up",
-            Phase::Ending { .. } => "ending",
+            Phase::Lingering { .. } | Phase::Ending { .. } => "ending",
         }
     }
 
@@ -108,20 +108,12 @@ fn media_text(leg: &Leg) -> String {
 }
 
 impl Leg {
-    fn direction(&self) -> Direction {
-        if self.no == LegNo::CALLER {
-            Direction::In
-        } else {
-            Direction::Out
-        }
-    }
-
     /// Counts the leg's beginning.
     pub(super) fn count_begin(&self, ctx: &mut Context, setup: &Setup) {
         let name = &setup.endpoint(self.endpoint).name;
         ctx.load
             .metrics(name, &ctx.metrics)
-            .call_started(self.direction());
+            .call_started(self.direction);
     }
 
     /// Counts the leg's end, once: its endpoint has a call less from now on. `failed` is the status or cause of a leg
@@ -147,7 +139,7 @@ impl Leg {
             (None, Some(status)) => result_of(status),
             (None, None) => CallResult::Cancelled,
         };
-        metrics.call_ended(self.direction(), result);
+        metrics.call_ended(self.direction, result);
     }
 }
 

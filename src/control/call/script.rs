@@ -73,7 +73,9 @@ impl Call {
                     (None, Some(failure)) => failure,
                     (None, None) => Failure::of_cause(Cause::NORMAL),
                 };
-                self.end(ctx, now, EndedBy::Dialplan, failure, "Hangup");
+                if !self.transfer_failed(ctx, now, failure) {
+                    self.end(ctx, now, EndedBy::Dialplan, failure, "Hangup");
+                }
             }
         }
     }
@@ -88,8 +90,12 @@ impl Call {
     }
 
     pub(super) fn on_pause_over(&mut self, ctx: &mut Context, now: Instant) {
-        let Phase::Paused { then, .. } = self.phase else {
-            return;
+        let then = match self.phase {
+            Phase::Paused { then, .. } => then,
+            Phase::Lingering { .. } => {
+                return self.end_by_us(ctx, now, Cause::NORMAL, "transferred");
+            }
+            _ => return,
         };
         self.phase = Phase::Ready;
         if let Some(cause) = then {
@@ -109,6 +115,7 @@ impl Call {
             return false;
         }
         self.join(ctx);
+        self.transfer_succeeded(ctx, now);
         true
     }
 
@@ -142,8 +149,11 @@ impl Call {
 
     /// Busy and Congestion: a failure to a caller that has no answer, else a while of nothing, then the end.
     fn tone(&mut self, ctx: &mut Context, now: Instant, cause: Cause, time: Option<Duration>) {
+        let failure = Failure::of_cause(cause);
+        if self.transfer_failed(ctx, now, failure) {
+            return;
+        }
         if let LegState::Asked(_) = self.caller.state {
-            let failure = Failure::of_cause(cause);
             self.end(ctx, now, EndedBy::Dialplan, failure, "Busy or Congestion");
         } else {
             self.pause(ctx, now, time.unwrap_or(TONE), Some(cause));

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub const STEPS_MAX: u32 = 10_000;
 
 /// One channel's place in the dialplan and its variables.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Execution {
     plan: Arc<Dialplan>,
     /// Where the channel is; a step may have been found in a context that this one includes.
@@ -204,6 +204,14 @@ impl Execution {
     pub fn dial_finished(&mut self, status: DialStatus, cause: u8) {
         self.set_variable("DIALSTATUS", status.as_str().to_owned());
         self.set_variable("HANGUPCAUSE", cause.to_string());
+    }
+
+    /// Sends the channel to another extension from outside of the dialplan, as a transfer does. Its variables stay.
+    pub fn send_to(&mut self, context: &str, extension: &str) {
+        context.clone_into(&mut self.context);
+        extension.clone_into(&mut self.extension);
+        self.steps_left = STEPS_MAX;
+        self.enter(1);
     }
 
     /// Runs `h`, if the context has it, once the call is over: no media, no dialling, no waiting. True if there was one.

@@ -7,5 +7,6 @@ mod loss;
 mod redirect;
 mod reliable;
 mod reoffer;
+mod transfer;
 mod update;
 pub(crate) mod world;

@@ -318,7 +318,7 @@ fn dtmf_in_info_passes_and_the_rest_is_answered() {
     for (method, body, status) in [
         (Method::Info, Some(("text/plain", "hello")), 415),
         (Method::Options, None, 200),
-        (Method::Refer, None, 405),
+        (Method::Message, None, 405),
         (Method::Update, None, 200),
     ] {
         world.request(BOB, method, body);

@@ -1,0 +1,206 @@
+//! Attended transfer: a leg goes from one call to another, where it takes somebody's place.
+//!
+//! ```text
+//!  before   call 1:  Alice ═══ Bob            call 2:  Bob ═══ Carol
+//!  REFER    Bob, in call 1: Refer-To names his dialog in call 2
+//!  after    call 1:            Bob ◄── NOTIFY 200, BYE
+//!           call 2:  Alice ═══ Carol          Bob ◄── BYE
+//! ```
+//!
+//! Nobody is called anew: the sides are told of each other by re-INVITEs of ours. A leg whose port belongs to another
+//! worker than that of its new far side gets a new port there, and its re-INVITE tells it.
+
+use super::cause::{Cause, Failure};
+use super::leg::{Leg, LegState, MediaState};
+use super::media::LegMedia;
+use super::transfer::Subscription;
+use super::{Call, LEGS_MAX, LegNo, Phase, Side};
+use crate::control::context::Context;
+use crate::control::replaces::Replaces;
+use crate::control::setup::Setup;
+use crate::sip::endpoint::ServerTx;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A leg between two calls.
+pub struct Adopted {
+    leg: Leg,
+    /// The settings that its endpoint's number belongs to.
+    setup: Arc<Setup>,
+    number: String,
+    name: String,
+}
+
+impl Call {
+    /// The leg whose dialog is named so.
+    pub fn leg_named(&self, replaces: &Replaces) -> Option<LegNo> {
+        let is_its = |leg: &&Leg| {
+            let Some(dialog) = &leg.dialog else {
+                return false;
+            };
+            let id = dialog.id();
+            leg.tag == replaces.to_tag
+                && id.call_id == replaces.call_id
+                && id.remote_tag == replaces.from_tag
+        };
+        self.legs().find(is_its).map(|leg| leg.no)
+    }
+
+    /// True if somebody else can take the place of this leg: it talks to the other side, or waits for one.
+    pub fn can_replace(&self, no: LegNo) -> bool {
+        let is_up = |no: LegNo| {
+            let leg = self.leg(no);
+            leg.is_some_and(|leg| matches!(leg.state, LegState::Up))
+        };
+        let has_room = self.legs_begun < LEGS_MAX;
+        match (&self.phase, self.side_of(no)) {
+            (Phase::Bridged { .. }, Some(side)) => {
+                let far = self.number_of(side.other());
+                has_room && is_up(no) && is_up(far) && self.is_settled()
+            }
+            (Phase::Dialling(_), _) => {
+                let waits = matches!(self.caller.state, LegState::Asked(_) | LegState::Up);
+                has_room && no == self.caller.no && waits
+            }
+            _ => false,
+        }
+    }
+
+    /// True if the endpoint of that leg is known there too, under the same name.
+    pub fn is_known_to(&self, by: LegNo, other: &Call) -> bool {
+        let far = self.side_of(by).map(|side| self.number_of(side.other()));
+        let leg = far.and_then(|far| self.leg(far));
+        leg.is_some_and(|leg| {
+            let name = &self.setup.endpoint(leg.endpoint).name;
+            other.setup.endpoint_named(name).is_some()
+        })
+    }
+
+    /// Lets the far side of the transferer go, who stays behind alone and is hung up on. None if they are not joined.
+    pub fn hand_over(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        by: LegNo,
+        tx: ServerTx,
+        subscription: Option<Subscription>,
+    ) -> Option<Adopted> {
+        let Phase::Bridged { callee } = self.phase else {
+            return None;
+        };
+        self.accept_refer(ctx, now, by, tx, subscription);
+        self.part(ctx);
+        let (facts, far) = if by == self.caller.no {
+            (self.facts_of_callee(callee), callee)
+        } else {
+            (self.facts.clone(), self.caller.no)
+        };
+        if far == self.caller.no {
+            // The one that stays is the call's caller from now on.
+            self.swap_sides(by);
+        }
+        let place = self.callees.iter().position(|leg| leg.no == far)?;
+        let leg = self.callees.remove(place);
+        self.phase = Phase::Ready;
+        let is_told =
+            subscription.is_some_and(|subscription| self.notify(ctx, now, by, subscription, 200));
+        if is_told {
+            self.linger(ctx, now);
+        } else {
+            self.end_by_us(ctx, now, Cause::NORMAL, "transferred");
+        }
+        Some(Adopted {
+            leg,
+            setup: self.setup.clone(),
+            number: facts.caller,
+            name: facts.caller_name,
+        })
+    }
+
+    /// Takes a leg of another call in the place of `replaced`, which is hung up on.
+    pub fn adopt(&mut self, ctx: &mut Context, now: Instant, replaced: LegNo, adopted: Adopted) {
+        let Adopted {
+            mut leg,
+            setup,
+            number,
+            name,
+        } = adopted;
+        let endpoint = &setup.endpoint(leg.endpoint).name;
+        if let Some(id) = self.setup.endpoint_named(endpoint) {
+            leg.endpoint = id;
+        }
+        self.legs_begun += 1;
+        leg.no = LegNo(self.legs_begun);
+        if let Some(invite) = leg.invite.take() {
+            ctx.clients.remove(invite);
+        }
+        leg.unanswered = None;
+        ctx.moved_legs.insert(leg.tag.clone(), (self.key, leg.no));
+        self.part(ctx);
+        let is_housed = self.house(ctx, now, &mut leg);
+        let no = leg.no;
+        self.refuse_replaced(ctx, now, replaced);
+        if replaced == self.caller.no {
+            self.facts.caller = number;
+            self.facts.caller_name = name;
+            let old = std::mem::replace(&mut self.caller, leg);
+            self.callees.push(old);
+        } else {
+            self.callees.push(leg);
+            self.phase = Phase::Bridged { callee: no };
+        }
+        self.leave_beside(ctx, now, replaced);
+        tracing::info!(
+            call = self.id,
+            leg = no.0,
+            replaced = replaced.0,
+            "leg taken over by transfer"
+        );
+        if !is_housed {
+            return self.end_by_us(
+                ctx,
+                now,
+                Cause::CONGESTION,
+                "no RTP port for a transferred leg",
+            );
+        }
+        self.join(ctx);
+        self.settle(ctx, now, Side::Callee);
+    }
+
+    /// A caller that waits for its answer has been replaced before it came.
+    fn refuse_replaced(&mut self, ctx: &mut Context, now: Instant, replaced: LegNo) {
+        if replaced == self.caller.no && matches!(self.caller.state, LegState::Asked(_)) {
+            let failure = Failure {
+                status: 487,
+                ..Failure::of_cause(Cause::NORMAL)
+            };
+            self.refuse_caller(ctx, now, failure);
+        }
+    }
+
+    /// Makes the leg's media this call's: told by its number here, and on the worker of the others. False if there is
+    /// no port for it.
+    fn house(&mut self, ctx: &mut Context, now: Instant, leg: &mut Leg) -> bool {
+        let worker = self.legs().find_map(Leg::media).map(LegMedia::worker);
+        let owner = (self.key, leg.no);
+        let path = leg.path.clone();
+        let (Some(media), Some(worker)) = (leg.media_mut(), worker) else {
+            return false;
+        };
+        media.renew();
+        if media.worker() == worker {
+            ctx.media_owners.insert(media.leg, owner);
+            return true;
+        }
+        match media.move_to(ctx, now, worker, owner, &path) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(call = self.id, %error, "no RTP port for a transferred leg");
+                media.close(ctx);
+                leg.media = MediaState::None;
+                false
+            }
+        }
+    }
+}
