@@ -86,6 +86,7 @@ fn flow(peer: u8) -> Flow {
         transport: TransportId(0),
         protocol: Protocol::Udp,
         peer: SocketAddr::from(([192, 0, 2, peer], 5060)),
+        domain: None,
     }
 }
 
@@ -226,7 +227,7 @@ fn calls(criterion: &mut Criterion) {
         let interval = Duration::from_millis(1);
         let mut world = World::new(others, running);
         // Until as many transactions die as are made.
-        for _ in 0..34_000 {
+        for _ in 0..10_000 {
             world.call(interval);
         }
         group.bench_function(

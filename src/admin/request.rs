@@ -25,6 +25,13 @@ pub enum AdminRequest {
     Contacts,
     /// `GET /api/v1/registrations`
     Registrations,
+    /// `GET /api/v1/bans`
+    Bans,
+    /// `DELETE /api/v1/bans/ADDRESS`
+    Unban {
+        /// ADDRESS
+        address: String,
+    },
     /// `GET /api/v1/workers`
     Workers,
     /// `GET /api/v1/transports`

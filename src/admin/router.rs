@@ -46,6 +46,11 @@ pub fn router(guard: Guard, control: Control) -> Router {
             get(async |control| ask(control, AdminRequest::Registrations).await),
         )
         .route(
+            "/api/v1/bans",
+            get(async |control| ask(control, AdminRequest::Bans).await),
+        )
+        .route("/api/v1/bans/{address}", delete(unban))
+        .route(
             "/api/v1/workers",
             get(async |control| ask(control, AdminRequest::Workers).await),
         )
@@ -107,6 +112,10 @@ async fn metrics(control: State<Control>, headers: HeaderMap) -> AdminResponse {
 
 async fn hangup(control: State<Control>, Path(id): Path<String>) -> AdminResponse {
     ask(control, AdminRequest::Hangup { id }).await
+}
+
+async fn unban(control: State<Control>, Path(address): Path<String>) -> AdminResponse {
+    ask(control, AdminRequest::Unban { address }).await
 }
 
 #[derive(Deserialize)]

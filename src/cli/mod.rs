@@ -78,6 +78,14 @@ enum Command {
         #[command(flatten)]
         gateway: Gateway,
     },
+    /// Lift the ban of a source, as `ringway show bans` prints it
+    #[command(after_help = "Example:\n  ringway show bans\n  ringway unban 203.0.113.66")]
+    Unban {
+        /// Its address
+        address: String,
+        #[command(flatten)]
+        gateway: Gateway,
+    },
     /// Let the running gateway take no new call, wait for the running ones, and end
     Drain {
         #[command(flatten)]
@@ -155,6 +163,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::show(&args),
         Command::Reload { gateway } => operate::reload(&gateway),
         Command::Hangup { call_id, gateway } => operate::hangup(&gateway, &call_id),
+        Command::Unban { address, gateway } => operate::unban(&gateway, &address),
         Command::Drain { gateway } => operate::drain(&gateway),
         Command::Loadtest { arguments } => loadtest::loadtest(&arguments),
     };

@@ -1,4 +1,4 @@
-//! `ringway reload`, `hangup`, `drain`: what changes the running gateway.
+//! `ringway reload`, `hangup`, `unban`, `drain`: what changes the running gateway.
 
 use super::client::segment;
 use super::{Failure, Gateway, output};
@@ -49,6 +49,14 @@ pub fn hangup(gateway: &Gateway, call_id: &str) -> Result<(), Failure> {
     let path = format!("/api/v1/calls/{}", segment(call_id));
     gateway.exchange("DELETE", &path, &[StatusCode::OK])?;
     output::print(&format!("{call_id} hung up\n"));
+    Ok(())
+}
+
+/// Lifts the bans of an address.
+pub fn unban(gateway: &Gateway, address: &str) -> Result<(), Failure> {
+    let path = format!("/api/v1/bans/{}", segment(address));
+    gateway.exchange("DELETE", &path, &[StatusCode::OK])?;
+    output::print(&format!("{address} is heard again\n"));
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::output::{print, table};
 use super::{Failure, Gateway};
 use crate::admin::rows::DialplanRow;
 use crate::link::query::{
-    CallRow, ContactRow, EndpointRow, RegistrationRow, TransportRow, WorkerRow,
+    BanRow, CallRow, ContactRow, EndpointRow, RegistrationRow, TransportRow, WorkerRow,
 };
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
@@ -35,6 +35,8 @@ enum What {
     Registrations,
     /// SIP listeners
     Transports,
+    /// Sources that are not heard
+    Bans,
     /// Media workers
     Workers,
     /// Extensions and their steps
@@ -52,6 +54,7 @@ pub fn show(args: &ShowArgs) -> Result<(), Failure> {
         What::Calls => args.print("/api/v1/calls", CALLS, call),
         What::Registrations => args.print("/api/v1/registrations", REGISTRATIONS, registration),
         What::Transports => args.print("/api/v1/transports", TRANSPORTS, transport),
+        What::Bans => args.print("/api/v1/bans", BANS, ban),
         What::Workers => args.print("/api/v1/workers", WORKERS, worker),
         What::Dialplan { context } => {
             let query = context
@@ -136,6 +139,17 @@ fn contact(row: ContactRow) -> Vec<String> {
         Some(row.user_agent)
             .filter(|agent| !agent.is_empty())
             .unwrap_or_else(|| NONE.into()),
+    ]
+}
+
+const BANS: &[&str] = &["SOURCE", "SINCE", "ENDS IN", "TIMES"];
+
+fn ban(row: BanRow) -> Vec<String> {
+    vec![
+        row.source,
+        duration(row.age_s),
+        duration(row.left_s),
+        row.times.to_string(),
     ]
 }
 

@@ -153,6 +153,13 @@ pub(super) const RTP: &[Row] = &[
 /// `[admin]`
 pub(super) const ADMIN: &[Row] = &[acts("listen", Listen), acts("token", Secret)];
 
+/// `[bans]`
+pub(super) const BANS: &[Row] = &[
+    acts("after", Integer(0, 1_000_000)),
+    acts("time", Seconds),
+    acts("exempt", Networks),
+];
+
 /// `[transport.*]`
 pub(super) const TRANSPORT: &[Row] = &[
     acts("protocol", OneOf(&["udp", "tcp", "tls"])),
@@ -358,6 +365,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "global",
     "rtp",
     "admin",
+    "bans",
     "transport",
     "acl",
     "auth",

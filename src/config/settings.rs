@@ -21,6 +21,8 @@ pub struct Settings {
     pub rtp: Rtp,
     /// `[admin]`
     pub admin: Admin,
+    /// `[bans]`
+    pub bans: Bans,
     /// `[transport.*]`, in the order of the file; [`TransportId`] is the place.
     pub transports: Vec<Transport>,
     /// `[acl.*]` by name. Every one guards all SIP traffic.
@@ -96,6 +98,17 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// `token`: a must on any address but loopback.
     pub token: Option<Secret>,
+}
+
+/// `[bans]`: sources that are refused again and again are not heard for a while.
+#[derive(Clone, Debug)]
+pub struct Bans {
+    /// `after`: so many offences within a minute; 0 for never.
+    pub after: u32,
+    /// `time`: how long the first ban lasts. Each further one within a day lasts twice as long, up to a day.
+    pub time: Duration,
+    /// `exempt`: never banned.
+    pub exempt: Vec<IpNet>,
 }
 
 /// Text that is never printed: its `Debug` is `***`, and it has no `Display`.

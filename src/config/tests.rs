@@ -41,7 +41,7 @@ fn unknown_names_are_told_with_the_names_that_are_known() {
     assert_findings(
         "[globl]\nx = 1",
         &[
-            "1:2: error: globl: unknown section; did you mean \"global\"? accepted sections: global, rtp, admin, \
+            "1:2: error: globl: unknown section; did you mean \"global\"? accepted sections: global, rtp, admin, bans, \
            transport, acl, auth, aor, endpoint, template, identify, registration, trunk_group, globals, context, \
            queue, voicemail",
         ],
@@ -58,7 +58,7 @@ fn unknown_names_are_told_with_the_names_that_are_known() {
     assert_findings(
         "user_agent = \"x\"",
         &[
-            "1:1: error: user_agent: unknown key outside a section; accepted sections: global, rtp, admin, transport, \
+            "1:1: error: user_agent: unknown key outside a section; accepted sections: global, rtp, admin, bans, transport, \
            acl, auth, aor, endpoint, template, identify, registration, trunk_group, globals, context, queue, \
            voicemail",
         ],

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::controller::Controller;
 use super::dialplan::Execution;
 use super::extensions;
+use super::gate::Offence;
 use super::identify::Identified;
 use super::load::Over;
 use super::path::Path;
@@ -121,6 +122,7 @@ impl Controller {
             if checked != Verdict::Valid {
                 return Err(self.challenge(now, flow, request, checked, reason));
             }
+            self.ctx.bans.vouch(now, source);
         }
         match identified {
             Some(who) if setup.permits_for(who.endpoint, source) => Ok(who),
@@ -148,6 +150,12 @@ impl Controller {
                 "request refused with 401"
             );
         }
+        let has_credentials = request.headers().get("Authorization").is_some();
+        match verdict {
+            Verdict::Invalid if has_credentials => self.on_offence(now, flow, Offence::Guessed),
+            Verdict::Invalid => self.on_offence(now, flow, Offence::Challenged),
+            Verdict::Stale | Verdict::Valid => {}
+        }
         let source = flow.peer.ip().to_canonical();
         let stale = verdict == Verdict::Stale;
         let challenges = self.authenticator.challenge(now, source, stale);
@@ -157,8 +165,7 @@ impl Controller {
                 response.header(Asker::User.challenge_header(), challenge)
             });
         // A first request without credentials is the way it goes, not a rejection.
-        let is_first =
-            reason == RejectReason::Auth && request.headers().get("Authorization").is_none();
+        let is_first = reason == RejectReason::Auth && !has_credentials;
         if is_first {
             Refusal::new(response)
         } else {

@@ -1,5 +1,6 @@
 //! What every part of control shares, handed to a call (or whoever else is concerned) whenever something happens to it.
 
+use super::bans::Bans;
 use super::call::{CallKey, LegNo};
 use super::controller::{Output, Surroundings};
 use super::domains::Domains;
@@ -136,6 +137,8 @@ pub struct Context {
     pub outside: Outside,
     /// Our registrations.
     pub registrations: Registrations,
+    /// Who is not heard for a while, and who is vouched for.
+    pub bans: Bans,
     /// Calls and their rate, by endpoint.
     pub load: Load,
     /// The gateway's environment.

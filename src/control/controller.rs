@@ -3,9 +3,11 @@
 //! Inputs go into the `handle_*` methods; then [`Controller::poll_output`] is drained and
 //! [`Controller::poll_timeout`] says when [`Controller::handle_timeout`] is due.
 
+use super::bans::Bans;
 use super::call::{Begin, Call, CallKey, LegNo};
 use super::context::{CallClient, ClientOwner, ClientRole, Context, Timer};
 use super::domains::Domains;
+use super::gate::{Offence, Pressure};
 use super::hosts::{self, Hosts};
 use super::identify::Identifier;
 use super::load::Load;
@@ -81,6 +83,7 @@ pub struct Controller {
     pub(super) calls: Slab<Call>,
     pub(super) authenticator: Authenticator,
     pub(super) strangers: Strangers,
+    pub(super) pressure: Pressure,
     pub(super) service: Service,
     /// Its host names have the addresses of the last look-up.
     pub(super) identifier: Identifier,
@@ -124,6 +127,7 @@ impl Controller {
             registrar: Registrar::default(),
             outside: Outside::default(),
             registrations: Registrations::default(),
+            bans: Bans::new(setup.settings().bans.clone()),
             load: Load::default(),
             surroundings,
             rng,
@@ -141,6 +145,7 @@ impl Controller {
             calls: Slab::new(),
             authenticator: Authenticator::new(challenges(), key, now),
             strangers: Strangers::default(),
+            pressure: Pressure::default(),
             service: Service::Serving,
             calls_begun: 0,
             calls_ending: 0,
@@ -152,8 +157,10 @@ impl Controller {
 
     /// One datagram.
     pub fn handle_datagram(&mut self, now: Instant, flow: Flow, datagram: Bytes) {
-        if self.admits(flow.peer.ip()) {
+        if self.hears(now, flow.peer) {
+            let malformed = self.ctx.sip.counters().malformed;
             self.ctx.sip.handle_datagram(now, flow, datagram);
+            self.note_malformed(now, flow, malformed);
             self.run(now);
         }
     }
@@ -165,14 +172,16 @@ impl Controller {
 
     /// Bytes of a stream connection; the answer may be [`Output::CloseFlow`].
     pub fn handle_stream(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
-        if !self.admits(flow.peer.ip()) {
+        if !self.hears(now, flow.peer) {
             return self.close_flow(flow);
         }
+        let malformed = self.ctx.sip.counters().malformed;
         if let Err(error) = self.ctx.sip.handle_stream(now, flow, bytes) {
             tracing::info!(peer = %flow.peer, %error, "stream closed: its framing is lost");
             self.close_flow(flow);
             self.on_registration_flow_failed(now, flow);
         }
+        self.note_malformed(now, flow, malformed);
         self.run(now);
     }
 
@@ -181,13 +190,11 @@ impl Controller {
         self.ctx.outputs.push_back(Output::CloseFlow(flow));
     }
 
-    /// True if this address may send at all (ACL), asked before anything of it is read.
-    pub fn admits(&mut self, peer: IpAddr) -> bool {
-        let admitted = self.setup.permits(peer.to_canonical());
-        if !admitted {
-            self.ctx.metrics.rejected(RejectReason::Acl);
+    /// Bans are for who sends rubbish again and again, too.
+    fn note_malformed(&mut self, now: Instant, flow: Flow, before: u64) {
+        if self.ctx.sip.counters().malformed > before {
+            self.on_offence(now, flow, Offence::Malformed);
         }
-        admitted
     }
 
     /// A stream connection closed or could not be opened; a datagram's peer is unreachable.

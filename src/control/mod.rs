@@ -2,6 +2,7 @@
 
 pub mod acl;
 mod admission;
+pub mod bans;
 pub mod call;
 pub mod context;
 pub mod controller;
@@ -9,6 +10,7 @@ pub mod credentials;
 pub mod dialplan;
 pub mod domains;
 mod extensions;
+mod gate;
 pub mod hosts;
 pub mod identify;
 pub mod load;

@@ -5,11 +5,12 @@ use super::ports::Gauges;
 use super::setup::Setup;
 use crate::config::Settings;
 use crate::config::settings::Global;
-use crate::link::query::{CallRow, EndpointRow, RegistrationRow};
+use crate::link::query::{BanRow, CallRow, EndpointRow, RegistrationRow};
 use crate::metrics::ControlMetrics;
 use crate::sip::Endpoint;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -84,10 +85,28 @@ impl Controller {
         identifier.keep_addresses_of(&self.identifier);
         self.identify_due = identifier.hosts().next().map(|_| now);
         self.identifier = identifier;
+        self.ctx.bans.reload(setup.settings().bans.clone());
         self.setup = Arc::new(setup);
         self.configure_registrar();
         self.take_registrations(now);
         report
+    }
+
+    /// The running bans.
+    pub fn bans(&self, now: Instant) -> Vec<BanRow> {
+        let rows = self.ctx.bans.rows(now).into_iter();
+        rows.map(|ban| BanRow {
+            source: ban.suspect.to_string(),
+            age_s: ban.age.as_secs(),
+            left_s: ban.left.as_secs(),
+            times: ban.times,
+        })
+        .collect()
+    }
+
+    /// Lifts the bans of an address. False if there is none.
+    pub fn lift_ban(&mut self, address: IpAddr) -> bool {
+        self.ctx.bans.lift(address)
     }
 
     /// Takes no new call from now on (503 with Retry-After); [`super::Output::Drained`] comes when the last one has
@@ -187,6 +206,9 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
     };
     if fixed(&old.rtp) != fixed(&new.rtp) {
         report.needs_restart.push(String::from("rtp: changed"));
+    }
+    if differ(&old.bans, &new.bans) {
+        report.changed.push(String::from("bans: changed"));
     }
     if differ(&old.admin, &new.admin) {
         report.needs_restart.push(String::from("admin: changed"));

@@ -243,11 +243,16 @@ impl Controller {
 /// Sends a question over a path. False if the transaction table is full.
 fn send(ctx: &mut Context, now: Instant, key: OutsideKey, path: Path) -> bool {
     let Context {
-        outside, sip, rng, ..
+        outside,
+        sip,
+        rng,
+        bans,
+        ..
     } = ctx;
     let Some(asked) = outside.get_mut(key) else {
         return false;
     };
+    bans.vouch(now, path.flow.peer.ip());
     let question = &mut asked.question;
     let mut request = (question.write)(&path);
     let cseq = format!("{} {}", question.cseq, request.method);

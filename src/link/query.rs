@@ -29,6 +29,19 @@ pub struct CallRow {
     pub rtp_sources: Vec<String>,
 }
 
+/// One running ban (`show bans`, `GET /api/v1/bans`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BanRow {
+    /// The address, the /64 of an IPv6 address, or one port of an address that is vouched for.
+    pub source: String,
+    /// Seconds since it began.
+    pub age_s: u64,
+    /// Seconds until it ends.
+    pub left_s: u64,
+    /// Which ban of this source it is, from 1.
+    pub times: u32,
+}
+
 /// One media worker (`show workers`, `GET /api/v1/workers`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkerRow {

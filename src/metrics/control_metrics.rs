@@ -88,11 +88,13 @@ pub enum RejectReason {
     Overload,
     /// `max_calls` of an endpoint or of the gateway, or too many connections.
     Limit,
+    /// The source is banned.
+    Banned,
 }
 
 impl RejectReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [RejectReason; 7] = [
+    pub const ALL: [RejectReason; 8] = [
         RejectReason::Acl,
         RejectReason::Unidentified,
         RejectReason::Auth,
@@ -100,6 +102,7 @@ impl RejectReason {
         RejectReason::Rate,
         RejectReason::Overload,
         RejectReason::Limit,
+        RejectReason::Banned,
     ];
 
     /// The label's value.
@@ -112,6 +115,7 @@ impl RejectReason {
             RejectReason::Rate => "rate",
             RejectReason::Overload => "overload",
             RejectReason::Limit => "limit",
+            RejectReason::Banned => "banned",
         }
     }
 }

@@ -24,6 +24,8 @@ impl ControlLoop {
             AdminRequest::Endpoints => AdminResponse::ok(self.controller.endpoints()),
             AdminRequest::Contacts => AdminResponse::ok(self.controller.contacts(now)),
             AdminRequest::Registrations => AdminResponse::ok(self.controller.registrations(now)),
+            AdminRequest::Bans => AdminResponse::ok(self.controller.bans(now)),
+            AdminRequest::Unban { address } => self.unban(&address),
             AdminRequest::Workers => AdminResponse::ok(self.worker_rows()),
             AdminRequest::Transports => AdminResponse::ok(self.transport_rows()),
             AdminRequest::Dialplan { context } => self.dialplan(context.as_deref()),
@@ -52,6 +54,19 @@ impl ControlLoop {
             AdminResponse::ok(json!({ "hung_up": id }))
         } else {
             AdminResponse::error(StatusCode::NOT_FOUND, format!("no call {id}"))
+        }
+    }
+
+    fn unban(&mut self, address: &str) -> AdminResponse {
+        let Ok(ip) = address.parse() else {
+            let message = format!("{address} is no IP address");
+            return AdminResponse::error(StatusCode::BAD_REQUEST, message);
+        };
+        if self.controller.lift_ban(ip) {
+            tracing::info!(address, "ban lifted from the admin address");
+            AdminResponse::ok(json!({ "lifted": address }))
+        } else {
+            AdminResponse::error(StatusCode::NOT_FOUND, format!("{address} is not banned"))
         }
     }
 

@@ -11,7 +11,7 @@
 //! ```
 
 use super::bell::Bell;
-use super::input::Input;
+use super::input::{INPUTS_MAX, Input};
 use super::reload::{Loader, ReloadDone};
 use super::resolver::Resolver;
 use super::signals::{Signal, Signals};
@@ -134,7 +134,11 @@ impl ControlLoop {
             };
             let now = Instant::now();
             match wake {
-                Wake::Inputs => self.handle_inputs(now, &mut inputs),
+                Wake::Inputs => {
+                    self.controller
+                        .handle_backlog(now, self.inputs.len(), INPUTS_MAX);
+                    self.handle_inputs(now, &mut inputs);
+                }
                 Wake::Workers => self.handle_events(now),
                 Wake::Asked => asked.drain(..).for_each(|asked| self.answer(now, asked)),
                 Wake::Signal(signal) => self.handle_signal(now, signal),
@@ -202,7 +206,7 @@ impl ControlLoop {
                     stream,
                     peer,
                 } => {
-                    if !self.controller.admits(peer.ip()) {
+                    if !self.controller.hears(now, peer) {
                         // Closed unread; the controller has counted it.
                     } else if !self.streams.may_take(transport, peer.ip()) {
                         self.metrics.rejected(RejectReason::Limit);

@@ -34,7 +34,8 @@ pub struct EndpointSettings {
     pub t2: Duration,
     /// RFC 3261 timer T4, how long a message stays in the network. 5 s.
     pub t4: Duration,
-    /// Most transactions at once, client and server. Beyond it a new request gets a stateless 503 (Retry-After).
+    /// Most transactions at once, client and server; a call has four, of which three live for 32 s after it, so that
+    /// 1,000 new calls a second have some 100,000. Beyond it a new request gets a stateless 503 (Retry-After).
     pub transactions_max: usize,
     /// Most bytes of one message on a stream, head and body. 65,535 on UDP by nature.
     pub stream_message_max: usize,
@@ -51,7 +52,7 @@ impl Default for EndpointSettings {
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
-            transactions_max: 65_536,
+            transactions_max: 262_144,
             stream_message_max: 65_535,
             force_rport: true,
             user_agent: String::from("ringway"),
@@ -145,7 +146,7 @@ pub struct Counters {
     pub malformed: u64,
     /// Responses and ACKs that match nothing.
     pub unmatched: u64,
-    /// Requests refused with 503 because the transaction table is full.
+    /// Requests refused with 503 because the transaction table is full or nothing new is taken.
     pub overload: u64,
 }
 
@@ -257,6 +258,11 @@ impl Endpoint {
     /// within 64*T1 of the CANCEL, the INVITE fails by [`ClientFailure::Timeout`].
     pub fn cancel(&mut self, now: Instant, tx: ClientTx, reason: Option<&str>) {
         self.clients.cancel(&mut self.shared, now, tx, reason);
+    }
+
+    /// Whether new requests outside of dialogs get a stateless 503 with Retry-After. True if that is a change.
+    pub fn refuse_new(&mut self, refuses: bool) -> bool {
+        std::mem::replace(&mut self.shared.refuses_new, refuses) != refuses
     }
 
     /// The next bytes for the wire.

@@ -5,11 +5,13 @@ use super::super::catalogue;
 use super::super::diagnostic::Location;
 use super::super::fields::{Checker, Tell};
 use super::super::raw::{Table, join};
-use super::super::settings::{Acl, Endpoint, Identify};
+use super::super::settings::{Acl, Bans, Endpoint, Identify};
 use super::endpoints::id_of;
-use super::named;
-use ipnet::IpNet;
+use super::{named, only};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 pub(super) fn acls(document: &Table, checker: &mut Checker<'_>) -> BTreeMap<String, Acl> {
     let sections = named(document, "acl", catalogue::ACL, Tell::EachKey, checker);
@@ -25,6 +27,23 @@ pub(super) fn acls(document: &Table, checker: &mut Checker<'_>) -> BTreeMap<Stri
         (name, acl)
     });
     acls.collect()
+}
+
+pub(super) fn bans(document: &Table, checker: &mut Checker<'_>) -> Bans {
+    let fields = only(document, "bans", catalogue::BANS, checker);
+    let exempt = match fields.get("exempt") {
+        Some(Typed::Networks(networks)) => networks.iter().map(|(n, _)| *n).collect(),
+        // Who is on this machine needs no SIP to harm it.
+        _ => vec![
+            Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+            Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+        ],
+    };
+    Bans {
+        after: fields.integer("after").unwrap_or(10),
+        time: fields.seconds("time", Duration::from_secs(300)),
+        exempt,
+    }
 }
 
 /// A network or a host name of an `[identify.*]`, with what a message needs.

@@ -29,6 +29,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
     unused_so_far(document, &mut checker);
 
     let (global, rtp, admin) = general::build(document, &mut checker);
+    let bans = guards::bans(document, &mut checker);
     let transports = transports::build(document, &mut checker);
     let acls = guards::acls(document, &mut checker);
     let auths = endpoints::auths(document, &mut checker);
@@ -41,6 +42,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
         global,
         rtp,
         admin,
+        bans,
         transports,
         acls,
         aors,

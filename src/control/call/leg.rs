@@ -200,9 +200,9 @@ impl Leg {
         request: RequestDraft,
     ) -> Option<ClientTx> {
         let sent = request.clone();
-        let tx = ctx
-            .sip
-            .request(now, self.next_flow(), &self.path.sent_by, request)?;
+        let flow = self.next_flow();
+        ctx.bans.vouch(now, flow.peer.ip());
+        let tx = ctx.sip.request(now, flow, &self.path.sent_by, request)?;
         let leg = self.no;
         ctx.clients
             .insert(tx, ClientOwner::Call(CallClient { call, leg, role }));

@@ -88,7 +88,9 @@ impl Endpoint {
             counters.malformed += 1;
             return Some(ResponseDraft::new(483));
         }
-        if self.transactions() >= self.shared.settings.transactions_max {
+        let is_new = headers.to_tag().is_none();
+        let is_full = self.transactions() >= self.shared.settings.transactions_max;
+        if is_full || (is_new && self.shared.refuses_new) {
             self.shared.counters.overload += 1;
             return Some(ResponseDraft::new(503).header("Retry-After", RETRY_AFTER_S));
         }

@@ -38,6 +38,8 @@ pub(super) struct Shared {
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
     pub(super) counters: Counters,
+    /// New requests get a stateless 503.
+    pub(super) refuses_new: bool,
     random: Random,
     generation: u32,
 }
@@ -52,6 +54,7 @@ impl Shared {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            refuses_new: false,
             random,
             generation: 0,
         }
