@@ -118,7 +118,7 @@ impl Controller {
             (None, _) => (None, Some(RejectReason::Unidentified)),
         };
         if let Some(reason) = reason {
-            let checked = check(&self.authenticator, now, source, request, needed);
+            let checked = check(&mut self.authenticator, now, source, request, needed);
             if checked != Verdict::Valid {
                 return Err(self.challenge(now, flow, request, checked, reason));
             }
@@ -300,29 +300,18 @@ impl Controller {
 
 /// Checks the credentials of a request. Without any to check against it does the same work in vain.
 fn check(
-    authenticator: &Authenticator,
+    authenticator: &mut Authenticator,
     now: Instant,
     source: std::net::IpAddr,
     request: &Request,
     auth: Option<&Auth>,
 ) -> Verdict {
     let shown = Credentials::all(request.headers(), Asker::User);
-    let Some(shown) = shown.first() else {
+    let Some(shown) = authenticator.own(&shown).or(shown.first()) else {
         return Verdict::Invalid;
     };
-    let password = auth.map_or("", |auth| auth.password.0.as_str());
-    let verdict = authenticator.verify(
-        now,
-        source,
-        shown,
-        request.method(),
-        &request.body(),
-        Password(password),
-    );
-    match auth {
-        Some(auth) if auth.username == shown.username() => verdict,
-        _ => Verdict::Invalid,
-    }
+    let user = auth.map(|auth| (auth.username.as_str(), Password(&auth.password.0)));
+    authenticator.verify(now, source, shown, request.method(), &request.body(), user)
 }
 
 /// The offer of an INVITE, if it has one.

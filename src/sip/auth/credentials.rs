@@ -71,6 +71,15 @@ impl Credentials {
         unescape(&self.raw_username)
     }
 
+    /// How often the nonce has been answered, this time included. In the form of RFC 2069, which has no count, 0: such
+    /// a nonce is good for one answer.
+    pub(super) fn nonce_count(&self) -> u32 {
+        let count = self.protection.as_ref().map(|(_, nc)| nc.as_str());
+        count
+            .and_then(|nc| u32::from_str_radix(nc, 16).ok())
+            .unwrap_or(0)
+    }
+
     /// True if the response was made with this password. The comparison takes the same time wherever they differ.
     pub(super) fn matches(&self, method: &Method, body: &[u8], password: Password<'_>) -> bool {
         let inputs = Inputs {

@@ -1,6 +1,6 @@
 //! Digest authentication (RFC 3261 §22, RFC 8760): challenges written, credentials read and checked, both ways.
 //!
-//! As the asked side: [`Authenticator`] writes challenges with nonces that it needs no memory for, and checks the
+//! As the asked side: [`Authenticator`] writes challenges with nonces that tell of themselves, and checks the
 //! [`Credentials`] of a request. As the asking side: [`challenges`] reads what a 401 or 407 asks for, and
 //! [`Challenge::answer`] makes the header that answers it.
 
@@ -8,6 +8,7 @@ mod challenge;
 mod credentials;
 mod digest;
 mod params;
+mod replay;
 mod server;
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9));
 #[test]
 fn what_we_ask_for_is_answered_and_taken() {
     let start = Instant::now();
-    let server = authenticator(start, 7);
+    let mut server = authenticator(start, 7);
     for asked in server.challenge(start, PEER, false) {
         for qop in [
             vec![],
@@ -130,13 +130,14 @@ fn what_we_ask_for_is_answered_and_taken() {
             assert_eq!(credentials.username(), "o\"brien");
             let verdict = |after, peer, body, password| {
                 let now = start + Duration::from_secs(after);
-                server.verify(
+                // Each time as if it were the first.
+                server.clone().verify(
                     now,
                     peer,
                     &credentials,
                     &Method::Invite,
                     body,
-                    Password(password),
+                    Some(("o\"brien", Password(password))),
                 )
             };
             let other: IpAddr = "192.0.2.10".parse().unwrap();
@@ -157,13 +158,14 @@ fn what_we_ask_for_is_answered_and_taken() {
 #[test]
 fn a_nonce_that_we_did_not_make_is_stale_at_best() {
     let now = Instant::now();
-    let server = authenticator(now, 7);
+    let mut server = authenticator(now, 7);
     let good = server.challenge(now, PEER, false).remove(0);
     let foreign = authenticator(now, 8)
         .challenge(now, PEER, false)
         .remove(0)
         .nonce;
     let later = format!("{:016x}{}", 1, &good.nonce[16..]);
+    let another = format!("{}{:016x}{}", &good.nonce[..16], 2, &good.nonce[32..]);
     for nonce in [
         "",
         "x",
@@ -171,6 +173,7 @@ fn a_nonce_that_we_did_not_make_is_stale_at_best() {
         "ünïcödé-ünïcödé-ünïcödé",
         &foreign,
         &later,
+        &another,
     ] {
         let challenge = Challenge {
             nonce: nonce.into(),
@@ -183,7 +186,7 @@ fn a_nonce_that_we_did_not_make_is_stale_at_best() {
             &credentials,
             &Method::Invite,
             b"",
-            Password("s3cret"),
+            Some(("o\"brien", Password("s3cret"))),
         );
         assert_eq!(verdict, Verdict::Stale, "{nonce}");
     }
@@ -214,7 +217,7 @@ fn an_algorithm_or_realm_that_was_not_asked_for_is_refused() {
             &credentials,
             &Method::Invite,
             b"",
-            Password("s3cret"),
+            Some(("o\"brien", Password("s3cret"))),
         );
         assert_eq!(verdict, Verdict::Invalid);
     }
@@ -261,5 +264,57 @@ fn headers_of_both_askers_are_found_line_by_line() {
     assert_eq!(
         Asker::of_status(407).map(Asker::credentials_header),
         Some("Proxy-Authorization")
+    );
+}
+
+#[test]
+fn an_answer_is_taken_once() {
+    let now = Instant::now();
+    let mut server = authenticator(now, 7);
+    let asked = server.challenge(now, PEER, false).remove(0);
+    let mut verdict = |challenge: &Challenge, nonce_count| {
+        let answer = Answer {
+            nonce_count,
+            ..answer("s3cret", b"")
+        };
+        let credentials = Credentials::parse(&challenge.answer(&answer)).unwrap();
+        let user = Some(("o\"brien", Password("s3cret")));
+        server.verify(now, PEER, &credentials, &Method::Invite, b"", user)
+    };
+    let counts = [1, 1, 2, 4, 3, 4].map(|count| verdict(&asked, count));
+    let (taken, again) = (Verdict::Valid, Verdict::Stale);
+    assert_eq!(counts, [taken, again, taken, taken, taken, again]);
+    let mut plain = server.challenge(now, PEER, false).remove(0);
+    plain.qop = vec![];
+    let mut verdict = |challenge: &Challenge| {
+        let credentials = Credentials::parse(&challenge.answer(&answer("s3cret", b""))).unwrap();
+        let user = Some(("o\"brien", Password("s3cret")));
+        server.verify(now, PEER, &credentials, &Method::Invite, b"", user)
+    };
+    assert_eq!(
+        [verdict(&plain), verdict(&plain)],
+        [taken, again],
+        "without a count, once"
+    );
+}
+
+#[test]
+fn the_user_must_be_the_one_that_is_meant() {
+    let now = Instant::now();
+    let mut server = authenticator(now, 7);
+    let asked = server.challenge(now, PEER, false).remove(0);
+    let credentials = |password| Credentials::parse(&asked.answer(&answer(password, b""))).unwrap();
+    let mut verdict = |credentials: &Credentials, user: Option<(&str, &str)>| {
+        let user = user.map(|(name, password)| (name, Password(password)));
+        server.verify(now, PEER, credentials, &Method::Invite, b"", user)
+    };
+    assert_eq!(
+        verdict(&credentials("s3cret"), Some(("other", "s3cret"))),
+        Verdict::Invalid
+    );
+    assert_eq!(verdict(&credentials(""), None), Verdict::Invalid);
+    assert_eq!(
+        verdict(&credentials("s3cret"), Some(("o\"brien", "s3cret"))),
+        Verdict::Valid
     );
 }
