@@ -163,7 +163,7 @@ impl Call {
             None => String::new(),
         };
         let endpoint = self.setup.endpoint(leg.endpoint);
-        let route = ctx.registrations.service_route(&endpoint.name).to_vec();
+        let route = candidate.route(&ctx.registrations, &endpoint.name).to_vec();
         let draft = |leg: &Leg| {
             let uri = identity::request_uri(uri);
             let request = RequestDraft::new(Method::Invite, uri.as_str());
@@ -185,7 +185,9 @@ impl Call {
             }))
         };
         let mut request = draft(leg);
+        // Where one flow alone leads to the phone, not even a large request goes by TCP.
         if leg.path.flow.protocol == Protocol::Udp
+            && candidate.flow.is_none()
             && request.write(&leg.path.sent_by).len() + VIA_BYTES > DATAGRAM_REQUEST_MAX
             && let Some(flow) = by_tcp(self.setup.settings(), leg.path.flow)
             && let Some(path) = Path::new(self.setup.settings(), &*ctx.surroundings, flow)

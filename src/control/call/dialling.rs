@@ -1,15 +1,18 @@
-//! Dial: several targets ring at once, the first that answers wins; each target tries its candidates in turn.
+//! Dial: several targets ring at once, and all contacts registered for one; the first that answers wins. The static
+//! contacts of a target, and the members of a trunk group, are tried in turn.
 
 use super::caller::{Far, REFRESH};
 use super::cause::{ANSWERED_ELSEWHERE, Cause, Failure};
 use super::leg::{Leg, LegState};
 use super::redirect::{Forward, Forwarded, Redirect};
-use super::targets::branch_of;
+use super::targets::branches_of;
 use super::{Call, LegNo, Phase, Side, Talk};
 use crate::config::settings::EndpointId;
 use crate::control::context::{CallTimer, Context, Timer};
 use crate::control::dialplan::{DialRequest, DialStatus};
 use crate::control::locate::{Located, Waiter};
+use crate::control::register_out::Registrations;
+use crate::sip::flow::Flow;
 use crate::sip::message::{Host, NameAddr, Uri};
 use crate::sip::timer::TimerId;
 use std::collections::VecDeque;
@@ -22,6 +25,10 @@ pub const RING_MAX: Duration = Duration::from_secs(3600);
 
 /// Most targets of one Dial; further ones are as if they were not reachable.
 pub const TARGETS_MAX: usize = 16;
+
+/// Most callees that a Dial rings at once: targets, and each contact registered for them. Further contacts, those that
+/// were refreshed the longest ago, are left out.
+pub const RINGING_MAX: usize = 32;
 
 /// A Dial that runs.
 pub(super) struct Dialling {
@@ -42,7 +49,7 @@ pub(super) struct Dialling {
     early: Option<LegNo>,
 }
 
-/// One target.
+/// One target, or one of the contacts that are registered for it: those ring together.
 pub(super) struct Branch {
     /// As the Dial names it: `${DIALEDPEERNUMBER}`.
     pub dialled: String,
@@ -74,9 +81,36 @@ pub(super) enum BranchState {
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub endpoint: EndpointId,
+    /// The Request-URI.
     pub uri: Uri,
+    /// The flow that a phone registered over, where nothing else leads to it.
+    pub flow: Option<Flow>,
+    /// The proxies that its registration came along (RFC 3327 §5.1), the nearest first.
+    pub path: Vec<String>,
     /// The call was forwarded to it.
     pub forwarded: Option<Arc<Forwarded>>,
+}
+
+impl Candidate {
+    /// A URI and nothing else.
+    pub fn new(endpoint: EndpointId, uri: Uri) -> Candidate {
+        Candidate {
+            endpoint,
+            uri,
+            flow: None,
+            path: Vec::new(),
+            forwarded: None,
+        }
+    }
+
+    /// The proxies before it: those of its own registration with us, else those of ours with its endpoint (RFC 3608).
+    pub fn route<'r>(&'r self, registrations: &'r Registrations, endpoint: &str) -> &'r [String] {
+        if self.path.is_empty() {
+            registrations.service_route(endpoint)
+        } else {
+            &self.path
+        }
+    }
 }
 
 /// When the next candidate of a target is tried.
@@ -120,8 +154,9 @@ impl Call {
         let targets = request.targets.iter().take(TARGETS_MAX);
         let mut branches = Vec::new();
         for target in targets {
-            branches.push(branch_of(&self.setup, &mut ctx.rng, target));
+            branches.extend(branches_of(&self.setup, ctx, target));
         }
+        branches.truncate(RINGING_MAX);
         if let Err(failure) = self.open_caller_media(ctx, now, 1 + branches.len()) {
             return self.dial_failed(failure);
         }
@@ -187,10 +222,14 @@ impl Call {
         now: Instant,
         candidate: Candidate,
     ) -> Result<BranchState, Failure> {
+        if let Some(flow) = candidate.flow {
+            let leg = self.invite(ctx, now, &candidate, flow)?;
+            return Ok(BranchState::Ringing(leg));
+        }
         let unreachable = Failure::of_cause(Cause::NO_ROUTE);
         let settings = self.setup.settings();
         let endpoint = self.setup.endpoint(candidate.endpoint);
-        let route = ctx.registrations.service_route(&endpoint.name).first();
+        let route = candidate.route(&ctx.registrations, &endpoint.name).first();
         // RFC 3261 §8.1.2: the first route says where the request goes.
         let hop = route.and_then(|route| NameAddr::parse(route));
         let next_hop = hop.map_or_else(|| candidate.uri.clone(), |hop| hop.uri);

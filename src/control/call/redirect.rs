@@ -25,7 +25,7 @@ use super::dialling::{Branch, BranchState, Candidate, Dialling};
 use super::diversion::{DIVERSIONS_MAX, Diversion, Reason, diversions_of};
 use super::headers::AddedHeaders;
 use super::script::Trace;
-use super::targets::branch_of;
+use super::targets::branches_of;
 use super::{Call, Facts, LegNo, Phase};
 use crate::config::settings::{Endpoint, EndpointId, RedirectMethod};
 use crate::control::context::{CallTimer, Context, Timer};
@@ -266,8 +266,9 @@ impl Call {
         }
         let first = dialling.branches.len();
         let forwarded = Arc::new(forward.forwarded.clone());
-        for target in &request.targets {
-            let mut branch = branch_of(&self.setup, &mut ctx.rng, target);
+        let targets = request.targets.iter();
+        let branches = targets.flat_map(|target| branches_of(&self.setup, ctx, target));
+        for mut branch in branches.take(room) {
             branch.parent = Some(index);
             for candidate in &mut branch.candidates {
                 candidate.forwarded = Some(Arc::clone(&forwarded));
@@ -451,9 +452,8 @@ impl Branch {
                 for uri in contacts.into_iter().rev() {
                     let forwarded = forwarded.clone();
                     self.candidates.push_front(Candidate {
-                        endpoint,
-                        uri,
                         forwarded,
+                        ..Candidate::new(endpoint, uri)
                     });
                 }
             }

@@ -2,48 +2,55 @@
 
 use super::dialling::{Branch, BranchState, Candidate, Failover};
 use crate::config::settings::{EndpointId, TrunkGroup};
+use crate::control::context::Context;
 use crate::control::dialplan::DialTarget;
+use crate::control::registrar::Registrar;
 use crate::control::setup::Setup;
 use crate::sip::message::Uri;
 use std::collections::VecDeque;
 
-/// The candidates of a target.
-pub(super) fn branch_of(setup: &Setup, rng: &mut fastrand::Rng, target: &DialTarget) -> Branch {
+/// The branches of a target, at least one: its static contacts in turn, and beside them each contact that is
+/// registered. The members of a trunk group are tried in turn, with all of their contacts.
+pub(super) fn branches_of(setup: &Setup, ctx: &mut Context, target: &DialTarget) -> Vec<Branch> {
     let (name, to) = match target {
         DialTarget::Endpoint { name } => (name, To::Contact),
         DialTarget::Number { name, number } => (name, To::Number(number)),
         DialTarget::Uri { name, uri } => (name, To::Uri(uri)),
     };
-    let (members, failover) = match (setup.endpoint_named(name), setup.trunk_group(name)) {
-        (Some(endpoint), _) => (vec![endpoint], Failover::Contacts),
-        (None, Some(group)) => (
-            order(rng, group),
-            Failover::Group(group.failover_on.clone()),
-        ),
-        (None, None) => (Vec::new(), Failover::Contacts),
-    };
-    let candidates = members
-        .into_iter()
-        .flat_map(|endpoint| {
-            let uris = to.uris(&setup.endpoint(endpoint).contacts);
-            uris.into_iter().map(move |uri| Candidate {
-                endpoint,
-                uri,
-                forwarded: None,
-            })
-        })
-        .collect();
-    Branch {
+    let branch = |candidates: Vec<Candidate>, failover| Branch {
         dialled: target.resource(),
-        candidates,
+        candidates: candidates.into(),
         failover,
         state: BranchState::Next,
         forwarded: None,
         redirects: VecDeque::new(),
         parent: None,
+    };
+    match (setup.endpoint_named(name), setup.trunk_group(name)) {
+        (Some(endpoint), _) => {
+            let fixed = to.fixed(setup, endpoint);
+            let registered = to.registered(setup, &ctx.registrar, endpoint);
+            let has_fixed = !fixed.is_empty() || registered.is_empty();
+            let fixed = has_fixed.then(|| branch(fixed, Failover::Contacts));
+            let each = registered.into_iter();
+            let each = each.map(|candidate| branch(vec![candidate], Failover::Contacts));
+            fixed.into_iter().chain(each).collect()
+        }
+        (None, Some(group)) => {
+            let members = order(&mut ctx.rng, group).into_iter();
+            let candidates = members.flat_map(|endpoint| {
+                let mut all = to.fixed(setup, endpoint);
+                all.extend(to.registered(setup, &ctx.registrar, endpoint));
+                all
+            });
+            let failover = Failover::Group(group.failover_on.clone());
+            vec![branch(candidates.collect(), failover)]
+        }
+        (None, None) => vec![branch(Vec::new(), Failover::Contacts)],
     }
 }
 
+/// What of a target is dialled.
 enum To<'a> {
     Contact,
     Number(&'a str),
@@ -51,17 +58,47 @@ enum To<'a> {
 }
 
 impl To<'_> {
-    fn uris(&self, contacts: &[Uri]) -> Vec<Uri> {
-        match self {
-            To::Contact => contacts.to_vec(),
-            To::Number(number) => {
-                let with_number = |contact: &Uri| Uri {
-                    user: Some(escape_user(number)),
-                    ..contact.clone()
-                };
-                contacts.iter().map(with_number).collect()
-            }
+    /// By the static contacts of the endpoint, or the URI that the Dial gives.
+    fn fixed(&self, setup: &Setup, endpoint: EndpointId) -> Vec<Candidate> {
+        let uris: Vec<Uri> = match self {
             To::Uri(uri) => Uri::parse(uri).into_iter().collect(),
+            To::Contact | To::Number(_) => {
+                let contacts = setup.endpoint(endpoint).contacts.iter();
+                contacts.map(|contact| self.at(contact)).collect()
+            }
+        };
+        let uris = uris.into_iter();
+        uris.map(|uri| Candidate::new(endpoint, uri)).collect()
+    }
+
+    /// By what is registered for the endpoint, that refreshed last first.
+    fn registered(
+        &self,
+        setup: &Setup,
+        registrar: &Registrar,
+        endpoint: EndpointId,
+    ) -> Vec<Candidate> {
+        if matches!(self, To::Uri(_)) {
+            return Vec::new();
+        }
+        let aors = setup.endpoint(endpoint).aors.iter();
+        let bindings = aors.flat_map(|aor| registrar.contacts(aor));
+        let candidates = bindings.map(|binding| Candidate {
+            flow: binding.flow(),
+            path: binding.origin.path.clone(),
+            ..Candidate::new(endpoint, self.at(&binding.contact.uri))
+        });
+        candidates.collect()
+    }
+
+    /// The URI at this contact: another user there, if the Dial names one.
+    fn at(&self, contact: &Uri) -> Uri {
+        match self {
+            To::Number(number) => Uri {
+                user: Some(escape_user(number)),
+                ..contact.clone()
+            },
+            To::Contact | To::Uri(_) => contact.clone(),
         }
     }
 }

@@ -5,6 +5,7 @@ mod basic;
 mod identity;
 mod loss;
 mod redirect;
+mod registered;
 mod reliable;
 mod reoffer;
 mod transfer;

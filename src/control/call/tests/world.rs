@@ -334,7 +334,7 @@ impl World {
                 Output::Command(worker, command) => self.obey(worker, command),
                 Output::Resolve { host } => self.resolves.push(host),
                 Output::Drained => self.drained = true,
-                Output::CloseFlow(_) => {}
+                Output::CloseFlow(_) | Output::Store(_) => {}
             }
         }
         let mut posts = Vec::new();
