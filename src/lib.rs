@@ -27,11 +27,11 @@
 //!
 //! | layer | may import (of ours) |
 //! |---|---|
-//! | `codec`, `rtp`, `sip`, `metrics` | nothing |
+//! | `codec`, `rtp`, `sip`, `metrics`, `store` | nothing |
 //! | `sdp` | `codec` |
 //! | `config`, `link` | `codec`, `sip` types, `metrics` |
 //! | `media` | `codec`, `rtp`, `link`, `metrics` |
-//! | `control` | `codec`, `sdp`, `sip`, `config`, `link`, `metrics` |
+//! | `control` | `codec`, `sdp`, `sip`, `config`, `link`, `metrics`, `store` |
 //! | `admin` | `link`, `metrics`, `config` |
 //! | `sim` | all but `runtime`, `cli` |
 //! | `runtime` | all but `sim`, `cli` |
@@ -54,3 +54,4 @@ pub mod runtime;
 pub mod sdp;
 pub mod sim;
 pub mod sip;
+pub mod store;

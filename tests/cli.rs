@@ -101,6 +101,7 @@ impl Bench {
             .args(["run", "-c"])
             .arg(self.file())
             .args(arguments)
+            .env("STATE_DIRECTORY", self.folder.path())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -111,7 +111,8 @@ aor = {{ contact = ["sip:{called}"] }}
             .arg(&file)
             .stdout(Stdio::piped())
             .stderr(log)
-            .env("RINGWAY_LOG", "warn");
+            .env("RINGWAY_LOG", "warn")
+            .env("STATE_DIRECTORY", folder);
         let mut process = Running::start("ringway", &mut command)?;
         let output = process
             .child()

@@ -138,6 +138,7 @@ pub(super) const GLOBAL: &[Row] = &[
     acts("default_from_user", Word),
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("keep_alive_interval", Seconds),
+    acts("state_dir", Word),
 ];
 
 /// `[rtp]`

@@ -10,6 +10,7 @@ use crate::sip::message::Uri;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// All of it.
@@ -59,6 +60,8 @@ pub struct Global {
     /// `keep_alive_interval`: how often a line end holds the way to a registrar open (RFC 5626 §3.5.1). None (left
     /// out) for every 90 s on streams and never on UDP; 0 for never.
     pub keep_alive_interval: Option<Duration>,
+    /// `state_dir`: where what outlives a restart is kept; None for where the environment says.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// A way to tell who sent a request.

@@ -26,6 +26,7 @@ use crate::sip::endpoint::{ClientFailure, ClientTx, Event as SipEvent, ServerTx}
 use crate::sip::message::{Request, Response, ResponseDraft};
 use crate::sip::timer::TimerWheel;
 use crate::sip::{Endpoint, EndpointSettings, Flow, Transmit};
+use crate::store;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -48,6 +49,8 @@ pub enum Output {
         /// The name.
         host: String,
     },
+    /// Keep this over a restart. It may be lost.
+    Store(store::Change),
     /// Draining is done: no call is left.
     Drained,
 }

@@ -176,6 +176,10 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
         let what = String::from("global.user_agent: changed");
         report.needs_restart.push(what);
     }
+    if old.global.state_dir != new.global.state_dir {
+        let what = String::from("global.state_dir: changed");
+        report.needs_restart.push(what);
+    }
     let live = |global: &Global| {
         let Global {
             identifier_order,

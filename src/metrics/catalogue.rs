@@ -118,6 +118,8 @@ catalogue! {
         "Panics caught in a connection's task; the task ended, the gateway went on.";
     LOG_LINES_DROPPED_TOTAL: Counter "ringway_log_lines_dropped_total" []
         "Log lines given up because standard error could not take them fast enough.";
+    STORE_CHANGES_LOST_TOTAL: Counter "ringway_store_changes_lost_total" []
+        "Changes of registrations that could not be stored; those contacts may be missing after a restart.";
     CONFIG_LAST_RELOAD_SUCCESS: Gauge "ringway_config_last_reload_success" []
         "1 if the configuration was read without error the last time, else 0.";
     BUILD_INFO: Gauge "ringway_build_info" ["version"]

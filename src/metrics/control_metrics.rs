@@ -228,6 +228,7 @@ pub struct ControlMetrics {
     task_panics: IntCounter,
     log_lines_dropped: IntCounter,
     reload_success: IntGauge,
+    store_lost: IntCounter,
 }
 
 impl Default for ControlMetrics {
@@ -275,6 +276,7 @@ impl ControlMetrics {
             task_panics: counter(r, &catalogue::TASK_PANICS_TOTAL),
             log_lines_dropped: counter(r, &catalogue::LOG_LINES_DROPPED_TOTAL),
             reload_success: gauge(r, &catalogue::CONFIG_LAST_RELOAD_SUCCESS),
+            store_lost: counter(r, &catalogue::STORE_CHANGES_LOST_TOTAL),
             registry,
         }
     }
@@ -446,6 +448,16 @@ impl ControlMetrics {
     /// Tells how the last reading of the configuration went.
     pub fn set_reload_success(&self, success: bool) {
         self.reload_success.set(i64::from(success));
+    }
+
+    /// So many changes were not stored.
+    pub fn store_changes_lost(&self, count: u64) {
+        self.store_lost.inc_by(count);
+    }
+
+    /// Changes that were not stored, so far.
+    pub fn store_lost(&self) -> u64 {
+        self.store_lost.get()
     }
 
     /// How the last reading of the configuration went.

@@ -18,6 +18,7 @@ use super::signals::{Signal, Signals};
 use super::sip_streams::Streams;
 use super::sip_udp::UdpTransport;
 use super::start::Listening;
+use super::store_thread::StoreHandle;
 use super::topology::WorkerHandle;
 use crate::admin::Asked;
 use crate::control::Controller;
@@ -68,6 +69,7 @@ pub(super) struct ControlLoop {
     /// Peers whose failed TLS handshakes were logged lately.
     pub handshakes_told: Strangers,
     pub resolver: Resolver,
+    pub store: StoreHandle,
     /// By their number.
     pub workers: Vec<WorkerHandle>,
     /// Rung for the workers' events.
@@ -149,7 +151,7 @@ impl ControlLoop {
             self.do_outputs();
         }
         self.write_the_rest().await;
-        self.stop_workers();
+        self.stop_threads();
     }
 
     /// Nothing new is heard; what was answered last is still written, if the peers take it in time.
@@ -286,6 +288,7 @@ impl ControlLoop {
                         self.controller.handle_resolved(Instant::now(), &host, &[]);
                     }
                 }
+                Output::Store(change) => self.store.send(change),
                 Output::Drained => {
                     if self.phase != Phase::Serving {
                         tracing::info!("drained");
@@ -352,8 +355,9 @@ impl ControlLoop {
         }
     }
 
-    /// Stops the workers and waits for them; each takes two seconds at most.
-    fn stop_workers(self) {
+    /// Stops the store and the workers and waits for them; each takes two seconds at most.
+    fn stop_threads(self) {
+        self.store.finish();
         let threads: Vec<_> = self
             .workers
             .into_iter()

@@ -12,6 +12,7 @@ use super::resolver::Resolver;
 use super::signals::Signals;
 use super::sip_streams::{StreamLimits, StreamTransport, Streams, accept};
 use super::sip_udp::UdpTransport;
+use super::store_thread::{self, StoreHandle};
 use super::surroundings::Machine;
 use super::tls::{self, Contexts, Crypto};
 use super::topology::{self, Topology, TopologyError, WorkerHandle};
@@ -205,10 +206,11 @@ fn build(
         .map_err(system("starting the media workers"))?;
     listening.worker_cores = workers.iter().map(|worker| worker.core).collect();
     let now = Instant::now();
-    let controller = control(setup, topology, found, now)?;
+    let mut controller = control(setup, topology, found, now)?;
     let metrics = Arc::clone(controller.metrics());
     register(&metrics, &workers);
     metrics.set_reload_success(true);
+    let store = restore(&mut controller, now);
 
     let streams = Streams::new(
         sockets.streams,
@@ -235,6 +237,7 @@ fn build(
         streams,
         handshakes_told: Strangers::default(),
         resolver: Resolver::new(inputs_in),
+        store,
         workers,
         bell: bell.watched().map_err(system("watching an eventfd"))?,
         inputs,
@@ -287,6 +290,15 @@ fn control(
         controller.set_port_aside(now, pair.port);
     }
     Ok(controller)
+}
+
+/// Who was registered when the gateway ended is reached again before the first message is read.
+fn restore(controller: &mut Controller, now: Instant) -> StoreHandle {
+    let metrics = Arc::clone(controller.metrics());
+    let configured = controller.setup().settings().global.state_dir.clone();
+    let (store, records) = store_thread::open(configured.as_deref(), metrics);
+    controller.restore_contacts(now, records);
+    store
 }
 
 fn register(metrics: &ControlMetrics, workers: &[WorkerHandle]) {

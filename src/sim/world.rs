@@ -401,7 +401,7 @@ impl World {
             Output::Resolve { host } => {
                 self.outcome.violations.push(format!("a look-up of {host}"))
             }
-            Output::CloseFlow(_) | Output::Drained => {}
+            Output::CloseFlow(_) | Output::Store(_) | Output::Drained => {}
         }
     }
 

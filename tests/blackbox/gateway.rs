@@ -88,6 +88,7 @@ impl Gateway {
             .args(["run", "-c"])
             .arg(&file)
             .env("RINGWAY_LOG", "debug")
+            .env("STATE_DIRECTORY", folder.path())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -8,6 +8,7 @@ use super::super::settings::{Admin, Global, IdentifyBy, Rtp, Secret};
 use super::only;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// rtp.conf as Asterisk ships it.
@@ -50,6 +51,7 @@ fn build_global(fields: &Fields) -> Global {
         keep_alive_interval: fields
             .has("keep_alive_interval")
             .then(|| fields.seconds("keep_alive_interval", Duration::ZERO)),
+        state_dir: text("state_dir").map(PathBuf::from),
     }
 }
 

@@ -27,6 +27,7 @@
 //! thousand: a look into a table, a walk over the few contacts of one address of record, a timer moved.
 
 pub mod binding;
+mod persist;
 mod request;
 mod serve;
 mod update;

@@ -3,16 +3,17 @@
 use super::binding::{Binding, BindingId};
 use super::request::Registration;
 use super::update::Refused;
-use super::{Changed, Removal};
+use super::{Changed, Removal, persist};
 use crate::config::settings::{Aor, Endpoint};
 use crate::control::context::Context;
-use crate::control::controller::Controller;
+use crate::control::controller::{Controller, Output};
 use crate::control::identify::Identified;
 use crate::control::setup::Setup;
 use crate::link::query::ContactRow;
 use crate::sip::endpoint::ServerTx;
 use crate::sip::flow::Flow;
 use crate::sip::message::{Request, ResponseDraft};
+use crate::store::{Change, ContactRecord};
 use std::time::Instant;
 
 /// The extensions that a REGISTER may require of us.
@@ -91,16 +92,46 @@ impl Controller {
     }
 
     fn note_changes(&mut self, changed: impl IntoIterator<Item = Changed>) {
+        let setup = self.setup().clone();
+        let transports = &setup.settings().transports;
+        let unix_now = self.ctx.surroundings.unix_time();
         for change in changed {
-            match &change {
+            let to_store = match &change {
                 Changed::Added(id) | Changed::Refreshed(id) => {
-                    if let Some(binding) = self.ctx.registrar.binding(*id) {
-                        log_bound(binding, matches!(change, Changed::Added(_)));
-                    }
+                    let Some(binding) = self.ctx.registrar.binding(*id) else {
+                        continue;
+                    };
+                    log_bound(binding, matches!(change, Changed::Added(_)));
+                    Change::Put(Box::new(persist::record(binding, transports, unix_now)))
                 }
-                Changed::Removed(binding, why) => log_removed(binding, *why),
-            }
+                Changed::Removed(binding, why) => {
+                    log_removed(binding, *why);
+                    Change::Remove(binding.id.0)
+                }
+            };
+            self.ctx.outputs.push_back(Output::Store(to_store));
         }
+    }
+
+    /// Takes those who had registered before a restart. To be called once, before the first message.
+    pub fn restore_contacts(&mut self, now: Instant, records: Vec<ContactRecord>) {
+        let setup = self.setup().clone();
+        let transports = &setup.settings().transports;
+        let unix_now = self.ctx.surroundings.unix_time();
+        let Context {
+            registrar, timers, ..
+        } = &mut self.ctx;
+        let useless = registrar.restore(timers, now, unix_now, transports, records);
+        let restored = registrar.len();
+        if restored + useless.len() > 0 {
+            tracing::info!(
+                restored,
+                over = useless.len(),
+                "registrations of the run before"
+            );
+        }
+        let removals = useless.into_iter().map(Output::Store);
+        self.ctx.outputs.extend(removals);
     }
 
     /// The contacts of every address of record, static ones first, in the order of the names.

@@ -3,10 +3,12 @@
 use crate::control::call::tests::world::{Routes, World};
 use crate::control::controller::{Controller, Output};
 use crate::link::PortRange;
-use crate::sip::auth::{Answer, Asker, Password, challenges};
+use crate::sip::auth::{Algorithm, Answer, Asker, Challenge, Password, challenges};
 use crate::sip::flow::{Flow, Protocol, TransportId};
 use crate::sip::message::{Message, Method, RequestDraft, Response};
+use crate::store::{Change, ContactRecord};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub(super) const CONFIG: &str = r#"
@@ -59,6 +61,9 @@ pub(super) struct Desk {
     pub now: Instant,
     pub gateway: Controller,
     pub closed: Vec<Flow>,
+    /// What a store would hold, and what it was told to forget.
+    pub stored: BTreeMap<u64, ContactRecord>,
+    pub removed: Vec<u64>,
     sent: Vec<(Flow, Bytes)>,
     requests: u32,
 }
@@ -113,6 +118,8 @@ impl Desk {
             now,
             gateway: Controller::new(World::setup(text), range, 7, Box::new(Routes), now),
             closed: Vec::new(),
+            stored: BTreeMap::new(),
+            removed: Vec::new(),
             sent: Vec::new(),
             requests: 0,
         }
@@ -135,6 +142,13 @@ impl Desk {
             match output {
                 Output::Transmit(transmit) => self.sent.push((transmit.flow, transmit.bytes)),
                 Output::CloseFlow(flow) => self.closed.push(flow),
+                Output::Store(Change::Put(record)) => {
+                    self.stored.insert(record.id, *record);
+                }
+                Output::Store(Change::Remove(id)) => {
+                    self.stored.remove(&id);
+                    self.removed.push(id);
+                }
                 _ => {}
             }
         }
@@ -161,6 +175,31 @@ impl Desk {
             Ok(Message::Response(response)) => response,
             other => panic!("no response: {other:?}"),
         }
+    }
+
+    /// A call from the trunk; what is sent because of it.
+    fn call(&mut self, extension: &str) -> Vec<(Flow, String)> {
+        self.requests += 1;
+        let body = "v=0\r\no=- 1 1 IN IP4 198.51.100.10\r\ns=-\r\nc=IN IP4 198.51.100.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+        let request = RequestDraft::new(Method::Invite, format!("sip:{extension}@192.0.2.1"))
+            .header("From", "<sip:123@198.51.100.10>;tag=t")
+            .header("To", "<sip:1@192.0.2.1>")
+            .header("Call-ID", format_args!("call-{}", self.requests))
+            .header("CSeq", "1 INVITE")
+            .header("Contact", "<sip:198.51.100.10>")
+            .body("application/sdp", body);
+        let via = format!(
+            "SIP/2.0/UDP 198.51.100.10:5060;branch=z9hG4bK{}",
+            self.requests
+        );
+        let bytes = request.write(&via);
+        self.sent.clear();
+        self.gateway
+            .handle_datagram(self.now, udp("198.51.100.10:5060"), bytes);
+        self.collect();
+        let text =
+            |(flow, bytes): (Flow, Bytes)| (flow, String::from_utf8_lossy(&bytes).into_owned());
+        self.sent.drain(..).map(text).collect()
     }
 
     /// A REGISTER with these headers; a challenge is answered.
@@ -663,4 +702,218 @@ fn operators_see_static_and_registered_contacts() {
             "none sip:192.0.2.77 -  None static",
         ]
     );
+}
+
+#[test]
+fn a_call_goes_over_the_connection_that_the_phone_has_opened() {
+    let mut desk = Desk::new();
+    let flow = tcp("192.0.2.10:40000");
+    desk.register(
+        &mut phone("6001", flow),
+        &[("Contact", "<sip:a@192.0.2.10:5060;transport=tcp>")],
+    );
+    let called = |sent: &[(Flow, String)]| {
+        let invites = sent.iter().filter(|(_, text)| text.starts_with("INVITE "));
+        invites.map(|(flow, _)| *flow).collect::<Vec<_>>()
+    };
+    assert_eq!(called(&desk.call("11")), [flow]);
+    desk.gateway.handle_flow_failed(desk.now, flow);
+    assert_eq!(
+        called(&desk.call("12")),
+        [tcp("192.0.2.10:5060")],
+        "where the contact says"
+    );
+}
+
+#[test]
+fn credentials_that_were_overheard_open_nothing() {
+    let mut desk = Desk::new();
+    let flow = udp(HOME);
+    let register = |cseq: u32| {
+        RequestDraft::new(Method::Register, "sip:example.com")
+            .header("From", format_args!("<sip:6001@example.com>;tag={cseq}"))
+            .header("To", "<sip:6001@example.com>")
+            .header("Call-ID", "x")
+            .header("CSeq", format_args!("{cseq} REGISTER"))
+    };
+    let asked = desk.ask(flow, &register(1));
+    let mut challenge = challenges(asked.headers(), Asker::User).remove(0);
+    let answer = |challenge: &Challenge, nonce_count| {
+        challenge.answer(&Answer {
+            username: "6001",
+            password: Password("s3cret"),
+            method: &Method::Register,
+            uri: "sip:example.com",
+            body: &[],
+            cnonce: "abc",
+            nonce_count,
+        })
+    };
+    let mut send = |cseq, authorization: &str| {
+        desk.ask(flow, &register(cseq).header("Authorization", authorization))
+    };
+    assert_eq!(send(2, &answer(&challenge, 1)).status(), 200);
+    assert_eq!(
+        send(3, &answer(&challenge, 2)).status(),
+        200,
+        "the next count of the same nonce"
+    );
+    let again = send(4, &answer(&challenge, 1));
+    assert_eq!(again.status(), 401);
+    challenge = challenges(again.headers(), Asker::User).remove(0);
+    assert!(
+        challenge.stale,
+        "whoever knows the password need not ask its user"
+    );
+    assert_eq!(send(5, &answer(&challenge, 1)).status(), 200);
+}
+
+#[test]
+fn a_nonce_grows_old_and_either_algorithm_will_do() {
+    let mut desk = Desk::new();
+    let flow = udp(HOME);
+    for (index, algorithm) in [Algorithm::Sha256, Algorithm::Md5].into_iter().enumerate() {
+        let register = |cseq: u32| {
+            RequestDraft::new(Method::Register, "sip:example.com")
+                .header("From", format_args!("<sip:6001@example.com>;tag={cseq}"))
+                .header("To", "<sip:6001@example.com>")
+                .header("Call-ID", format_args!("x{index}"))
+                .header("CSeq", format_args!("{cseq} REGISTER"))
+        };
+        let asked = desk.ask(flow, &register(1));
+        let all = challenges(asked.headers(), Asker::User);
+        let offered: Vec<Algorithm> = all.iter().map(|challenge| challenge.algorithm).collect();
+        assert_eq!(offered, [Algorithm::Sha256, Algorithm::Md5]);
+        let chosen = all
+            .iter()
+            .find(|challenge| challenge.algorithm == algorithm);
+        let answer = chosen.expect("it is offered").answer(&Answer {
+            username: "6001",
+            password: Password("s3cret"),
+            method: &Method::Register,
+            uri: "sip:example.com",
+            body: &[],
+            cnonce: "abc",
+            nonce_count: 1,
+        });
+        // Another's credentials, for a proxy on the way, stand beside.
+        let with = |request: RequestDraft| {
+            let other = "Digest username=\"u\",realm=\"elsewhere\",nonce=\"n\",uri=\"sip:x\",response=\"00\"";
+            request
+                .header("Authorization", other)
+                .header("Authorization", &answer)
+        };
+        assert_eq!(desk.ask(flow, &with(register(2))).status(), 200);
+        desk.pass(60);
+        let late = desk.ask(flow, &with(register(3)));
+        let stale = challenges(late.headers(), Asker::User)
+            .iter()
+            .all(|challenge| challenge.stale);
+        assert_eq!((late.status(), stale), (401, true));
+    }
+}
+
+#[test]
+fn who_is_registered_outlives_a_restart() {
+    let mut desk = Desk::new();
+    let instance = ("Supported", "outbound");
+    let rich = "<sip:a@192.0.2.10>;q=0.5;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
+    let headers = [
+        ("Contact", rich),
+        instance,
+        ("Path", "<sip:p;lr>"),
+        ("User-Agent", "Desk"),
+    ];
+    desk.register(&mut phone("6001", udp(HOME)), &headers);
+    desk.register(
+        &mut phone("7001", udp("203.0.113.50:1024")),
+        &[("Contact", "<sip:b@192.168.1.1>")],
+    );
+    desk.register(
+        &mut phone("7001", tcp("203.0.113.60:1024")),
+        &[("Contact", "<sip:c@192.168.1.1>")],
+    );
+    desk.register(
+        &mut phone("6002", tcp("192.0.2.20:1024")),
+        &[("Contact", "<sip:d@192.0.2.20>;expires=90")],
+    );
+    desk.register(
+        &mut phone("near", udp("203.0.113.9:5060")),
+        &[("Contact", "<sip:e@203.0.113.9>")],
+    );
+    let records = desk.stored.values().cloned().collect();
+
+    let without = CONFIG.replace(
+        "[endpoint.near]\naor = { max_contacts = 1 }",
+        "[endpoint.near]",
+    );
+    let mut after = Desk::with_config(&without);
+    after.gateway.restore_contacts(after.now, records);
+    after.pass(0);
+    assert_eq!(
+        after.removed.len(),
+        2,
+        "the connection behind a NAT, and who may not register any more"
+    );
+    let row = |desk: &Desk, aor: &str| {
+        let rows = desk.gateway.contacts(desk.now);
+        rows.into_iter()
+            .filter(|row| row.aor == aor)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(row(&after, "6001"), row(&desk, "6001"));
+    assert_eq!(row(&after, "6001").len(), 1);
+    let flows = |desk: &Desk, aor: &str| {
+        let bindings = desk.gateway.ctx.registrar.contacts(aor);
+        bindings.iter().map(|one| one.flow()).collect::<Vec<_>>()
+    };
+    assert_eq!(flows(&after, "nat"), [Some(udp("203.0.113.50:1024"))]);
+    assert_eq!(flows(&after, "6002"), [None], "where the contact says");
+    after.pass(90);
+    assert!(after.bound("6002").is_empty(), "its time goes on");
+    // The series goes on too, and a new binding has a name of its own.
+    let mut same = phone("6001", udp(HOME));
+    assert_eq!(
+        status(&after.register(&mut same, &headers)),
+        500,
+        "that CSeq was seen before the restart"
+    );
+    let response = after.register(&mut same, &headers);
+    assert_eq!((status(&response), contacts(&response).len()), (200, 1));
+    after.register(&mut same, &[("Contact", "<sip:other@192.0.2.10>")]);
+    let ids: Vec<u64> = after.stored.keys().copied().collect();
+    assert!(
+        ids.iter().any(|id| !desk.stored.contains_key(id)),
+        "{ids:?}"
+    );
+}
+
+#[test]
+fn what_is_stored_is_what_is_bound() {
+    let mut desk = Desk::new();
+    let mut phone = phone("6002", udp(HOME));
+    for value in [
+        "<sip:a@192.0.2.10>",
+        "<sip:b@192.0.2.10>",
+        "<sip:c@192.0.2.10>;expires=60",
+        "<sip:b@192.0.2.10>",
+    ] {
+        desk.register(&mut phone, &[("Contact", value)]);
+        assert_eq!(desk.stored.len(), desk.bound("6002").len());
+    }
+    let mut uris: Vec<&str> = desk
+        .stored
+        .values()
+        .map(|record| record.uri.as_str())
+        .collect();
+    uris.sort_unstable();
+    assert_eq!(
+        uris,
+        ["sip:b@192.0.2.10", "sip:c@192.0.2.10"],
+        "a has made room"
+    );
+    desk.pass(60);
+    assert_eq!(desk.stored.len(), 1, "c is over");
+    desk.register(&mut phone, &[("Contact", "*"), ("Expires", "0")]);
+    assert!(desk.stored.is_empty());
 }
