@@ -4,7 +4,7 @@ use super::state_directory;
 use super::store_sqlite::SqliteStore;
 use crate::metrics::ControlMetrics;
 use crate::store::{Change, ContactRecord, Store, StoreError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -76,7 +76,7 @@ pub fn open(
 }
 
 fn start(
-    directory: &PathBuf,
+    directory: &Path,
     metrics: Arc<ControlMetrics>,
 ) -> Result<(Writer, Vec<ContactRecord>), StoreError> {
     let mut store = SqliteStore::open(directory)?;

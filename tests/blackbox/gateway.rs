@@ -73,13 +73,19 @@ pub struct Options {
     pub steps: &'static str,
     /// More lines of `[rtp]`.
     pub rtp: &'static str,
+    /// More sections.
+    pub sections: &'static str,
 }
 
 impl Gateway {
     /// Starts it and waits until it says that it serves.
     pub fn start(options: &Options) -> Gateway {
-        let network = Network::new();
         let folder = tempfile::tempdir().expect("a temporary folder");
+        Gateway::start_at(Network::new(), folder, options)
+    }
+
+    /// The same in the network and the folder of an earlier one.
+    pub fn start_at(network: Network, folder: tempfile::TempDir, options: &Options) -> Gateway {
         let file = folder.path().join("ringway.toml");
         std::fs::write(&file, configuration(&network, options))
             .expect("the configuration is written");
@@ -202,6 +208,7 @@ fn configuration(network: &Network, options: &Options) -> String {
     let Options {
         global,
         rtp,
+        sections,
         caller: caller_keys,
         called: called_keys,
         ..
@@ -251,6 +258,8 @@ match = ["{called}"]
 
 [context.from-called.exten]
 "_X." = ["Dial(PJSIP/${{EXTEN}}@caller,30)", "Hangup()"]
+
+{sections}
 "#
     )
 }

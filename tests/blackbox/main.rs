@@ -7,5 +7,6 @@ mod calls;
 mod gateway;
 mod media;
 mod monitoring;
+mod registrar;
 mod scenario;
 mod strangers;

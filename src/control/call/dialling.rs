@@ -68,7 +68,7 @@ pub(super) enum BranchState {
     /// Nothing tried yet, or the last one failed.
     Next,
     /// The candidate's host name is looked up.
-    Resolving(Candidate, String),
+    Resolving(Box<Candidate>, String),
     /// It rings.
     Ringing(LegNo),
     /// Its callee has named an extension, which runs.
@@ -238,7 +238,8 @@ impl Call {
             Located::Now(flows) => *flows.first().ok_or(unreachable)?,
             Located::Later => {
                 let host = next_hop.host.as_ref().map(Host::to_string);
-                return Ok(BranchState::Resolving(candidate, host.unwrap_or_default()));
+                let host = host.unwrap_or_default();
+                return Ok(BranchState::Resolving(Box::new(candidate), host));
             }
             Located::Nowhere => return Err(unreachable),
         };
@@ -257,7 +258,7 @@ impl Call {
                 && let BranchState::Resolving(candidate, _) =
                     std::mem::replace(&mut branch.state, BranchState::Next)
             {
-                branch.candidates.push_front(candidate);
+                branch.candidates.push_front(*candidate);
                 waiting.push(index);
             }
         }

@@ -149,7 +149,7 @@ impl Bench {
                 Output::Transmit(transmit) => self.take(transmit),
                 Output::Resolve { host } => self.looked_up.push(host),
                 Output::Drained => self.drained = true,
-                Output::Command(..) | Output::CloseFlow(_) => {}
+                Output::Command(..) | Output::CloseFlow(_) | Output::Store(_) => {}
             }
         }
     }
@@ -392,7 +392,7 @@ fn the_answer_to_each_kind_of_challenge_is_right() {
             nonce_lifetime: Duration::from_secs(60),
         };
         let source = IpAddr::from([192, 0, 2, 1]);
-        let server = Authenticator::new(settings, [1; 32], bench.now);
+        let mut server = Authenticator::new(settings, [1; 32], bench.now);
         let challenges = server.challenge(bench.now, source, false);
         bench.answers(|_| ResponseDraft::new(401).header("WWW-Authenticate", &challenges[0]));
         let asked = bench.next();
@@ -404,7 +404,7 @@ fn the_answer_to_each_kind_of_challenge_is_right() {
             &shown[0],
             method,
             &body,
-            Password(password),
+            Some((&shown[0].username(), Password(password))),
         );
         assert_eq!(verdict == Verdict::Valid, good);
     }
