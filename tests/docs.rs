@@ -118,6 +118,7 @@ impl Gateway {
         command
             .args(["run", "-c"])
             .arg(file)
+            .env("STATE_DIRECTORY", folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut process = command.spawn().expect("ringway runs");

@@ -29,6 +29,7 @@ fn screen(row: StatusRow) -> String {
          configuration  {configuration} {} ago\n\
          calls          {} now, {} since the start\n\
          registrations  {} of {}\n\
+         contacts       {}\n\
          transactions   {}\n\
          rejected       {}\n\
          rtp pairs      {in_use} in calls, {resting} resting, {total} in all\n\
@@ -42,6 +43,7 @@ fn screen(row: StatusRow) -> String {
         row.calls_total,
         row.registrations.0,
         row.registrations.1,
+        row.contacts,
         row.transactions,
         counts(&row.rejected),
         counts(&row.rtp_dropped),
@@ -76,6 +78,7 @@ mod tests {
             calls_active: 2,
             calls_total: 120,
             registrations: (1, 2),
+            contacts: 7,
             transactions: 5,
             rtp_pairs: (4, 2, 500),
             rejected: vec![("acl".into(), 3), ("auth".into(), 0), ("rate".into(), 1)],
@@ -90,6 +93,7 @@ mod tests {
              configuration  LAST RELOAD FAILED, the one in use was read 1:01 ago\n\
              calls          2 now, 120 since the start\n\
              registrations  1 of 2\n\
+             contacts       7\n\
              transactions   5\n\
              rejected       acl 3, rate 1\n\
              rtp pairs      4 in calls, 2 resting, 500 in all\n\

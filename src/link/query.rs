@@ -154,6 +154,8 @@ pub struct StatusRow {
     pub calls_total: u64,
     /// Our registrations that stand, and all of them.
     pub registrations: (u64, u64),
+    /// Contacts that are registered with us.
+    pub contacts: u64,
     /// SIP transactions now.
     pub transactions: u64,
     /// Port pairs in calls, resting after a call, and in all.

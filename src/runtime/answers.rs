@@ -107,6 +107,7 @@ impl ControlLoop {
                 let stand = rows.iter().filter(|row| row.registered_s.is_some());
                 (stand.count() as u64, rows.len() as u64)
             },
+            contacts: self.controller.contacts_registered() as u64,
             transactions: self.controller.sip().transactions() as u64,
             rtp_pairs: (ports.in_use, ports.resting, ports.total),
             rejected: self

@@ -1,6 +1,6 @@
 //! REGISTER answered, and what else reaches the registrar: time, closed connections, a reload, operators.
 
-use super::binding::{Binding, BindingId};
+use super::binding::{Binding, BindingId, Origin};
 use super::request::Registration;
 use super::update::Refused;
 use super::{Changed, Removal, persist};
@@ -124,14 +124,15 @@ impl Controller {
         let useless = registrar.restore(timers, now, unix_now, transports, records);
         let restored = registrar.len();
         if restored + useless.len() > 0 {
-            tracing::info!(
-                restored,
-                over = useless.len(),
-                "registrations of the run before"
-            );
+            tracing::info!(restored, over = useless.len(), "contacts of the run before");
         }
         let removals = useless.into_iter().map(Output::Store);
         self.ctx.outputs.extend(removals);
+    }
+
+    /// How many contacts are registered.
+    pub fn contacts_registered(&self) -> usize {
+        self.ctx.registrar.len()
     }
 
     /// The contacts of every address of record, static ones first, in the order of the names.
@@ -237,7 +238,8 @@ fn refusal(aor: &Aor, flow: Flow, refused: Refused) -> ResponseDraft {
 }
 
 /// 200 with all bindings (RFC 3261 §10.3 step 8), the Path as it came (RFC 3327 §5.3), and whether RFC 5626 was applied
-/// (its §6).
+/// (its §6). A phone that reads so checks its flow: on a stream we answer its keep-alives, as a proxy does for it; the
+/// STUN of its §4.4.2 over UDP we do not speak.
 fn listed(now: Instant, registration: &Registration, bindings: &[&Binding]) -> ResponseDraft {
     let mut response = ResponseDraft::new(200);
     for binding in bindings {
@@ -246,7 +248,9 @@ fn listed(now: Instant, registration: &Registration, bindings: &[&Binding]) -> R
     for proxy in &registration.origin.path {
         response = response.header("Path", proxy);
     }
-    if registration.speaks_outbound() {
+    let Origin { flow, path, .. } = &registration.origin;
+    let is_kept = flow.protocol.is_reliable() || !path.is_empty();
+    if registration.speaks_outbound() && is_kept {
         response = response.header("Require", "outbound");
     }
     response.header("Supported", EXTENSIONS.join(", "))
@@ -257,13 +261,13 @@ fn log_bound(binding: &Binding, is_new: bool) {
     let (contact, expires_s) = (&binding.contact.uri, binding.granted_s);
     if is_new {
         let user_agent = &binding.origin.user_agent;
-        tracing::info!(aor, %contact, %source, expires_s, user_agent, "registered");
+        tracing::info!(aor, %contact, %source, expires_s, user_agent, "contact registered");
     } else {
-        tracing::debug!(aor, %contact, %source, expires_s, "registered again");
+        tracing::debug!(aor, %contact, %source, expires_s, "contact registered again");
     }
 }
 
 fn log_removed(binding: &Binding, why: Removal) {
     let (aor, contact, source) = (&binding.aor, &binding.contact.uri, binding.origin.flow.peer);
-    tracing::info!(aor, %contact, %source, ?why, "no longer registered");
+    tracing::info!(aor, %contact, %source, ?why, "contact gone");
 }

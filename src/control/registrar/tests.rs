@@ -557,7 +557,7 @@ fn an_instance_and_its_flow_replace_themselves_wherever_they_come_from() {
     let contact = |port: u16, reg_id: u32| {
         format!("<sip:a@192.0.2.10:{port}>;+sip.instance=\"<urn:uuid:1>\";reg-id={reg_id}")
     };
-    let (mut first, mut second) = (phone("6001", udp(HOME)), phone("6001", udp(AWAY)));
+    let (mut first, mut second) = (phone("6001", tcp(HOME)), phone("6001", udp(AWAY)));
     let supported = ("Supported", "path, outbound");
     let response = desk.register(&mut first, &[("Contact", &contact(1, 1)), supported]);
     assert_eq!(response.headers().get("Require"), Some("outbound"));
@@ -565,7 +565,12 @@ fn an_instance_and_its_flow_replace_themselves_wherever_they_come_from() {
         contacts(&response),
         ["<sip:a@192.0.2.10:1>;expires=3600;+sip.instance=\"<urn:uuid:1>\";reg-id=1"]
     );
-    desk.register(&mut second, &[("Contact", &contact(2, 1)), supported]);
+    let response = desk.register(&mut second, &[("Contact", &contact(2, 1)), supported]);
+    assert_eq!(
+        response.headers().get("Require"),
+        None,
+        "no STUN is spoken on UDP"
+    );
     assert_eq!(
         desk.bound("6001"),
         ["sip:a@192.0.2.10:2 3600"],
