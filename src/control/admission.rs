@@ -3,7 +3,8 @@
 use super::call::cause::Cause;
 use super::call::diversion::diversions_of;
 use super::call::party::{self, Caller};
-use super::call::{ALLOW, Begin, Facts, LegNo, RETRY_AFTER_S, SDP};
+use super::call::replace::Newcomer;
+use super::call::{ALLOW, Begin, Facts, Invited, LegNo, RETRY_AFTER_S, SDP};
 use super::context::Context;
 use super::controller::Controller;
 use super::dialplan::Execution;
@@ -12,6 +13,7 @@ use super::gate::Offence;
 use super::identify::Identified;
 use super::load::Over;
 use super::path::Path;
+use super::replaces::Replaces;
 use super::setup::Setup;
 use crate::config::settings::{Auth, Endpoint, EndpointId};
 use crate::metrics::{CallResult, Direction, RejectReason};
@@ -229,8 +231,7 @@ impl Controller {
             return Err(Refusal::new(ResponseDraft::new(482)));
         }
         if request.headers().get("Replaces").is_some() {
-            // RFC 3891 §3: no dialog of ours is replaced.
-            return Err(Refusal::new(ResponseDraft::new(481)));
+            return self.replace(now, tx, flow, request, who);
         }
         let offer = offer_of(request)?;
         let endpoint = setup.endpoint(who.endpoint);
@@ -260,21 +261,85 @@ impl Controller {
         };
         let execution = Execution::start(plan.clone(), &endpoint.context, &facts.called, [])
             .with_seed(self.ctx.rng.u64(..));
-        let begin = Begin {
+        let invited = Invited {
             endpoint: who.endpoint,
-            facts,
-            execution,
             path,
-            invite: tx,
-            headers: request.headers().clone(),
+            tx,
+            called: facts.called.clone(),
             offer,
             reliable: extensions::wants_reliable(request, endpoint),
-            max_forwards: max_forwards - 1,
             dialog,
             tag,
         };
+        let begin = Begin {
+            invited,
+            headers: request.headers().clone(),
+            facts,
+            execution,
+            max_forwards: max_forwards - 1,
+        };
         self.start_call(now, key, setup, begin);
         Ok(())
+    }
+
+    /// INVITE with Replaces (RFC 3891).
+    fn replace(
+        &mut self,
+        now: Instant,
+        tx: ServerTx,
+        flow: Flow,
+        request: &Request,
+        who: Identified,
+    ) -> Result<(), Refusal> {
+        let refusal = |status: u16| Refusal::new(ResponseDraft::new(status));
+        let setup = self.setup().clone();
+        let mut values = request.headers().lines("Replaces");
+        // RFC 3891 §3: two of them are an error.
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(refusal(400));
+        };
+        let replaces = Replaces::parse(value).ok_or_else(|| refusal(400))?;
+        let (key, replaced) = self.dialog_of(&replaces).ok_or_else(|| refusal(481))?;
+        let call = &self.calls[key.index as usize];
+        call.may_be_replaced(replaced, replaces.early_only)
+            .map_err(refusal)?;
+        let own = setup.endpoint(who.endpoint);
+        // The call has the settings that it began with.
+        let endpoint = call.setup().endpoint_named(&own.name);
+        let (true, Some(endpoint)) = (own.allow_transfer, endpoint) else {
+            return Err(refusal(403));
+        };
+        let no = call.next_leg();
+        let offer = offer_of(request)?;
+        let facts = facts_of(&setup, &who, flow, request);
+        let path = Path::new(setup.settings(), &*self.ctx.surroundings, flow)
+            .ok_or_else(|| refusal(500))?;
+        let tag = self.ctx.tag(key, no);
+        let dialog = Dialog::uas(request, &tag).ok_or_else(|| refusal(400))?;
+        self.admit(now, own)?;
+        let invited = Invited {
+            endpoint,
+            path,
+            tx,
+            called: facts.called.clone(),
+            offer,
+            reliable: false,
+            dialog,
+            tag,
+        };
+        let newcomer = Newcomer {
+            invited,
+            headers: request.headers().clone(),
+            facts,
+        };
+        let mut replaced_it = Err(481);
+        self.with_call(now, key, |call, ctx| {
+            replaced_it = call.replace(ctx, now, replaced, newcomer);
+        });
+        replaced_it.map_err(|status| {
+            self.ctx.load.release(&own.name);
+            refusal(status)
+        })
     }
 
     /// An INVITE of ours, sent back to us as it is.

@@ -4,10 +4,13 @@ use crate::config::settings::{Endpoint, Rel100};
 use crate::sip::message::{Request, RequestDraft, ResponseDraft};
 use crate::sip::{Method, reliable};
 
+/// Somebody may take the place of a dialog's peer (RFC 3891).
+const REPLACES: &str = "replaces";
+
 /// The option tags that we understand from this endpoint: the value of Supported.
 pub fn supported(endpoint: &Endpoint) -> Vec<&'static str> {
     let rel100 = (endpoint.rel100 != Rel100::No).then_some(reliable::OPTION);
-    rel100.into_iter().collect()
+    rel100.into_iter().chain([REPLACES]).collect()
 }
 
 /// Whether a request asks for what we do not speak, or does not speak what its endpoint must.

@@ -178,11 +178,7 @@ impl Call {
                 .header("Contact", leg.contact())
                 .header("Allow", ALLOW)
                 .body(SDP, body.clone());
-            let request = extensions::asked(request, endpoint);
-            let lines = shown.headers.iter();
-            added.put_on(lines.fold(request, |request, (name, value)| {
-                request.header(name, value)
-            }))
+            added.put_on(shown.put_on(extensions::asked(request, endpoint)))
         };
         let mut request = draft(leg);
         // Where one flow alone leads to the phone, not even a large request goes by TCP.

@@ -12,7 +12,7 @@ use super::targets::escape_user;
 use crate::config::settings::{Endpoint, EndpointId, Identity};
 use crate::control::path::Path;
 use crate::control::setup::Setup;
-use crate::sip::message::Uri;
+use crate::sip::message::{RequestDraft, Uri};
 
 /// Longest number and name that go on, in bytes. Longer ones are cut: no telephone shows them.
 pub(super) const TEXT_MAX: usize = 128;
@@ -23,7 +23,15 @@ pub(super) struct Shown {
     /// The value of From, without its tag.
     pub from: String,
     /// Further headers, in order.
-    pub headers: Vec<(&'static str, String)>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Shown {
+    /// Puts the headers besides From on an INVITE.
+    pub fn put_on(&self, invite: RequestDraft) -> RequestDraft {
+        let lines = self.headers.iter();
+        lines.fold(invite, |invite, (name, value)| invite.header(name, value))
+    }
 }
 
 /// The user part of our Contact on a call to this endpoint: `contact_user`, else the user of From.

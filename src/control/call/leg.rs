@@ -1,13 +1,15 @@
 //! A leg: our dialog with one peer, whichever side began it.
 
 use super::cause::Cause;
+use super::identity::user_of;
 use super::media::{LegMedia, Offered};
 use super::reliable::{Early, Reliable};
-use super::{ALLOW, CallKey, LegNo};
+use super::{ALLOW, CallKey, Invited, LegNo};
 use crate::config::settings::EndpointId;
-use crate::control::context::{CallClient, ClientOwner, ClientRole, Context};
+use crate::control::context::{CallClient, ClientOwner, ClientRole, Context, ServerOwner};
 use crate::control::credentials::KnownChallenges;
 use crate::control::path::{Destination, Path};
+use crate::control::setup::Setup;
 use crate::link::LegReport;
 use crate::metrics::Direction;
 use crate::sdp::Description;
@@ -158,6 +160,49 @@ pub struct Calling {
 }
 
 impl Leg {
+    /// The leg of an INVITE that has come.
+    pub(super) fn asked(
+        ctx: &mut Context,
+        now: Instant,
+        setup: &Setup,
+        (call, no): (CallKey, LegNo),
+        invited: Invited,
+    ) -> Leg {
+        let invite = invited.tx;
+        ctx.servers.insert(invite, ServerOwner { call, leg: no });
+        let asked = Asked {
+            invite,
+            offer: invited.offer,
+            said: Said::Nothing,
+        };
+        let cseq = invited.dialog.remote_cseq().unwrap_or_default();
+        let reliable = invited
+            .reliable
+            .then(|| Box::new(Reliable::new(&mut ctx.rng, cseq)));
+        Leg {
+            no,
+            endpoint: invited.endpoint,
+            path: invited.path,
+            tag: invited.tag,
+            contact_user: user_of(&invited.called),
+            dialog: Some(invited.dialog),
+            media: MediaState::None,
+            state: LegState::Asked(asked),
+            invite: None,
+            reliable,
+            early: Vec::new(),
+            takes_update: false,
+            began: now,
+            answered: None,
+            follows_contact: !setup.endpoint(invited.endpoint).rewrite_contact,
+            unanswered: None,
+            challenges: KnownChallenges::default(),
+            credentials: Vec::new(),
+            is_counted: false,
+            direction: Direction::In,
+        }
+    }
+
     /// True when no message of the leg is outstanding.
     pub fn is_gone(&self) -> bool {
         matches!(self.state, LegState::Gone)

@@ -22,6 +22,7 @@
 //! | `update` | UPDATE from either side |
 //! | `joining` | who hears whom, and our own re-INVITEs |
 //! | `transfer` | REFER: one side sends the other elsewhere |
+//! | `replace` | INVITE with Replaces: somebody takes a leg's place |
 //! | `adopt` | a leg that goes from one call to another |
 //! | `challenge` | digest challenges to our own requests |
 //! | `media` | a leg's port and session descriptions |
@@ -49,6 +50,7 @@ pub mod party;
 mod redirect;
 mod reliable;
 mod reoffer;
+pub mod replace;
 mod report;
 mod script;
 mod targets;
@@ -58,13 +60,11 @@ pub mod transfer;
 mod update;
 
 use crate::config::settings::{EndpointId, Presentation};
-use crate::control::context::{CallTimer, Context, ServerOwner};
-use crate::control::credentials::KnownChallenges;
+use crate::control::context::{CallTimer, Context};
 use crate::control::dialplan::Execution;
 use crate::control::path::Path;
 use crate::control::setup::Setup;
 use crate::link::{Command, Event, LegId};
-use crate::metrics::Direction;
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::ServerTx;
@@ -76,8 +76,8 @@ use diversion::Diversion;
 use ending::End;
 use exchange::Exchange;
 use headers::AddedHeaders;
-use leg::{Asked, Leg, LegState, MediaState, Said};
-use reliable::{Early, Reliable};
+use leg::{Leg, MediaState};
+use reliable::Early;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -215,30 +215,38 @@ struct Talk {
     answered: Instant,
 }
 
-/// What a call begins with.
-pub struct Begin {
-    /// Who calls.
+/// An INVITE that has come.
+pub struct Invited {
+    /// Whose.
     pub endpoint: EndpointId,
-    /// What is known of it.
-    pub facts: Facts,
-    /// Its place in the dialplan.
-    pub execution: Execution,
-    /// The way to the caller.
+    /// The way to it.
     pub path: Path,
-    /// The INVITE's transaction.
-    pub invite: ServerTx,
-    /// Its headers.
-    pub headers: Headers,
+    /// Its transaction.
+    pub tx: ServerTx,
+    /// The number that it asks for.
+    pub called: String,
     /// Its offer.
     pub offer: Option<Description>,
     /// Its provisional responses are to be sent reliably.
     pub reliable: bool,
-    /// Hops left.
-    pub max_forwards: u8,
     /// The dialog that our answer with `tag` makes.
     pub dialog: Dialog,
     /// Our tag.
     pub tag: String,
+}
+
+/// What a call begins with.
+pub struct Begin {
+    /// The INVITE.
+    pub invited: Invited,
+    /// Its headers.
+    pub headers: Headers,
+    /// What is known of it.
+    pub facts: Facts,
+    /// Its place in the dialplan.
+    pub execution: Execution,
+    /// Hops left.
+    pub max_forwards: u8,
 }
 
 impl Call {
@@ -250,38 +258,8 @@ impl Call {
         setup: Arc<Setup>,
         begin: Begin,
     ) -> Call {
-        let call = key;
-        let leg = LegNo::CALLER;
-        ctx.servers.insert(begin.invite, ServerOwner { call, leg });
-        let asked = Asked {
-            invite: begin.invite,
-            offer: begin.offer,
-            said: Said::Nothing,
-        };
-        let cseq = begin.dialog.remote_cseq().unwrap_or_default();
-        let reliable = begin.reliable.then(|| Reliable::new(&mut ctx.rng, cseq));
-        let caller = Leg {
-            no: LegNo::CALLER,
-            endpoint: begin.endpoint,
-            path: begin.path,
-            tag: begin.tag,
-            contact_user: identity::user_of(&begin.facts.called),
-            dialog: Some(begin.dialog),
-            media: MediaState::None,
-            state: LegState::Asked(asked),
-            invite: None,
-            reliable: reliable.map(Box::new),
-            early: Vec::new(),
-            takes_update: begin.headers.lists("Allow", "UPDATE"),
-            began: now,
-            answered: None,
-            follows_contact: !setup.endpoint(begin.endpoint).rewrite_contact,
-            unanswered: None,
-            challenges: KnownChallenges::default(),
-            credentials: Vec::new(),
-            is_counted: false,
-            direction: Direction::In,
-        };
+        let mut caller = Leg::asked(ctx, now, &setup, (key, LegNo::CALLER), begin.invited);
+        caller.note_allow(&begin.headers);
         caller.count_begin(ctx, &setup);
         Call {
             key,

@@ -153,7 +153,7 @@ fn what_is_not_served_is_said_so() {
             "Server",
         ),
         (
-            invite(|d| d.header("Require", "replaces, 100rel")),
+            invite(|d| d.header("Require", "precondition, 100rel")),
             420,
             "Unsupported",
         ),

@@ -8,6 +8,7 @@ mod redirect;
 mod registered;
 mod reliable;
 mod reoffer;
+mod replace;
 mod transfer;
 mod update;
 pub(crate) mod world;
