@@ -71,7 +71,6 @@ fn the_documented_configuration_loads_with_warnings_only() {
     let no_effect = [
         "aor.telekom_out.qualify_frequency",
         "endpoint.6001.mailboxes",
-        "endpoint.6001.aor.qualify_frequency",
         "context.from-home.hint",
         "queue",
         "voicemail",

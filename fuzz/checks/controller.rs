@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use ringway::config::{self, NoLookup};
-use ringway::control::controller::{Leftovers, Output, Surroundings};
+use ringway::control::Leftovers;
+use ringway::control::controller::{Output, Surroundings};
 use ringway::control::{Controller, setup::Setup};
 use ringway::link::{Command, Event, LegId, LegReport, OpenError, PortRange, WorkerId};
 use ringway::sip::{Flow, Message, Method, Protocol, Request, TransportId};

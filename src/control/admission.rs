@@ -255,8 +255,7 @@ impl Controller {
         let tag = self.ctx.tag(key, LegNo::CALLER);
         let Some(dialog) = Dialog::uas(request, &tag) else {
             // RFC 3261 §8.1.1.8: an INVITE has a Contact.
-            let name = endpoint.name.clone();
-            self.ctx.load.release(&name);
+            self.ctx.load.release(&endpoint.name);
             return Err(Refusal::new(ResponseDraft::new(400)));
         };
         let execution = Execution::start(plan.clone(), &endpoint.context, &facts.called, [])

@@ -558,19 +558,6 @@ impl Controller {
             .get(usize::from(flow.transport.0))
             .map_or("", |transport| &transport.name)
     }
-
-    /// What belongs to calls and should be none when none is left: for tests of leaks.
-    pub fn leftovers(&self) -> Leftovers {
-        Leftovers {
-            calls: self.calls.len(),
-            transactions: self.ctx.sip.transactions(),
-            owners: self.ctx.servers.len() + self.ctx.clients.len(),
-            timers: self.ctx.timers.len(),
-            media: self.ctx.media_owners.len() + self.ctx.moved_legs.len(),
-            leased: self.ctx.ports.gauges().in_use,
-            counted: self.ctx.load.calls_in_all(),
-        }
-    }
 }
 
 /// How strangers and endpoints with credentials are challenged: MD5 for what telephones know, SHA-256 for those that
@@ -581,23 +568,4 @@ fn challenges() -> AuthSettings {
         algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
         nonce_lifetime: NONCE_LIFETIME,
     }
-}
-
-/// See [`Controller::leftovers`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leftovers {
-    /// Calls in the table.
-    pub calls: usize,
-    /// SIP transactions.
-    pub transactions: usize,
-    /// Transactions with an owner.
-    pub owners: usize,
-    /// Timers of calls.
-    pub timers: usize,
-    /// Ports with an owner, and legs that have moved to another call.
-    pub media: usize,
-    /// Ports leased.
-    pub leased: u64,
-    /// Calls that count against the limits of endpoints.
-    pub counted: u32,
 }

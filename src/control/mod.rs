@@ -13,6 +13,7 @@ mod extensions;
 mod gate;
 pub mod hosts;
 pub mod identify;
+mod leftovers;
 pub mod load;
 pub mod locate;
 mod operator;
@@ -27,6 +28,7 @@ pub mod setup;
 pub mod strangers;
 pub mod transfer;
 
-pub use controller::{Controller, Leftovers, Output, Service, Surroundings};
+pub use controller::{Controller, Output, Service, Surroundings};
+pub use leftovers::Leftovers;
 pub use operator::ReloadReport;
 pub use setup::Setup;

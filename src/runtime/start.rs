@@ -4,7 +4,7 @@
 use super::admin_loop;
 use super::bell::Bell;
 use super::control_loop::{ControlLoop, Phase};
-use super::input::INPUTS_MAX;
+use super::input::{INPUTS_MAX, Input};
 use super::logging::{self, BadLevels, LogFormat, Logging};
 use super::preflight::{self, PreflightError};
 use super::reload::{Loader, Reading};
@@ -191,7 +191,7 @@ fn build(
     let (inputs_in, inputs) = mpsc::channel(INPUTS_MAX);
     let (asked_in, asked) = mpsc::channel(admin_loop::REQUESTS_MAX);
     let (stop_admin, admin_stopped) = watch::channel(());
-    let sockets = Sockets::bind(settings, &launch.reading.tls, crypto.as_ref())?;
+    let mut sockets = Sockets::bind(settings, &launch.reading.tls, crypto.as_ref())?;
     let admin = serve_admin(&settings.admin, asked_in, admin_stopped)?;
     let mut listening = Listening {
         sip: sockets.addresses.clone(),
@@ -213,23 +213,13 @@ fn build(
     let store = restore(&mut controller, now);
 
     let streams = Streams::new(
-        sockets.streams,
+        std::mem::take(&mut sockets.streams),
         StreamLimits::default(),
         inputs_in.clone(),
         Arc::clone(&metrics),
         crypto.clone(),
     );
-    for (transport, listener) in sockets.listeners {
-        tokio_uring::spawn(accept(transport, listener, inputs_in.clone()));
-    }
-    if let Some(crypto) = crypto {
-        for (transport, listener) in sockets.tls_listeners {
-            crypto.spawn(accept(transport, listener, inputs_in.clone()));
-        }
-    }
-    for socket in sockets.udp.values() {
-        tokio_uring::spawn(socket.clone().receive(inputs_in.clone()));
-    }
+    sockets.receive(&inputs_in, crypto.as_ref());
     Ok(ControlLoop {
         controller,
         metrics,
@@ -340,6 +330,21 @@ struct Sockets {
 }
 
 impl Sockets {
+    /// Takes connections and datagrams from now on.
+    fn receive(&mut self, inputs: &mpsc::Sender<Input>, crypto: Option<&Handle>) {
+        for (transport, listener) in self.listeners.drain(..) {
+            tokio_uring::spawn(accept(transport, listener, inputs.clone()));
+        }
+        if let Some(crypto) = crypto {
+            for (transport, listener) in self.tls_listeners.drain(..) {
+                crypto.spawn(accept(transport, listener, inputs.clone()));
+            }
+        }
+        for socket in self.udp.values() {
+            tokio_uring::spawn(socket.clone().receive(inputs.clone()));
+        }
+    }
+
     fn bind(
         settings: &Settings,
         tls: &Contexts,

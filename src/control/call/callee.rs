@@ -11,6 +11,7 @@ use crate::control::context::{CallTimer, ClientRole, Context, Timer};
 use crate::control::credentials::KnownChallenges;
 use crate::control::extensions;
 use crate::control::path::{Path, by_tcp};
+use crate::control::setup::Setup;
 use crate::metrics::Direction;
 use crate::sdp::{Description, common_formats};
 use crate::sip::endpoint::{ClientFailure, ClientTx};
@@ -181,13 +182,7 @@ impl Call {
             added.put_on(shown.put_on(extensions::asked(request, endpoint)))
         };
         let mut request = draft(leg);
-        // Where one flow alone leads to the phone, not even a large request goes by TCP.
-        if leg.path.flow.protocol == Protocol::Udp
-            && candidate.flow.is_none()
-            && request.write(&leg.path.sent_by).len() + VIA_BYTES > DATAGRAM_REQUEST_MAX
-            && let Some(flow) = by_tcp(self.setup.settings(), leg.path.flow)
-            && let Some(path) = Path::new(self.setup.settings(), &*ctx.surroundings, flow)
-        {
+        if let Some(path) = path_by_size(ctx, &self.setup, leg, candidate, &request) {
             leg.path = path;
             request = draft(leg);
         }
@@ -468,6 +463,24 @@ impl Call {
             leg.count_end(ctx, &setup, now, failed);
         }
     }
+}
+
+/// The path by TCP of a request that is too large for a datagram, if there is one. Where a single flow leads to a phone,
+/// not even a large request goes another way.
+fn path_by_size(
+    ctx: &Context,
+    setup: &Setup,
+    leg: &Leg,
+    candidate: &Candidate,
+    request: &RequestDraft,
+) -> Option<Path> {
+    let size = || request.write(&leg.path.sent_by).len() + VIA_BYTES;
+    let is_datagram = leg.path.flow.protocol == Protocol::Udp;
+    if !is_datagram || candidate.flow.is_some() || size() <= DATAGRAM_REQUEST_MAX {
+        return None;
+    }
+    let flow = by_tcp(setup.settings(), leg.path.flow)?;
+    Path::new(setup.settings(), &*ctx.surroundings, flow)
 }
 
 /// Room for the Via, which the endpoint writes: its branch, and a long host.

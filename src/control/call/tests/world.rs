@@ -1,6 +1,7 @@
 //! A controller, telephones made of [`Endpoint`], and a network between them that a test can spoil.
 
-use crate::control::controller::{Controller, Leftovers, Output, Surroundings};
+use crate::control::Leftovers;
+use crate::control::controller::{Controller, Output, Surroundings};
 use crate::control::setup::Setup;
 use crate::link::{Command, Event as MediaEvent, LegId, LegReport, PortRange, WorkerId};
 use crate::sip::dialog::Dialog;
