@@ -69,7 +69,6 @@ fn the_documented_configuration_loads_with_warnings_only() {
         .map(|warning| format!("{}: {}", warning.key, warning.message))
         .collect();
     let no_effect = [
-        "aor.telekom_out.qualify_frequency",
         "endpoint.6001.mailboxes",
         "context.from-home.hint",
         "queue",

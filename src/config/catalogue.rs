@@ -199,8 +199,8 @@ pub(super) const AOR: &[Row] = &[
     acts("minimum_expiration", Seconds),
     acts("maximum_expiration", Seconds),
     acts("default_expiration", Seconds),
-    later_unless("qualify_frequency", Seconds, "0"),
-    later("qualify_timeout", Seconds),
+    acts("qualify_frequency", Seconds),
+    acts("qualify_timeout", Seconds),
 ];
 
 /// `[endpoint.*]` and `[template.*]`

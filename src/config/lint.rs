@@ -117,9 +117,14 @@ impl Lint<'_> {
     fn endpoints(&self, report: &mut Report) {
         let settings = self.settings;
         let identified: BTreeSet<u32> = settings.identifies.iter().map(|i| i.endpoint.0).collect();
+        let called_by_registration = |name: &str| {
+            let mut named = settings.registrations.iter().map(|r| r.endpoint.as_deref());
+            named.any(|endpoint| endpoint == Some(name))
+        };
         for (place, endpoint) in (0..).zip(&settings.endpoints) {
             let can_call = endpoint.auth.is_some()
                 || identified.contains(&place)
+                || called_by_registration(&endpoint.name)
                 || endpoint.name == "anonymous";
             if !can_call && endpoint.contacts.is_empty() {
                 let message = "nobody can call in as it, nor can it be called; expected auth, an [identify.*] for it, \

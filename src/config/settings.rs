@@ -210,6 +210,10 @@ pub struct Aor {
     pub maximum_expiration: u32,
     /// `default_expiration`, in seconds: for a registration that says nothing.
     pub default_expiration: u32,
+    /// `qualify_frequency`: how often each contact is asked whether it is there; 0: never.
+    pub qualify_frequency: Duration,
+    /// `qualify_timeout`: how long its answer may take. Default 3 s.
+    pub qualify_timeout: Duration,
 }
 
 /// `[endpoint.*]`, with its `aors` and `auth` resolved.

@@ -10,6 +10,7 @@ use super::locate::Waiter;
 use super::outside::{Outside, OutsideKey};
 use super::owners::Owners;
 use super::ports::Ports;
+use super::qualify::{Qualify, QualifyTimer, WatchId};
 use super::register_out::{RegistrationKey, RegistrationTimer, Registrations};
 use super::registrar::Registrar;
 use super::registrar::binding::BindingId;
@@ -31,6 +32,8 @@ pub enum Timer {
     Binding(BindingId),
     /// One of our registrations.
     Registration(RegistrationKey, RegistrationTimer),
+    /// A contact that is asked whether it is there.
+    Qualify(WatchId, QualifyTimer),
     /// The end, whether every registrar has taken our un-registration or not.
     UnregisterOverdue,
 }
@@ -139,6 +142,8 @@ pub struct Context {
     pub registrations: Registrations,
     /// Who is not heard for a while, and who is vouched for.
     pub bans: Bans,
+    /// Which contacts answer.
+    pub qualify: Qualify,
     /// Calls and their rate, by endpoint.
     pub load: Load,
     /// The gateway's environment.

@@ -15,6 +15,7 @@ use super::locate::Waiter;
 use super::outside::Outside;
 use super::owners::Owners;
 use super::ports::Ports;
+use super::qualify::Qualify;
 use super::register_out::Registrations;
 use super::registrar::Registrar;
 use super::setup::Setup;
@@ -131,6 +132,7 @@ impl Controller {
             outside: Outside::default(),
             registrations: Registrations::default(),
             bans: Bans::new(setup.settings().bans.clone()),
+            qualify: Qualify::default(),
             load: Load::default(),
             surroundings,
             rng,
@@ -155,6 +157,7 @@ impl Controller {
         };
         controller.configure_registrar();
         controller.take_registrations(now);
+        controller.watch_fixed_contacts(now);
         controller
     }
 
@@ -280,6 +283,7 @@ impl Controller {
                 }
                 Timer::Binding(id) => self.on_binding_expired(id),
                 Timer::Registration(key, timer) => self.on_registration_timer(now, key, timer),
+                Timer::Qualify(id, timer) => self.on_qualify_timer(now, id, timer),
                 Timer::UnregisterOverdue => self.on_unregister_overdue(),
             }
         }

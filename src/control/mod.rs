@@ -21,12 +21,16 @@ pub mod outside;
 pub mod owners;
 pub mod path;
 pub mod ports;
+pub mod qualify;
 pub mod register_out;
 pub mod registrar;
 pub mod replaces;
 pub mod setup;
 pub mod strangers;
 pub mod transfer;
+
+#[cfg(test)]
+mod tests;
 
 pub use controller::{Controller, Output, Service, Surroundings};
 pub use leftovers::Leftovers;

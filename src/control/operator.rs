@@ -89,6 +89,8 @@ impl Controller {
         self.setup = Arc::new(setup);
         self.configure_registrar();
         self.take_registrations(now);
+        self.watch_fixed_contacts(now);
+        self.watch_registered_contacts(now);
         report
     }
 

@@ -15,6 +15,7 @@ use super::controller::Controller;
 use super::credentials::KnownChallenges;
 use super::locate::{Located, Waiter};
 use super::path::Path;
+use super::qualify::WatchId;
 use super::register_out::RegistrationKey;
 use crate::config::settings::Auth;
 use crate::sip::endpoint::{ClientFailure, ClientTx};
@@ -22,7 +23,7 @@ use crate::sip::flow::{Flow, TransportId};
 use crate::sip::message::{RequestDraft, Response, Uri};
 use slab::Slab;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A question's place, and which of those that had it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct OutsideKey {
 pub enum Questioner {
     /// One of our registrations.
     Registration(RegistrationKey),
+    /// One of the contacts that are asked whether they are there.
+    Contact(WatchId),
 }
 
 /// What is asked.
@@ -44,6 +47,8 @@ pub struct Question {
     pub by: Questioner,
     /// Where it goes: the Request-URI, or the first proxy.
     pub next_hop: Uri,
+    /// This way, wherever the URI leads.
+    pub flow: Option<Flow>,
     /// By this transport, where it fits.
     pub transport: Option<TransportId>,
     /// Our credentials, if we have any for it.
@@ -115,6 +120,7 @@ impl Outside {
 impl Controller {
     /// Asks. The outcome may come before this returns.
     pub(super) fn ask_outside(&mut self, now: Instant, question: Question) {
+        let flow = question.flow;
         let outside = &mut self.ctx.outside;
         outside.begun = outside.begun.wrapping_add(1);
         let mut asked = Asked {
@@ -128,7 +134,17 @@ impl Controller {
             generation: asked.generation,
             index: outside.questions.insert(asked) as u32, // as many as owners, which the configuration bounds
         };
-        self.locate_outside(now, key);
+        match flow {
+            Some(flow) => self.take_flows(now, key, vec![flow]),
+            None => self.locate_outside(now, key),
+        }
+    }
+
+    fn take_flows(&mut self, now: Instant, key: OutsideKey, flows: Vec<Flow>) {
+        if let Some(asked) = self.ctx.outside.get_mut(key) {
+            asked.flows = flows.into();
+        }
+        self.try_next_flow(now, key, Answer::Transport);
     }
 
     /// Its host name has been looked up, or it is new.
@@ -141,12 +157,7 @@ impl Controller {
         let settings = self.setup.settings();
         let waiter = Waiter::Outside(key);
         match self.ctx.locate(now, settings, &next_hop, transport, waiter) {
-            Located::Now(flows) => {
-                if let Some(asked) = self.ctx.outside.get_mut(key) {
-                    asked.flows = flows.into();
-                }
-                self.try_next_flow(now, key, Answer::Transport);
-            }
+            Located::Now(flows) => self.take_flows(now, key, flows),
             Located::Later => {}
             Located::Nowhere => self.finish_outside(now, key, Answer::Nowhere),
         }
@@ -236,6 +247,7 @@ impl Controller {
         };
         match by {
             Questioner::Registration(key) => self.on_registration_outcome(now, key, outcome),
+            Questioner::Contact(id) => self.on_options_outcome(now, id, outcome),
         }
     }
 }
@@ -271,4 +283,13 @@ fn send(ctx: &mut Context, now: Instant, key: OutsideKey, path: Path) -> bool {
         }
         None => false,
     }
+}
+
+/// The delta-seconds of a header's value; what follows them (a comment, parameters) says nothing.
+pub(super) fn seconds(value: &str) -> Option<Duration> {
+    let end = value
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(value.len());
+    let seconds = value[..end].parse::<u32>().ok()?;
+    Some(Duration::from_secs(seconds.into()))
 }

@@ -97,7 +97,8 @@ pub struct ContactRow {
     pub user_agent: String,
     /// Seconds until it is over unless it is refreshed; None for a static contact.
     pub expires_in_s: Option<u64>,
-    /// `static` or `registered`.
+    /// `static` or `registered`; where it is asked whether it is there (`qualify_frequency`), `unknown` before the first
+    /// answer, then `reachable` or `unreachable`.
     pub status: String,
     /// The last round trip to it in milliseconds, if it is known.
     pub rtt_ms: Option<f64>,

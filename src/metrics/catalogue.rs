@@ -74,6 +74,10 @@ catalogue! {
         "Time from answer to the end of the call.";
     CONTACTS: Gauge "ringway_contacts" ["aor"]
         "Registered contacts now, by address of record.";
+    CONTACT_REACHABLE: Gauge "ringway_contact_reachable" ["aor"]
+        "Contacts that have answered their last OPTIONS (qualify_frequency), by address of record.";
+    CONTACT_RTT_SECONDS: Gauge "ringway_contact_rtt_seconds" ["aor"]
+        "Time from the last OPTIONS to its answer, of the nearest contact that answers.";
     SIP_REQUESTS_TOTAL: Counter "ringway_sip_requests_total" ["transport", "method", "direction"]
         "SIP requests received (in, each once) and sent (out, with retransmissions).";
     SIP_RESPONSES_TOTAL: Counter "ringway_sip_responses_total" ["transport", "code", "direction"]

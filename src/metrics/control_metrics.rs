@@ -1,10 +1,11 @@
 //! What the control thread counts.
 
 use super::catalogue::{self, Metric};
+use super::reach::ReachGauges;
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Registry,
 };
 use std::time::Duration;
 
@@ -213,6 +214,8 @@ pub struct ControlMetrics {
     rtp_lost: IntCounterVec,
     rtp_jitter: HistogramVec,
     contacts: IntGaugeVec,
+    reachable: IntGaugeVec,
+    rtt: GaugeVec,
     sip_requests: IntCounterVec,
     sip_responses: IntCounterVec,
     rejected: [IntCounter; RejectReason::ALL.len()],
@@ -260,6 +263,8 @@ impl ControlMetrics {
             rtp_lost: counters(r, &catalogue::RTP_LOST_PACKETS_TOTAL),
             rtp_jitter: histograms(r, &catalogue::RTP_JITTER_SECONDS, JITTER_BOUNDS_S),
             contacts: gauges(r, &catalogue::CONTACTS),
+            reachable: gauges(r, &catalogue::CONTACT_REACHABLE),
+            rtt: float_gauges(r, &catalogue::CONTACT_RTT_SECONDS),
             sip_requests: counters(r, &catalogue::SIP_REQUESTS_TOTAL),
             sip_responses: counters(r, &catalogue::SIP_RESPONSES_TOTAL),
             rejected: RejectReason::ALL.map(|reason| rejected.with_label_values(&[reason.label()])),
@@ -407,6 +412,11 @@ impl ControlMetrics {
             .with_label_values(&[transport])
             .get()
             .max(0) as u64
+    }
+
+    /// The handles of the contacts of one address of record that are asked whether they are there.
+    pub fn reach(&self, aor: &str) -> ReachGauges {
+        ReachGauges::new(aor, &self.reachable, &self.rtt)
     }
 
     /// Tells whether a registration of ours stands. `name` must be a configured one.
@@ -561,6 +571,10 @@ fn gauges(registry: &Registry, metric: &Metric) -> IntGaugeVec {
     registered(registry, IntGaugeVec::new(metric.opts(), metric.labels))
 }
 
+fn float_gauges(registry: &Registry, metric: &Metric) -> GaugeVec {
+    registered(registry, GaugeVec::new(metric.opts(), metric.labels))
+}
+
 fn histograms(registry: &Registry, metric: &Metric, bounds: &[f64]) -> HistogramVec {
     let opts = HistogramOpts::from(metric.opts()).buckets(bounds.to_vec());
     registered(registry, HistogramVec::new(opts, metric.labels))
@@ -584,6 +598,10 @@ mod tests {
         trunk.duration(Duration::from_secs(3));
         trunk.received(-2, Duration::from_millis(1));
         metrics.contacts("6001").set(2);
+        let reach = metrics.reach("trunk");
+        reach.set(1, Some(Duration::from_millis(20)));
+        // Kept for the time that the metrics are looked at.
+        std::mem::forget(reach);
         metrics.sip_request("udp", "INVITE", Direction::In);
         metrics.sip_request("udp", "HACK", Direction::In);
         metrics.sip_response("udp", 200, Direction::Out);
@@ -639,6 +657,8 @@ mod tests {
             "ringway_calls_total{direction=\"in\",endpoint=\"trunk\",result=\"answered\"} 1",
             "ringway_call_setup_seconds_bucket{endpoint=\"trunk\",le=\"0.025\"} 0",
             "ringway_call_setup_seconds_bucket{endpoint=\"trunk\",le=\"0.05\"} 1",
+            "ringway_contact_reachable{aor=\"trunk\"} 1",
+            "ringway_contact_rtt_seconds{aor=\"trunk\"} 0.02",
             "ringway_sip_requests_total{direction=\"in\",method=\"INVITE\",transport=\"udp\"} 1",
             "ringway_sip_requests_total{direction=\"in\",method=\"other\",transport=\"udp\"} 1",
             "ringway_sip_responses_total{code=\"200\",direction=\"out\",transport=\"udp\"} 1",

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod control_metrics;
 pub mod exposition;
 pub mod latency;
+mod reach;
 pub mod worker_cells;
 pub mod worker_collector;
 
@@ -17,5 +18,6 @@ pub use control_metrics::{
 };
 pub use exposition::Format;
 pub use latency::Latency;
+pub use reach::ReachGauges;
 pub use worker_cells::{Path, RtpDrop, WorkerCells};
 pub use worker_collector::WorkerCollector;

@@ -73,7 +73,7 @@ pub struct Options {
     pub steps: &'static str,
     /// More lines of `[rtp]`.
     pub rtp: &'static str,
-    /// More sections.
+    /// More sections; HOST4 stands for the address of the network's host 4.
     pub sections: &'static str,
 }
 
@@ -213,6 +213,7 @@ fn configuration(network: &Network, options: &Options) -> String {
         called: called_keys,
         ..
     } = options;
+    let sections = sections.replace("HOST4", &network.host(4).to_string());
     format!(
         r#"[global]
 {global}

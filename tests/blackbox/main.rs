@@ -7,6 +7,7 @@ mod calls;
 mod gateway;
 mod media;
 mod monitoring;
+mod provider;
 mod registrar;
 mod scenario;
 mod strangers;

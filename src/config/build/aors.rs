@@ -9,6 +9,7 @@ use std::time::Duration;
 const MINIMUM_EXPIRATION: Duration = Duration::from_secs(60);
 const MAXIMUM_EXPIRATION: Duration = Duration::from_secs(7200);
 const DEFAULT_EXPIRATION: Duration = Duration::from_secs(3600);
+const QUALIFY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// All of them, in the order of their names.
 pub(super) fn build(
@@ -72,6 +73,8 @@ fn aor(name: &str, fields: &Fields, checker: &mut Checker<'_>) -> Aor {
         minimum_expiration: seconds("minimum_expiration", MINIMUM_EXPIRATION),
         maximum_expiration: seconds("maximum_expiration", MAXIMUM_EXPIRATION),
         default_expiration: seconds("default_expiration", DEFAULT_EXPIRATION),
+        qualify_frequency: fields.seconds("qualify_frequency", Duration::ZERO),
+        qualify_timeout: fields.seconds("qualify_timeout", QUALIFY_TIMEOUT),
     };
     if aor.minimum_expiration > aor.maximum_expiration || aor.maximum_expiration == 0 {
         let message = format!(

@@ -248,6 +248,7 @@ impl Call {
                 self.callee_gone(ctx, no);
                 self.callee_over(ctx, now, no, Some(response.status()));
                 ctx.clients.remove(tx);
+                self.note_unavailable(ctx, now, no, &asked, response);
                 let outcome = Outcome::Response(response.status());
                 if let Err(circle) = self.follow(ctx, now, no, &asked, response) {
                     let failure = circle.unwrap_or(failure);
@@ -373,6 +374,22 @@ impl Call {
         let bye = fork.request(Method::Bye).header("Reason", Cause::NORMAL);
         // Nobody waits for its response: the leg's own dialog is another.
         let _ = ctx.sip.request(now, flow, &sent_by, bye);
+    }
+
+    /// A target that says 503 and Retry-After is left alone for that long.
+    fn note_unavailable(
+        &self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        asked: &Uri,
+        response: &Response,
+    ) {
+        if let (503, Some(leg)) = (response.status(), self.leg(no)) {
+            let endpoint = &self.setup.endpoint(leg.endpoint).name;
+            let headers = response.headers();
+            ctx.qualify.on_unavailable(now, endpoint, asked, headers);
+        }
     }
 
     /// The callee's INVITE got no final response.

@@ -154,7 +154,7 @@ impl Call {
         let targets = request.targets.iter().take(TARGETS_MAX);
         let mut branches = Vec::new();
         for target in targets {
-            branches.extend(branches_of(&self.setup, ctx, target));
+            branches.extend(branches_of(&self.setup, ctx, now, target));
         }
         branches.truncate(RINGING_MAX);
         if let Err(failure) = self.open_caller_media(ctx, now, 1 + branches.len()) {

@@ -59,6 +59,8 @@ pub(in crate::control) mod tests;
 pub mod transfer;
 mod update;
 
+pub(super) use targets::escape_user;
+
 use crate::config::settings::{EndpointId, Presentation};
 use crate::control::context::{CallTimer, Context};
 use crate::control::dialplan::Execution;

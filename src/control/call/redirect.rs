@@ -267,7 +267,7 @@ impl Call {
         let first = dialling.branches.len();
         let forwarded = Arc::new(forward.forwarded.clone());
         let targets = request.targets.iter();
-        let branches = targets.flat_map(|target| branches_of(&self.setup, ctx, target));
+        let branches = targets.flat_map(|target| branches_of(&self.setup, ctx, now, target));
         for mut branch in branches.take(room) {
             branch.parent = Some(index);
             for candidate in &mut branch.candidates {

@@ -4,14 +4,21 @@ use super::dialling::{Branch, BranchState, Candidate, Failover};
 use crate::config::settings::{EndpointId, TrunkGroup};
 use crate::control::context::Context;
 use crate::control::dialplan::DialTarget;
-use crate::control::registrar::Registrar;
+use crate::control::qualify::ContactKey;
 use crate::control::setup::Setup;
 use crate::sip::message::Uri;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// The branches of a target, at least one: its static contacts in turn, and beside them each contact that is
-/// registered. The members of a trunk group are tried in turn, with all of their contacts.
-pub(super) fn branches_of(setup: &Setup, ctx: &mut Context, target: &DialTarget) -> Vec<Branch> {
+/// registered. The members of a trunk group are tried in turn, with all of their contacts. A contact that is known not
+/// to be there is none.
+pub(super) fn branches_of(
+    setup: &Setup,
+    ctx: &mut Context,
+    now: Instant,
+    target: &DialTarget,
+) -> Vec<Branch> {
     let (name, to) = match target {
         DialTarget::Endpoint { name } => (name, To::Contact),
         DialTarget::Number { name, number } => (name, To::Number(number)),
@@ -28,8 +35,8 @@ pub(super) fn branches_of(setup: &Setup, ctx: &mut Context, target: &DialTarget)
     };
     match (setup.endpoint_named(name), setup.trunk_group(name)) {
         (Some(endpoint), _) => {
-            let fixed = to.fixed(setup, endpoint);
-            let registered = to.registered(setup, &ctx.registrar, endpoint);
+            let fixed = to.fixed(setup, ctx, now, endpoint);
+            let registered = to.registered(setup, ctx, endpoint);
             let has_fixed = !fixed.is_empty() || registered.is_empty();
             let fixed = has_fixed.then(|| branch(fixed, Failover::Contacts));
             let each = registered.into_iter();
@@ -39,8 +46,8 @@ pub(super) fn branches_of(setup: &Setup, ctx: &mut Context, target: &DialTarget)
         (None, Some(group)) => {
             let members = order(&mut ctx.rng, group).into_iter();
             let candidates = members.flat_map(|endpoint| {
-                let mut all = to.fixed(setup, endpoint);
-                all.extend(to.registered(setup, &ctx.registrar, endpoint));
+                let mut all = to.fixed(setup, ctx, now, endpoint);
+                all.extend(to.registered(setup, ctx, endpoint));
                 all
             });
             let failover = Failover::Group(group.failover_on.clone());
@@ -59,12 +66,18 @@ enum To<'a> {
 
 impl To<'_> {
     /// By the static contacts of the endpoint, or the URI that the Dial gives.
-    fn fixed(&self, setup: &Setup, endpoint: EndpointId) -> Vec<Candidate> {
+    fn fixed(
+        &self,
+        setup: &Setup,
+        ctx: &Context,
+        now: Instant,
+        endpoint: EndpointId,
+    ) -> Vec<Candidate> {
         let uris: Vec<Uri> = match self {
             To::Uri(uri) => Uri::parse(uri).into_iter().collect(),
             To::Contact | To::Number(_) => {
-                let contacts = setup.endpoint(endpoint).contacts.iter();
-                contacts.map(|contact| self.at(contact)).collect()
+                let contacts = ctx.qualify.dialable(now, setup, endpoint);
+                contacts.iter().map(|contact| self.at(contact)).collect()
             }
         };
         let uris = uris.into_iter();
@@ -72,17 +85,14 @@ impl To<'_> {
     }
 
     /// By what is registered for the endpoint, that refreshed last first.
-    fn registered(
-        &self,
-        setup: &Setup,
-        registrar: &Registrar,
-        endpoint: EndpointId,
-    ) -> Vec<Candidate> {
+    fn registered(&self, setup: &Setup, ctx: &Context, endpoint: EndpointId) -> Vec<Candidate> {
         if matches!(self, To::Uri(_)) {
             return Vec::new();
         }
         let aors = setup.endpoint(endpoint).aors.iter();
-        let bindings = aors.flat_map(|aor| registrar.contacts(aor));
+        let bindings = aors.flat_map(|aor| ctx.registrar.contacts(aor));
+        let bindings =
+            bindings.filter(|binding| ctx.qualify.is_reachable(&ContactKey::Bound(binding.id)));
         let candidates = bindings.map(|binding| Candidate {
             flow: binding.flow(),
             path: binding.origin.path.clone(),
@@ -105,7 +115,7 @@ impl To<'_> {
 
 /// A number as the user part of a URI: what is not allowed there is escaped (RFC 3261 §25.1), so that a dialled
 /// string cannot change the rest of the URI.
-pub(super) fn escape_user(user: &str) -> String {
+pub(in crate::control) fn escape_user(user: &str) -> String {
     let mut escaped = String::with_capacity(user.len());
     for byte in user.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {

@@ -200,6 +200,7 @@ impl Controller {
         let question = Question {
             by: Questioner::Registration(key),
             next_hop: proxy.unwrap_or(&settings.server_uri).clone(),
+            flow: None,
             transport: settings.transport,
             auth: settings.outbound_auth.clone(),
             challenges: std::mem::take(&mut registration.challenges),

@@ -3,7 +3,7 @@
 use super::request::{self, Identity};
 use crate::config::settings::Registration as Settings;
 use crate::control::credentials::KnownChallenges;
-use crate::control::outside::Answer;
+use crate::control::outside::{Answer, seconds};
 use crate::control::path::Path;
 use crate::sip::message::{Response, Uri};
 use crate::sip::timer::TimerId;
@@ -167,7 +167,7 @@ impl Registration {
     /// 423: the registrar's minimum is asked for, once.
     fn longer(&self, response: &Response) -> Verdict {
         let minimum = response.headers().get("Min-Expires");
-        match minimum.and_then(request::seconds) {
+        match minimum.and_then(seconds) {
             Some(minimum)
                 if minimum > self.expiration && self.expiration == self.settings.expiration =>
             {
@@ -181,7 +181,7 @@ impl Registration {
         let settings = &self.settings;
         let what = format!("{} {}", response.status(), response.reason());
         let retry_after = response.headers().get("Retry-After");
-        if let Some(wait) = retry_after.and_then(request::seconds) {
+        if let Some(wait) = retry_after.and_then(seconds) {
             return self.after(wait.clamp(Duration::from_secs(1), RETRY_AFTER_MAX), what);
         }
         let wait = match response.status() {

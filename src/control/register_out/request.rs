@@ -1,6 +1,7 @@
 //! The REGISTER on the wire, and what its 200 grants (RFC 3261 §10.2).
 
 use crate::config::settings::Registration as Settings;
+use crate::control::outside::seconds;
 use crate::control::path::Path;
 use crate::sip::message::{Headers, Method, NameAddr, RequestDraft, Uri};
 use std::time::Duration;
@@ -97,15 +98,6 @@ pub(super) fn granted(headers: &Headers, contact: &Uri, asked: Duration) -> Dura
         .or_else(|| headers.get("Expires"))
         .and_then(seconds)
         .unwrap_or(asked)
-}
-
-/// The delta-seconds of a header's value; what follows them (a comment, parameters) says nothing.
-pub(super) fn seconds(value: &str) -> Option<Duration> {
-    let end = value
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(value.len());
-    let seconds = value[..end].parse::<u32>().ok()?;
-    Some(Duration::from_secs(seconds.into()))
 }
 
 /// The route of requests to come, of a 200 (RFC 3608 §6.1).

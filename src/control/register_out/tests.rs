@@ -2,15 +2,14 @@
 
 use super::*;
 use crate::control::call::tests::world::World;
-use crate::control::controller::Surroundings;
-use crate::link::PortRange;
+use crate::control::tests::bench::{Bench, invite, udp};
 use crate::sip::auth::{
     Algorithm, Asker, AuthSettings, Authenticator, Challenge, Credentials, Password, Qop, Verdict,
 };
-use crate::sip::flow::{Protocol, TransportId};
-use crate::sip::message::{Message, Method, Request, RequestDraft, ResponseDraft};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use crate::sip::flow::Protocol;
+use crate::sip::message::{Method, ResponseDraft};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 const SECOND: Duration = Duration::from_secs(1);
 const REGISTRAR: &str = "203.0.113.20:5060";
@@ -44,173 +43,6 @@ contact_user = "030123456"
     )
 }
 
-struct Routes;
-
-impl Surroundings for Routes {
-    fn source_address(&self, _peer: IpAddr) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, 1]))
-    }
-
-    fn unix_time(&self) -> u64 {
-        0
-    }
-}
-
-/// A request of the gateway's.
-#[derive(Clone, Debug)]
-struct Asked {
-    at: Instant,
-    flow: Flow,
-    request: Request,
-}
-
-impl Asked {
-    fn header(&self, name: &str) -> &str {
-        let value = self.request.headers().get(name);
-        value.unwrap_or_else(|| panic!("no {name} in {:?}", self.request))
-    }
-
-    fn cseq(&self) -> u32 {
-        self.request.headers().cseq().number
-    }
-
-    /// A 200 that repeats the Contact with this `expires`.
-    fn granted(&self, seconds: u32) -> ResponseDraft {
-        let contact = format!("{};expires={seconds}", self.header("Contact"));
-        ResponseDraft::new(200).header("Contact", contact)
-    }
-}
-
-/// A gateway, and what it has sent.
-struct Bench {
-    begin: Instant,
-    now: Instant,
-    gateway: Controller,
-    /// Requests, each once.
-    asked: Vec<Asked>,
-    /// Their branches, by which a retransmission is known.
-    branches: BTreeSet<String>,
-    pings: Vec<(Instant, Flow)>,
-    looked_up: Vec<String>,
-    responses: Vec<u16>,
-    drained: bool,
-    invites: usize,
-}
-
-impl Bench {
-    fn new(keys: &str) -> Bench {
-        Bench::with(&config(keys))
-    }
-
-    fn with(config: &str) -> Bench {
-        let now = Instant::now();
-        let setup = World::setup(config);
-        let range = PortRange::new(20_000, 20_099, 1).expect("a range");
-        let mut bench = Bench {
-            begin: now,
-            now,
-            gateway: Controller::new(setup, range, 7, Box::new(Routes), now),
-            asked: Vec::new(),
-            branches: BTreeSet::new(),
-            pings: Vec::new(),
-            looked_up: Vec::new(),
-            responses: Vec::new(),
-            drained: false,
-            invites: 0,
-        };
-        bench.run(Duration::ZERO);
-        bench
-    }
-
-    fn run(&mut self, time: Duration) {
-        let end = self.now + time;
-        self.collect();
-        while let Some(next) = self.gateway.poll_timeout().filter(|next| *next <= end) {
-            self.now = self.now.max(next);
-            self.gateway.handle_timeout(self.now);
-            self.collect();
-        }
-        self.now = end;
-    }
-
-    /// Runs until the next request, which must come within this time.
-    fn until_asked(&mut self, within: Duration) {
-        let end = self.now + within;
-        while self.asked.is_empty() {
-            let next = self.gateway.poll_timeout().expect("something to wait for");
-            assert!(next <= end, "nothing was asked");
-            self.run(next - self.now);
-        }
-    }
-
-    fn collect(&mut self) {
-        while let Some(output) = self.gateway.poll_output() {
-            match output {
-                Output::Transmit(transmit) => self.take(transmit),
-                Output::Resolve { host } => self.looked_up.push(host),
-                Output::Drained => self.drained = true,
-                Output::Command(..) | Output::CloseFlow(_) | Output::Store(_) => {}
-            }
-        }
-    }
-
-    fn take(&mut self, Transmit { flow, bytes }: Transmit) {
-        let at = self.now;
-        if bytes == "\r\n\r\n" {
-            return self.pings.push((at, flow));
-        }
-        match Message::parse(bytes).expect("what we send is SIP") {
-            Message::Response(response) => self.responses.push(response.status()),
-            Message::Request(request) => {
-                let branch = request.headers().top_via().branch().map(str::to_owned);
-                if self.branches.insert(branch.expect("a branch")) {
-                    self.asked.push(Asked { at, flow, request });
-                }
-            }
-        }
-    }
-
-    /// The request that came last; the only one since this was asked last.
-    fn next(&mut self) -> Asked {
-        assert_eq!(self.asked.len(), 1, "{:#?}", self.asked);
-        self.asked.remove(0)
-    }
-
-    fn answer(&mut self, asked: &Asked, response: ResponseDraft) {
-        let bytes = response.to_tag("registrar").write(&asked.request);
-        match asked.flow.protocol {
-            Protocol::Udp => self.gateway.handle_datagram(self.now, asked.flow, bytes),
-            _ => self.gateway.handle_stream(self.now, asked.flow, &bytes),
-        }
-        self.collect();
-    }
-
-    /// The request that came last is answered so.
-    fn answers(&mut self, response: impl FnOnce(&Asked) -> ResponseDraft) -> Asked {
-        let asked = self.next();
-        self.answer(&asked, response(&asked));
-        asked
-    }
-
-    fn state(&self) -> String {
-        self.gateway.registrations(self.now)[0].state.clone()
-    }
-
-    fn gauge(&self) -> f64 {
-        let families = self.gateway.metrics().registry().gather();
-        let family = families
-            .iter()
-            .find(|f| f.name() == "ringway_registration_state");
-        family.map_or(-1.0, |family| {
-            family.get_metric()[0].get_gauge().get_value()
-        })
-    }
-
-    fn since_begin(&self, asked: &Asked) -> f64 {
-        (asked.at - self.begin).as_secs_f64()
-    }
-}
-
 fn challenge(nonce: &str, stale: bool) -> ResponseDraft {
     let challenge = Challenge {
         realm: String::from("tel.example.com"),
@@ -223,19 +55,14 @@ fn challenge(nonce: &str, stale: bool) -> ResponseDraft {
     ResponseDraft::new(401).header("WWW-Authenticate", challenge)
 }
 
-fn udp(peer: &str) -> Flow {
-    Flow {
-        transport: TransportId(0),
-        protocol: Protocol::Udp,
-        peer: peer.parse::<SocketAddr>().expect("an address"),
-        domain: None,
-    }
+fn begin(keys: &str) -> Bench {
+    Bench::with(&config(keys))
 }
 
 #[test]
 fn a_register_says_who_where_and_for_how_long() {
     let mut bench =
-        Bench::new("expiration = 480\nsupport_path = true\ncontact_header_params = \"q=0.5\"");
+        begin("expiration = 480\nsupport_path = true\ncontact_header_params = \"q=0.5\"");
     let asked = bench.next();
     assert_eq!(asked.flow, udp(REGISTRAR));
     assert_eq!(asked.request.method(), &Method::Register);
@@ -271,7 +98,7 @@ fn a_register_says_who_where_and_for_how_long() {
 
 #[test]
 fn it_is_refreshed_before_it_ends_with_the_same_call_id_and_the_next_cseq() {
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     let first = bench.answers(|asked| asked.granted(480));
     bench.run(Duration::from_secs(420));
     assert_eq!(
@@ -314,7 +141,7 @@ fn the_time_is_that_of_our_contact_or_of_expires_or_what_we_asked_for() {
         ("<sip:x@192.0.2.9>;expires=50", None, 600),
     ];
     for (contacts, expires, granted) in cases {
-        let mut bench = Bench::new("expiration = 600");
+        let mut bench = begin("expiration = 600");
         bench.answers(|_| {
             let response = ResponseDraft::new(200).header("Contact", contacts);
             match expires {
@@ -329,7 +156,7 @@ fn the_time_is_that_of_our_contact_or_of_expires_or_what_we_asked_for() {
 
 #[test]
 fn a_short_time_is_refreshed_in_its_second_half_and_none_at_all_is_a_failure() {
-    let mut bench = Bench::new("retry_interval = 60");
+    let mut bench = begin("retry_interval = 60");
     bench.answers(|asked| asked.granted(1));
     bench.run(Duration::from_millis(499));
     assert_eq!(bench.asked.len(), 0);
@@ -344,7 +171,7 @@ fn a_short_time_is_refreshed_in_its_second_half_and_none_at_all_is_a_failure() {
 
 #[test]
 fn a_challenge_is_answered_once_and_its_nonce_used_for_the_refresh() {
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     let first = bench.answers(|_| challenge("n1", false));
     assert!(first.request.headers().get("Authorization").is_none());
     let second = bench.answers(|asked| asked.granted(480));
@@ -385,7 +212,7 @@ fn the_answer_to_each_kind_of_challenge_is_right() {
         (Algorithm::Sha256, "a:b@c", true),
         (Algorithm::Sha256, "a:b@d", false),
     ] {
-        let mut bench = Bench::new("");
+        let mut bench = begin("");
         let settings = AuthSettings {
             realm: String::from("tel.example.com"),
             algorithms: vec![algorithm],
@@ -408,7 +235,7 @@ fn the_answer_to_each_kind_of_challenge_is_right() {
         );
         assert_eq!(verdict == Verdict::Valid, good);
     }
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     bench.answers(|_| {
         ResponseDraft::new(407).header(
             "Proxy-Authenticate",
@@ -427,7 +254,7 @@ fn the_answer_to_each_kind_of_challenge_is_right() {
 
 #[test]
 fn a_registrar_with_a_new_nonce_each_time_is_believed_once_a_request() {
-    let mut bench = Bench::new("auth_rejection_permanent = false\nretry_interval = 60");
+    let mut bench = begin("auth_rejection_permanent = false\nretry_interval = 60");
     bench.answers(|_| challenge("n1", false));
     bench.answers(|_| challenge("n2", false));
     assert_eq!((bench.asked.len(), bench.state().as_str()), (0, "rejected"));
@@ -453,7 +280,7 @@ fn a_wrong_password_is_permanent_only_by_configuration() {
             1,
         ),
     ] {
-        let mut bench = Bench::new(keys);
+        let mut bench = begin(keys);
         bench.answers(|_| challenge("n1", false));
         bench.answers(|_| challenge("n2", false));
         assert_eq!(bench.state(), state);
@@ -480,7 +307,7 @@ fn refusals_wait_as_configured_or_stop() {
         (302, retries, Some(40)),
     ];
     for (status, keys, wait) in cases {
-        let mut bench = Bench::new(keys);
+        let mut bench = begin(keys);
         bench.answers(|_| ResponseDraft::new(status));
         let row = &bench.gateway.registrations(bench.now)[0];
         assert_eq!(row.retry_in_s, wait, "{status} {keys}");
@@ -506,7 +333,7 @@ fn retry_after_is_honoured_within_bounds() {
         ("90000", 3600),
         ("18 (overload);duration=60", 18),
     ] {
-        let mut bench = Bench::new("");
+        let mut bench = begin("");
         bench.answers(|_| ResponseDraft::new(503).header("Retry-After", value));
         let row = &bench.gateway.registrations(bench.now)[0];
         assert_eq!(row.retry_in_s, Some(wait), "{value}");
@@ -515,7 +342,7 @@ fn retry_after_is_honoured_within_bounds() {
 
 #[test]
 fn a_refused_interval_is_replaced_by_the_registrars_own() {
-    let mut bench = Bench::new("expiration = 60");
+    let mut bench = begin("expiration = 60");
     bench.answers(|_| ResponseDraft::new(423).header("Min-Expires", "480"));
     let again = bench.answers(|asked| asked.granted(480));
     assert_eq!((again.header("Expires"), again.cseq()), ("480", 2));
@@ -532,7 +359,7 @@ fn a_refused_interval_is_replaced_by_the_registrars_own() {
 
 #[test]
 fn a_dead_registrar_is_tried_again_and_given_up_after_max_retries() {
-    let mut bench = Bench::new("retry_interval = 10\nmax_retries = 3");
+    let mut bench = begin("retry_interval = 10\nmax_retries = 3");
     bench.run(Duration::from_secs(31));
     assert_eq!(bench.state(), "registering");
     bench.run(Duration::from_secs(1000));
@@ -551,7 +378,7 @@ fn a_dead_registrar_is_tried_again_and_given_up_after_max_retries() {
     assert_eq!(bench.state(), "stopped");
 
     for never in ["0", "4294967295"] {
-        let mut bench = Bench::new(&format!("retry_interval = 10\nmax_retries = {never}"));
+        let mut bench = begin(&format!("retry_interval = 10\nmax_retries = {never}"));
         bench.run(Duration::from_secs(42 * 200));
         assert!(bench.asked.len() > 190);
     }
@@ -559,7 +386,7 @@ fn a_dead_registrar_is_tried_again_and_given_up_after_max_retries() {
 
 #[test]
 fn one_success_forgets_the_failures_before() {
-    let mut bench = Bench::new("retry_interval = 10\nmax_retries = 2");
+    let mut bench = begin("retry_interval = 10\nmax_retries = 2");
     for _ in 0..5 {
         bench.answers(|_| ResponseDraft::new(500));
         bench.run(Duration::from_secs(10));
@@ -571,7 +398,7 @@ fn one_success_forgets_the_failures_before() {
 
 #[test]
 fn a_slow_registrar_is_never_asked_twice_at_once() {
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     bench.run(Duration::from_secs(20));
     let asked = bench.next();
     bench.answer(&asked, ResponseDraft::new(100));
@@ -583,7 +410,7 @@ fn a_slow_registrar_is_never_asked_twice_at_once() {
 
 #[test]
 fn an_unreachable_registrar_is_noticed_at_once() {
-    let mut bench = Bench::new("retry_interval = 10");
+    let mut bench = begin("retry_interval = 10");
     let asked = bench.next();
     bench.gateway.handle_flow_failed(bench.now, asked.flow);
     assert_eq!(bench.state(), "rejected");
@@ -638,7 +465,7 @@ fn a_name_is_looked_up_and_its_next_address_tried_when_the_first_is_dead() {
 
 #[test]
 fn over_tcp_the_connection_is_kept_open_and_its_end_noticed() {
-    let mut bench = Bench::new("transport = \"tcp\"");
+    let mut bench = begin("transport = \"tcp\"");
     let asked = bench.answers(|asked| asked.granted(3600));
     assert_eq!(asked.flow.protocol, Protocol::Tcp);
     assert_eq!(
@@ -679,7 +506,7 @@ fn keep_alives_are_as_configured() {
 
 #[test]
 fn an_outbound_proxy_is_a_loose_route_and_where_it_goes() {
-    let mut bench = Bench::new("outbound_proxy = \"sip:203.0.113.21:5060\"");
+    let mut bench = begin("outbound_proxy = \"sip:203.0.113.21:5060\"");
     let asked = bench.next();
     assert_eq!(asked.flow, udp(SPARE));
     assert_eq!(asked.header("Route"), "<sip:203.0.113.21:5060;lr>");
@@ -714,29 +541,9 @@ fn many_begin_one_after_the_other_and_refresh_spread_out() {
     );
 }
 
-/// An INVITE to this URI, from this address.
-fn invite(bench: &mut Bench, source: &str, uri: &str) -> Option<u16> {
-    let flow = udp(source);
-    bench.invites += 1;
-    let call_id = format!("call-{}", bench.invites);
-    let request = RequestDraft::new(Method::Invite, uri)
-        .header("From", "<sip:+49301@tel.example.com>;tag=x")
-        .header("To", format_args!("<{uri}>"))
-        .header("Call-ID", &call_id)
-        .header("CSeq", "1 INVITE")
-        .header("Contact", "<sip:x@203.0.113.20>");
-    let via = format!("SIP/2.0/UDP {source};branch=z9hG4bK{call_id}");
-    bench.responses.clear();
-    bench
-        .gateway
-        .handle_datagram(bench.now, flow, request.write(&via));
-    bench.collect();
-    bench.responses.last().copied()
-}
-
 #[test]
 fn calls_from_the_registrar_to_the_contact_user_are_of_the_registrations_endpoint() {
-    let mut bench = Bench::new("endpoint = \"trunk\"");
+    let mut bench = begin("endpoint = \"trunk\"");
     let called = "sip:030123456@192.0.2.1";
     assert_eq!(
         invite(&mut bench, REGISTRAR, called),
@@ -759,7 +566,7 @@ fn calls_from_the_registrar_to_the_contact_user_are_of_the_registrations_endpoin
         Some(401),
         "another number"
     );
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     bench.answers(|asked| asked.granted(480));
     assert_eq!(
         invite(&mut bench, REGISTRAR, called),
@@ -770,7 +577,7 @@ fn calls_from_the_registrar_to_the_contact_user_are_of_the_registrations_endpoin
 
 #[test]
 fn calls_with_our_line_are_of_the_registrations_endpoint_wherever_they_come_from() {
-    let mut bench = Bench::new("endpoint = \"trunk\"\nline = true");
+    let mut bench = begin("endpoint = \"trunk\"\nline = true");
     let asked = bench.answers(|asked| asked.granted(480));
     let contact = asked.header("Contact").trim_matches(['<', '>']).to_owned();
     let line = contact.rsplit_once(";line=").expect("a line").1;
@@ -786,7 +593,7 @@ fn calls_with_our_line_are_of_the_registrations_endpoint_wherever_they_come_from
 
 #[test]
 fn a_reload_leaves_alone_what_it_does_not_change() {
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     bench.answers(|asked| asked.granted(480));
     let before = bench.gateway.registrations(bench.now);
     bench.gateway.reload(
@@ -801,7 +608,7 @@ fn a_reload_leaves_alone_what_it_does_not_change() {
 
 #[test]
 fn a_reload_asks_again_with_new_settings_in_the_same_registration() {
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     bench.answers(|_| challenge("n1", false));
     let first = bench.answers(|_| challenge("n2", false));
     assert_eq!(bench.state(), "stopped");
@@ -826,7 +633,7 @@ fn a_reload_asks_again_with_new_settings_in_the_same_registration() {
 
 #[test]
 fn a_registration_that_a_reload_removes_is_ended_at_the_registrar() {
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     let first = bench.answers(|asked| asked.granted(480));
     let text = config("");
     let without = &text[..text.find("[registration").expect("there")];
@@ -847,7 +654,7 @@ fn a_registration_that_a_reload_removes_is_ended_at_the_registrar() {
 
 #[test]
 fn one_removed_while_its_register_is_outstanding_is_ended_after_it() {
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     let outstanding = bench.next();
     let text = config("");
     let without = &text[..text.find("[registration").expect("there")];
@@ -866,7 +673,7 @@ fn one_removed_while_its_register_is_outstanding_is_ended_after_it() {
 #[test]
 fn the_end_waits_for_the_registrar_but_not_for_long() {
     for answers in [true, false] {
-        let mut bench = Bench::new("");
+        let mut bench = begin("");
         bench.answers(|asked| asked.granted(480));
         bench.gateway.drain(bench.now);
         bench.collect();
@@ -879,7 +686,7 @@ fn the_end_waits_for_the_registrar_but_not_for_long() {
         }
         assert!(bench.drained);
     }
-    let mut bench = Bench::new("");
+    let mut bench = begin("");
     bench.answers(|_| ResponseDraft::new(403));
     bench.gateway.drain(bench.now);
     bench.collect();

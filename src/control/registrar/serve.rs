@@ -8,6 +8,7 @@ use crate::config::settings::{Aor, Endpoint};
 use crate::control::context::Context;
 use crate::control::controller::{Controller, Output};
 use crate::control::identify::Identified;
+use crate::control::qualify::ContactKey;
 use crate::control::setup::Setup;
 use crate::link::query::ContactRow;
 use crate::sip::endpoint::ServerTx;
@@ -53,6 +54,7 @@ impl Controller {
             .update(timers, now, aor, &registration)
             .map_err(|refused| refusal(aor, flow, refused))?;
         self.note_changes(changed);
+        self.watch_contacts_of(now, aor);
         let bindings = self.ctx.registrar.contacts(&aor.name);
         let response = listed(now, &registration, &bindings);
         let tag = self.ctx.sip.new_tag();
@@ -106,6 +108,7 @@ impl Controller {
                 }
                 Changed::Removed(binding, why) => {
                     log_removed(binding, *why);
+                    self.ctx.unwatch(&ContactKey::Bound(binding.id));
                     Change::Remove(binding.id.0)
                 }
             };
@@ -128,6 +131,7 @@ impl Controller {
         }
         let removals = useless.into_iter().map(Output::Store);
         self.ctx.outputs.extend(removals);
+        self.watch_registered_contacts(now);
     }
 
     /// How many contacts are registered.
@@ -139,18 +143,27 @@ impl Controller {
     pub fn contacts(&self, now: Instant) -> Vec<ContactRow> {
         let aors = self.setup().settings().aors.iter();
         let rows = aors.flat_map(|aor| {
-            let fixed = aor.contacts.iter().map(|uri| ContactRow {
-                aor: aor.name.clone(),
-                uri: uri.to_string(),
-                source: None,
-                user_agent: String::new(),
-                expires_in_s: None,
-                status: String::from("static"),
-                rtt_ms: None,
+            let qualify = &self.ctx.qualify;
+            let fixed = aor.contacts.iter().map(|uri| {
+                (
+                    ContactKey::fixed(&aor.name, uri),
+                    ContactRow {
+                        aor: aor.name.clone(),
+                        uri: uri.to_string(),
+                        source: None,
+                        user_agent: String::new(),
+                        expires_in_s: None,
+                        status: String::from("static"),
+                        rtt_ms: None,
+                    },
+                )
             });
             let bindings = self.ctx.registrar.contacts(&aor.name);
-            let registered = bindings.into_iter().map(move |binding| row(now, binding));
-            fixed.chain(registered)
+            let registered = bindings
+                .into_iter()
+                .map(move |binding| (ContactKey::Bound(binding.id), row(now, binding)));
+            let all = fixed.chain(registered);
+            all.map(|(key, row)| qualify.with_reach(&key, row))
         });
         rows.collect()
     }

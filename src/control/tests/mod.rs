@@ -1,0 +1,3 @@
+//! What tests of control share, beside the world of calls.
+
+pub(super) mod bench;
