@@ -169,7 +169,7 @@ impl World {
         String::from_utf8_lossy(bytes).into_owned()
     }
 
-    fn from_caller(&self, method: &str, cseq: u32, call: u64, to_tag: &str, body: &str) -> String {
+    fn caller_says(&self, method: &str, cseq: u32, call: u64, to_tag: &str, body: &str) -> String {
         let content = if body.is_empty() {
             ""
         } else {
@@ -188,7 +188,7 @@ impl World {
         self.sent.clear();
         self.calls += 1;
         let call = self.calls;
-        self.hear(CALLER, self.from_caller("INVITE", 1, call, "", SDP));
+        self.hear(CALLER, self.caller_says("INVITE", 1, call, "", SDP));
         let invite = self.sent("INVITE ");
         self.hear(CALLED, response(180, &invite, ""));
         self.hear(CALLED, response(200, &invite, SDP));
@@ -198,7 +198,7 @@ impl World {
             .expect("a To");
         let (tag, _) = tag.split_once("\r\n").expect("an end of line");
         let tag = tag.to_owned();
-        self.hear(CALLER, self.from_caller("ACK", 1, call, &tag, ""));
+        self.hear(CALLER, self.caller_says("ACK", 1, call, &tag, ""));
         self.up.push_back((call, tag));
     }
 
@@ -206,7 +206,7 @@ impl World {
     fn end(&mut self) {
         self.sent.clear();
         let (call, tag) = self.up.pop_front().expect("one is up");
-        self.hear(CALLER, self.from_caller("BYE", 2, call, &tag, ""));
+        self.hear(CALLER, self.caller_says("BYE", 2, call, &tag, ""));
         let bye = self.sent("BYE ");
         self.hear(CALLED, response(200, &bye, ""));
     }
