@@ -226,10 +226,7 @@ impl Controller {
         if max_forwards == 0 {
             return Err(Refusal::new(ResponseDraft::new(483)));
         }
-        if self.is_own(request) {
-            tracing::warn!(source = %flow.peer, uri = request.uri(), "an INVITE of our own comes back");
-            return Err(Refusal::new(ResponseDraft::new(482)));
-        }
+        self.refuse_own(flow, request)?;
         if request.headers().get("Replaces").is_some() {
             return self.replace(now, tx, flow, request, who);
         }
@@ -341,11 +338,15 @@ impl Controller {
         })
     }
 
-    /// An INVITE of ours, sent back to us as it is.
-    fn is_own(&self, request: &Request) -> bool {
+    /// An INVITE of ours, sent back to us as it is, would go in circles.
+    fn refuse_own(&self, flow: Flow, request: &Request) -> Result<(), Refusal> {
         let place = request.headers().from_tag().and_then(Context::call_of_tag);
         let call = place.and_then(|place| self.calls.get(place));
-        call.is_some_and(|call| call.has_sent(request))
+        if !call.is_some_and(|call| call.has_sent(request)) {
+            return Ok(());
+        }
+        tracing::warn!(source = %flow.peer, uri = request.uri(), "an INVITE of our own comes back");
+        Err(Refusal::new(ResponseDraft::new(482)))
     }
 
     fn admit(&mut self, now: Instant, endpoint: &Endpoint) -> Result<(), Refusal> {
