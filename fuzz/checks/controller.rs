@@ -5,8 +5,10 @@ use bytes::Bytes;
 use ringway::config::{self, NoLookup};
 use ringway::control::Leftovers;
 use ringway::control::controller::{Output, Surroundings};
+use ringway::control::names::Answer;
 use ringway::control::{Controller, setup::Setup};
 use ringway::link::{Command, Event, LegId, LegReport, OpenError, PortRange, WorkerId};
+use ringway::sip::resolve::{Question, Records};
 use ringway::sip::{Flow, Message, Method, Protocol, Request, TransportId};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -159,11 +161,21 @@ impl World {
                 1 => {
                     let addresses = [IpAddr::from([192, 0, 2, 11])];
                     let some = usize::from(peer & 1);
-                    self.controller.handle_resolved(
-                        self.now,
-                        "trunk.example.com",
-                        &addresses[..some],
-                    );
+                    let name = String::from("trunk.example.com");
+                    let service = format!("_sip._udp.{name}");
+                    let (question, records) = match (peer >> 1) % 3 {
+                        0 => (Question::Naptr(name), Records::Naptr(Vec::new())),
+                        1 => (Question::Srv(service), Records::Srv(Vec::new())),
+                        _ => {
+                            let some = addresses[..some].to_vec();
+                            (Question::Address(name), Records::Addresses(some))
+                        }
+                    };
+                    let answer = match peer & 8 {
+                        0 => Answer::Records { records, ttl: None },
+                        _ => Answer::Failed,
+                    };
+                    self.controller.handle_resolved(self.now, &question, answer);
                 }
                 2 => {
                     let rows = self.controller.calls(self.now);

@@ -14,6 +14,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// Where name servers listen.
+const DNS_PORT: u16 = 53;
+
 /// A value whose type, and whose references, are right.
 #[derive(Clone, Debug)]
 pub(super) enum Typed {
@@ -32,6 +35,7 @@ pub(super) enum Typed {
     Address(IpAddr),
     Bind(IpAddr, Option<u16>),
     Listen(SocketAddr),
+    Servers(Vec<(SocketAddr, Location)>),
     Ports(u16, u16),
     Uris(Vec<(Uri, Location)>),
     CallerId(CallerId),
@@ -106,6 +110,7 @@ impl Checker<'_> {
             | Accepts::Integers(..)
             | Accepts::Codecs
             | Accepts::Networks
+            | Accepts::Servers
             | Accepts::Hosts
             | Accepts::Uris
             | Accepts::References(_)
@@ -136,6 +141,9 @@ impl Checker<'_> {
                 .each(items, |this, item| this.integer(item, min, max, path))
                 .map(Typed::Integers),
             Accepts::Codecs => self.codecs(value, items, path),
+            Accepts::Servers => self
+                .each(items, |this, item| this.server(item, path))
+                .map(Typed::Servers),
             Accepts::Networks => self
                 .each(items, |this, item| this.network(item, path))
                 .map(Typed::Networks),
@@ -316,6 +324,18 @@ impl Checker<'_> {
         Some(Typed::Codecs(read.into_iter().map(|(c, _)| c).collect()))
     }
 
+    /// A name server.
+    fn server(&mut self, value: &Value, path: &str) -> Option<SocketAddr> {
+        const EXPECTED: &str = "an IP address, with a port or without: \"192.0.2.53\"";
+        let text = self.string(value, EXPECTED, path)?;
+        match parse_bind(&text.value) {
+            Some((address, port)) if !address.is_unspecified() && port != Some(0) => {
+                Some(SocketAddr::new(address, port.unwrap_or(DNS_PORT)))
+            }
+            _ => self.wrong(value, EXPECTED, path),
+        }
+    }
+
     fn network(&mut self, value: &Value, path: &str) -> Option<IpNet> {
         const EXPECTED: &str =
             "an address or a network: \"192.0.2.1\", \"192.0.2.0/24\", \"2001:db8::/32\"";
@@ -387,21 +407,8 @@ impl Checker<'_> {
     fn uri(&mut self, value: &Value, path: &str) -> Option<(Uri, Location)> {
         const EXPECTED: &str = "a SIP URI with a host: \"sip:user@host:5060\"";
         let text = self.string(value, EXPECTED, path)?;
-        let uri = Uri::parse(&text.value);
-        let tls = |uri: &Uri| {
-            uri.scheme == Scheme::Sips
-                || uri
-                    .param("transport")
-                    .is_some_and(|name| name.eq_ignore_ascii_case("tls"))
-        };
-        match uri {
-            Some(uri) if tls(&uri) => {
-                let message =
-                    "TLS is not available in this version, expected a sip: URI over UDP or TCP";
-                self.report.error(value.location, path, message);
-                None
-            }
-            Some(uri) if uri.scheme == Scheme::Sip && uri.host.is_some() => {
+        match Uri::parse(&text.value) {
+            Some(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips) && uri.host.is_some() => {
                 Some((uri, value.location))
             }
             _ => self.wrong(value, EXPECTED, path),

@@ -53,6 +53,8 @@ pub(super) enum Accepts {
     Bind,
     /// An IP address with a port.
     Listen,
+    /// An array of IP addresses, each with a port or without.
+    Servers,
     /// `"FIRST-LAST"` with room for at least one RTP/RTCP pair.
     Ports,
     /// A SIP URI with a host.
@@ -122,8 +124,8 @@ const fn refused_unless(key: &'static str, accepts: Accepts, value: &'static str
 
 use Accepts::{
     Address, Bind, Boolean, CallerId, Codecs, Hosts, Inline, Integer, Integers, Listen, Networks,
-    OneOf, OneOrMore, Ports, Rate, Reference, ReferenceOr, References, Seconds, Secret, SomeOf,
-    Tables, Text, Texts, Uri, Uris, Word,
+    OneOf, OneOrMore, Ports, Rate, Reference, ReferenceOr, References, Seconds, Secret, Servers,
+    SomeOf, Tables, Text, Texts, Uri, Uris, Word,
 };
 
 const COUNT_MAX: i64 = u32::MAX as i64;
@@ -139,6 +141,7 @@ pub(super) const GLOBAL: &[Row] = &[
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("keep_alive_interval", Seconds),
     acts("state_dir", Word),
+    acts("nameservers", Servers),
 ];
 
 /// `[rtp]`

@@ -4,7 +4,8 @@ use super::diagnostic::Location;
 use super::fields::Names;
 use super::raw::{Kind, Table};
 use super::report::Report;
-use super::settings::{IdentifyBy, Settings};
+use super::settings::{Endpoint, IdentifyBy, Settings};
+use crate::sip::message::{Scheme, Uri};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -139,7 +140,7 @@ impl Lint<'_> {
                 let transport = settings.transports.get(usize::from(transport.0));
                 let protocol = transport.map_or("", |t| t.protocol.name());
                 let other = endpoint.contacts.iter().find_map(|contact| {
-                    let wanted = contact.param("transport")?;
+                    let wanted = protocol_of(contact)?;
                     (!wanted.eq_ignore_ascii_case(protocol)).then(|| wanted.to_owned())
                 });
                 if let Some(wanted) = other {
@@ -153,6 +154,23 @@ impl Lint<'_> {
                     );
                 }
             }
+            self.unreachable_contacts(endpoint, report);
+        }
+    }
+
+    fn unreachable_contacts(&self, endpoint: &Endpoint, report: &mut Report) {
+        let has = |wanted: &str| {
+            let mut transports = self.settings.transports.iter();
+            transports.any(|transport| transport.protocol.name().eq_ignore_ascii_case(wanted))
+        };
+        let mut wanted = endpoint.contacts.iter().filter_map(protocol_of);
+        if let Some(wanted) = wanted.find(|wanted| !has(wanted)) {
+            let message = format!(
+                "a contact asks for {wanted} and no transport speaks it, so it cannot be called; expected a \
+                 [transport.*] with protocol = {wanted:?}"
+            );
+            let path = path_of("endpoint", &endpoint.name);
+            report.warning(endpoint.location, path, message);
         }
     }
 
@@ -211,6 +229,14 @@ impl Lint<'_> {
                 );
             }
         }
+    }
+}
+
+/// The protocol that a URI insists on.
+fn protocol_of(uri: &Uri) -> Option<&str> {
+    match uri.scheme {
+        Scheme::Sips => Some("tls"),
+        _ => uri.param("transport"),
     }
 }
 

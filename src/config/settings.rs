@@ -62,6 +62,8 @@ pub struct Global {
     pub keep_alive_interval: Option<Duration>,
     /// `state_dir`: where what outlives a restart is kept; None for where the environment says.
     pub state_dir: Option<PathBuf>,
+    /// `nameservers`: whom host names are asked of. Empty for those of the system.
+    pub nameservers: Vec<SocketAddr>,
 }
 
 /// A way to tell who sent a request.

@@ -67,6 +67,7 @@ impl Controller {
             match self.authenticated(now, flow, request) {
                 Err(refusal) => Some(refusal),
                 Ok(who) => {
+                    self.ctx.know(flow);
                     let refused = self.serve(now, tx, flow, request, who).err();
                     if refused.is_some() && *request.method() == Method::Invite {
                         self.count_rejected_call(who.endpoint);

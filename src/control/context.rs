@@ -4,9 +4,10 @@ use super::bans::Bans;
 use super::call::{CallKey, LegNo};
 use super::controller::{Output, Surroundings};
 use super::domains::Domains;
-use super::hosts::Hosts;
 use super::load::Load;
 use super::locate::Waiter;
+use super::names::Names;
+use super::outages::Outages;
 use super::outside::{Outside, OutsideKey};
 use super::owners::Owners;
 use super::ports::Ports;
@@ -17,6 +18,7 @@ use super::registrar::binding::BindingId;
 use super::transfer::Attended;
 use crate::link::{Command, LegId, WorkerId};
 use crate::metrics::ControlMetrics;
+use crate::sip::Flow;
 use crate::sip::endpoint::ServerTx;
 use crate::sip::timer::TimerWheel;
 use rustc_hash::FxHashMap;
@@ -130,8 +132,10 @@ pub struct Context {
     pub moved_legs: FxHashMap<String, (CallKey, LegNo)>,
     /// Transfers that concern two calls, to be done when the first has let go of its leg.
     pub attended: VecDeque<Attended>,
-    /// Host names.
-    pub hosts: Hosts<Waiter>,
+    /// What the DNS has said.
+    pub names: Names<Waiter>,
+    /// Addresses that did not work lately.
+    pub outages: Outages,
     /// Domains that TLS peers must prove to be.
     pub domains: Domains,
     /// Who has registered, and from where.
@@ -158,6 +162,13 @@ impl Context {
     /// Tells a worker.
     pub fn command(&mut self, worker: WorkerId, command: Command) {
         self.outputs.push_back(Output::Command(worker, command));
+    }
+
+    /// The peer of a flow has shown who it is.
+    pub fn know(&mut self, flow: Flow) {
+        if flow.protocol.is_reliable() {
+            self.outputs.push_back(Output::Known(flow));
+        }
     }
 
     /// A tag for a leg's dialog. It tells the leg's place, so that a request in the dialog finds it without a search,

@@ -8,12 +8,13 @@ use super::call::{Begin, Call, CallKey, LegNo};
 use super::context::{CallClient, ClientOwner, ClientRole, Context, Timer};
 use super::domains::Domains;
 use super::gate::{Offence, Pressure};
-use super::hosts::{self, Hosts};
 use super::identify::Identifier;
 use super::load::Load;
-use super::locate::Waiter;
+use super::names::Names;
+use super::outages::Outages;
 use super::outside::Outside;
 use super::owners::Owners;
+use super::path::streams_beside;
 use super::ports::Ports;
 use super::qualify::Qualify;
 use super::register_out::Registrations;
@@ -25,6 +26,7 @@ use crate::metrics::{ControlMetrics, Direction, RejectReason};
 use crate::sip::auth::{Algorithm, AuthSettings, Authenticator};
 use crate::sip::endpoint::{ClientFailure, ClientTx, Event as SipEvent, ServerTx};
 use crate::sip::message::{Request, Response, ResponseDraft};
+use crate::sip::resolve::Question;
 use crate::sip::timer::TimerWheel;
 use crate::sip::{Endpoint, EndpointSettings, Flow, Transmit};
 use crate::store;
@@ -43,12 +45,14 @@ pub enum Output {
     Transmit(Transmit),
     /// Close this stream connection.
     CloseFlow(Flow),
+    /// The peer of this stream connection is one that we know: it may stay. A stranger's is closed after a while.
+    Known(Flow),
     /// Tell a worker. The runtime's queue to it may be full: see [`Controller::handle_command_refused`].
     Command(WorkerId, Command),
-    /// Look a host name up (A and AAAA); answer with [`Controller::handle_resolved`].
+    /// Ask the DNS; answer with [`Controller::handle_resolved`].
     Resolve {
-        /// The name.
-        host: String,
+        /// What.
+        question: Question,
     },
     /// Keep this over a restart. It may be lost.
     Store(store::Change),
@@ -116,8 +120,10 @@ impl Controller {
         };
         let mut key = [0; 32];
         rng.fill(&mut key);
+        let mut sip = Endpoint::new(settings, rng.u64(..));
+        sip.set_streams(streams_beside(setup.settings()));
         let ctx = Context {
-            sip: Endpoint::new(settings, rng.u64(..)),
+            sip,
             ports: Ports::new(range),
             outputs: VecDeque::new(),
             timers: TimerWheel::new(),
@@ -126,7 +132,8 @@ impl Controller {
             media_owners: FxHashMap::default(),
             moved_legs: FxHashMap::default(),
             attended: VecDeque::new(),
-            hosts: Hosts::default(),
+            names: Names::default(),
+            outages: Outages::default(),
             domains: Domains::default(),
             registrar: Registrar::default(),
             outside: Outside::default(),
@@ -253,22 +260,6 @@ impl Controller {
         }
     }
 
-    /// The answer to [`Output::Resolve`]; empty if the name is not known.
-    pub fn handle_resolved(&mut self, now: Instant, host: &str, addresses: &[IpAddr]) {
-        self.identifier.set_host_addresses(host, addresses);
-        let mut waiting = self.ctx.hosts.answer(now, host, addresses);
-        waiting.dedup();
-        for waiter in waiting {
-            match waiter {
-                Waiter::Call(key) => {
-                    self.with_call(now, key, |call, ctx| call.on_resolved(ctx, now, host));
-                }
-                Waiter::Outside(key) => self.locate_outside(now, key),
-            }
-        }
-        self.run(now);
-    }
-
     /// Runs every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.ctx.sip.handle_timeout(now);
@@ -323,18 +314,6 @@ impl Controller {
         let calls = self.ctx.timers.next();
         let sip = self.ctx.sip.poll_timeout();
         [calls, sip, self.identify_due].into_iter().flatten().min()
-    }
-
-    /// Asks for the addresses of the host names that identify endpoints, and again after a while.
-    fn look_up_identify_hosts(&mut self, now: Instant) {
-        let mut hosts: Vec<&str> = self.identifier.hosts().collect();
-        hosts.sort_unstable();
-        hosts.dedup();
-        for host in hosts {
-            let host = host.to_owned();
-            self.ctx.outputs.push_back(Output::Resolve { host });
-        }
-        self.identify_due = Some(now + hosts::TTL);
     }
 
     /// A request of a call that is gone by now has its final response (a call may end in the middle of a re-INVITE).
@@ -480,6 +459,7 @@ impl Controller {
     fn on_request(&mut self, now: Instant, tx: ServerTx, flow: Flow, request: &Request) {
         match self.call_of(request) {
             Some((key, leg)) => self.with_call(now, key, |call, ctx| {
+                ctx.know(flow);
                 call.follow_stream(leg, flow);
                 call.on_request(ctx, now, leg, tx, request);
             }),

@@ -267,7 +267,8 @@ impl Identifier {
         new.sort_unstable();
         new.dedup();
         for (place, entry) in self.hosts.iter_mut().enumerate() {
-            if !entry.name.eq_ignore_ascii_case(host) {
+            let name = entry.name.trim_end_matches('.');
+            if !name.eq_ignore_ascii_case(host) {
                 continue;
             }
             for old in std::mem::replace(&mut entry.addresses, new.clone()) {

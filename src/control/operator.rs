@@ -1,6 +1,7 @@
 //! What operators see and do: rows, hang-up, reload, drain, stop.
 
 use super::controller::{Controller, Service};
+use super::path::streams_beside;
 use super::ports::Gauges;
 use super::setup::Setup;
 use crate::config::Settings;
@@ -86,6 +87,7 @@ impl Controller {
         self.identify_due = identifier.hosts().next().map(|_| now);
         self.identifier = identifier;
         self.ctx.bans.reload(setup.settings().bans.clone());
+        self.ctx.sip.set_streams(streams_beside(setup.settings()));
         self.setup = Arc::new(setup);
         self.configure_registrar();
         self.take_registrations(now);
@@ -170,6 +172,21 @@ impl Controller {
     }
 }
 
+/// What of `[global]` holds at once.
+fn live(global: &Global) -> String {
+    let Global {
+        identifier_order,
+        default_from_user,
+        max_calls,
+        keep_alive_interval,
+        nameservers,
+        ..
+    } = global;
+    format!(
+        "{identifier_order:?} {default_from_user} {max_calls} {keep_alive_interval:?} {nameservers:?}"
+    )
+}
+
 /// What differs between two settings.
 fn compare(old: &Settings, new: &Settings) -> ReloadReport {
     let mut report = ReloadReport::default();
@@ -182,16 +199,6 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
         let what = String::from("global.state_dir: changed");
         report.needs_restart.push(what);
     }
-    let live = |global: &Global| {
-        let Global {
-            identifier_order,
-            default_from_user,
-            max_calls,
-            keep_alive_interval,
-            ..
-        } = global;
-        format!("{identifier_order:?} {default_from_user} {max_calls} {keep_alive_interval:?}")
-    };
     if live(&old.global) != live(&new.global) {
         report.changed.push(String::from("global: changed"));
     }

@@ -195,6 +195,9 @@ impl Controller {
         let Some(asked) = self.ctx.outside.get_mut(key) else {
             return;
         };
+        if let Some(path) = &asked.sent {
+            self.ctx.outages.heard(now, path.flow, response);
+        }
         let has_more = !asked.flows.is_empty();
         let question = &mut asked.question;
         let is_answerable = matches!(response.status(), 401 | 407)
@@ -225,6 +228,10 @@ impl Controller {
             ClientFailure::Timeout => Answer::Timeout,
             ClientFailure::Transport => Answer::Transport,
         };
+        let asked = self.ctx.outside.get_mut(key);
+        if let Some(path) = asked.and_then(|asked| asked.sent.as_ref()) {
+            self.ctx.outages.failed(now, path.flow, None);
+        }
         self.try_next_flow(now, key, answer);
     }
 
@@ -274,7 +281,7 @@ fn send(ctx: &mut Context, now: Instant, key: OutsideKey, path: Path) -> bool {
         let answers = question.challenges.answers(rng, auth, &request);
         request = KnownChallenges::put(request, &answers);
     }
-    let sent = sip.request(now, path.flow, &path.sent_by, request);
+    let sent = sip.request_located(now, path.flow, &path.sent_by, request);
     asked.sent = Some(path);
     match sent {
         Some(tx) => {

@@ -3,14 +3,11 @@
 use crate::config::Settings;
 use crate::config::settings::Transport;
 use crate::control::controller::Surroundings;
+use crate::sip::endpoint::StreamBeside;
 use crate::sip::flow::{Flow, Protocol, TransportId};
 use crate::sip::message::{Host, Scheme, Uri};
+use rustc_hash::FxHashMap;
 use std::net::{IpAddr, SocketAddr};
-
-/// Port of SIP over UDP and TCP (RFC 3261 §19.1.2).
-const SIP_PORT: u16 = 5060;
-/// Port of SIP over TLS.
-const SIPS_PORT: u16 = 5061;
 
 /// See the module's comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +73,13 @@ pub fn uri_host(address: IpAddr) -> String {
     }
 }
 
-/// Where a URI asks a request to be sent (RFC 3263 §4, without DNS service records).
+/// Where a URI asks a request to be sent (RFC 3263 §4.1); [`super::locate`] finds the addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// An address, or a name to look up.
     pub host: Host,
-    /// The port written, or the protocol's own.
-    pub port: u16,
+    /// The port written.
+    pub port: Option<u16>,
     /// The protocol that the URI insists on.
     pub protocol: Option<Protocol>,
 }
@@ -98,60 +95,131 @@ impl Destination {
             (Scheme::Sip, None) => None,
             _ => return None,
         };
-        let default_port = if protocol == Some(Protocol::Tls) {
-            SIPS_PORT
-        } else {
-            SIP_PORT
-        };
         Some(Destination {
             host: uri.host.clone()?,
-            port: uri.port.unwrap_or(default_port),
+            port: uri.port,
             protocol,
-        })
-    }
-
-    /// The flow to one of the destination's addresses: over `own` transport (of an endpoint or registration) where its
-    /// protocol fits, else over the first that fits. None if no transport does. It names no domain yet: see
-    /// [`Domains::name`](super::domains::Domains::name).
-    pub fn flow(
-        &self,
-        settings: &Settings,
-        own: Option<TransportId>,
-        address: IpAddr,
-    ) -> Option<Flow> {
-        let own_protocol = own
-            .and_then(|id| settings.transports.get(usize::from(id.0)))
-            .map(|transport| transport.protocol);
-        let protocol = self.protocol.or(own_protocol).unwrap_or(Protocol::Udp);
-        let fits = |transport: &Transport| {
-            transport.protocol == protocol && transport.bind.is_ipv4() == address.is_ipv4()
-        };
-        let all = || (0..).map(TransportId).zip(&settings.transports);
-        let (transport, _) = all()
-            .find(|(id, transport)| Some(*id) == own && fits(transport))
-            .or_else(|| all().find(|(_, transport)| fits(transport)))?;
-        Some(Flow {
-            transport,
-            protocol,
-            peer: SocketAddr::new(address, self.port),
-            domain: None,
         })
     }
 }
 
-/// The same peer by TCP, for a request too large for a datagram (RFC 3261 §18.1.1). None without a TCP transport.
-pub fn by_tcp(settings: &Settings, flow: Flow) -> Option<Flow> {
-    let tcp = |transport: &Transport| {
-        transport.protocol == Protocol::Tcp && transport.bind.is_ipv4() == flow.peer.is_ipv4()
+/// The TCP transport beside each UDP transport, for requests too large for a datagram (RFC 3261 §18.1.1): the first on
+/// the same address, else the first of the same family.
+pub fn streams_beside(settings: &Settings) -> FxHashMap<TransportId, StreamBeside> {
+    let all = || (0..).map(TransportId).zip(&settings.transports);
+    let beside = |udp: &Transport| {
+        let tcp = || {
+            all().filter(|(_, one)| {
+                one.protocol == Protocol::Tcp && one.bind.is_ipv4() == udp.bind.is_ipv4()
+            })
+        };
+        let (transport, tcp) = tcp()
+            .find(|(_, one)| one.bind.ip() == udp.bind.ip())
+            .or_else(|| tcp().next())?;
+        Some(StreamBeside {
+            transport,
+            port: tcp.bind.port(),
+        })
     };
-    let (transport, _) = (0..)
-        .map(TransportId)
-        .zip(&settings.transports)
-        .find(|(_, transport)| tcp(transport))?;
-    Some(Flow {
-        transport,
-        protocol: Protocol::Tcp,
-        peer: flow.peer,
-        domain: None,
-    })
+    all()
+        .filter(|(_, transport)| transport.protocol == Protocol::Udp)
+        .filter_map(|(id, udp)| Some((id, beside(udp)?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{NoLookup, parse};
+
+    struct Routes;
+
+    impl Surroundings for Routes {
+        fn source_address(&self, peer: IpAddr) -> Option<IpAddr> {
+            match peer {
+                IpAddr::V4(_) => Some([10, 0, 0, 1].into()),
+                IpAddr::V6(_) => Some("2001:db8::1".parse().ok()?),
+            }
+        }
+
+        fn unix_time(&self) -> u64 {
+            0
+        }
+    }
+
+    fn settings() -> Settings {
+        let text = r#"
+            [transport.a-udp]
+            bind = "0.0.0.0"
+            local_net = ["10.0.0.0/8"]
+            external_signaling_address = "203.0.113.8"
+            external_media_address = "203.0.113.9"
+            [transport.b-tcp]
+            protocol = "tcp"
+            bind = "192.0.2.1:5070"
+            [transport.c-tcp]
+            protocol = "tcp"
+            bind = "0.0.0.0:5080"
+            [transport.d-udp]
+            bind = "[::]:5062"
+            [transport.e-udp]
+            bind = "192.0.2.1:5064"
+            [transport.f-tls]
+            protocol = "tls"
+            bind = "[::]"
+            cert_file = "own.pem"
+            [admin]
+            listen = "127.0.0.1:8088"
+        "#;
+        parse("test", text, &NoLookup).expect("valid").settings
+    }
+
+    fn path(transport: u16, peer: &str) -> Path {
+        let settings = settings();
+        let flow = Flow {
+            transport: TransportId(transport),
+            protocol: settings.transports[usize::from(transport)].protocol,
+            peer: peer.parse().expect("an address"),
+            domain: None,
+        };
+        Path::new(&settings, &Routes, flow).expect("a route")
+    }
+
+    #[test]
+    fn each_peer_sees_the_address_that_it_can_reach() {
+        let inside = path(0, "10.9.9.9:5060");
+        assert_eq!(inside.sent_by, "10.0.0.1:5060");
+        assert_eq!(inside.media_address, IpAddr::from([10, 0, 0, 1]));
+        let outside = path(0, "198.51.100.7:5060");
+        assert_eq!(outside.sent_by, "203.0.113.8:5060");
+        assert_eq!(outside.media_address, IpAddr::from([203, 0, 113, 9]));
+        assert_eq!(outside.media_bind, IpAddr::from([10, 0, 0, 1]));
+        // Another transport has addresses of its own.
+        let bound = path(1, "198.51.100.7:5060");
+        assert_eq!(bound.sent_by, "192.0.2.1:5070");
+        assert_eq!(
+            bound.contact("600"),
+            "<sip:600@192.0.2.1:5070;transport=tcp>"
+        );
+        let six = path(3, "[2001:db8::7]:5060");
+        assert_eq!(
+            (six.sent_by.as_str(), six.host.as_str()),
+            ("[2001:db8::1]:5062", "[2001:db8::1]")
+        );
+        let tls = path(5, "[2001:db8::7]:5061");
+        assert_eq!(tls.contact(""), "<sip:[2001:db8::1]:5061;transport=tls>");
+    }
+
+    #[test]
+    fn large_requests_have_the_tcp_transport_on_the_same_address() {
+        let beside = streams_beside(&settings());
+        let of = |id| {
+            beside
+                .get(&TransportId(id))
+                .map(|one| (one.transport.0, one.port))
+        };
+        assert_eq!(of(0), Some((2, 5080)));
+        assert_eq!(of(4), Some((1, 5070)));
+        assert_eq!(of(3), None, "no TCP over IPv6");
+    }
 }

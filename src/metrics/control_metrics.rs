@@ -134,6 +134,8 @@ pub enum ConnectionEnd {
     Handshake,
     /// Nothing came for too long.
     Idle,
+    /// The peer did not show in time that we know it.
+    Stranger,
     /// The peer did not take what we sent, and the queue to it is full.
     Slow,
     /// We closed it: its framing was lost, or its message was over the limit.
@@ -144,12 +146,13 @@ pub enum ConnectionEnd {
 
 impl ConnectionEnd {
     /// All of them, in the order of their numbers.
-    pub const ALL: [ConnectionEnd; 8] = [
+    pub const ALL: [ConnectionEnd; 9] = [
         ConnectionEnd::Peer,
         ConnectionEnd::Error,
         ConnectionEnd::Unreachable,
         ConnectionEnd::Handshake,
         ConnectionEnd::Idle,
+        ConnectionEnd::Stranger,
         ConnectionEnd::Slow,
         ConnectionEnd::Framing,
         ConnectionEnd::Shutdown,
@@ -163,6 +166,7 @@ impl ConnectionEnd {
             ConnectionEnd::Unreachable => "unreachable",
             ConnectionEnd::Handshake => "handshake",
             ConnectionEnd::Idle => "idle",
+            ConnectionEnd::Stranger => "stranger",
             ConnectionEnd::Slow => "slow",
             ConnectionEnd::Framing => "framing",
             ConnectionEnd::Shutdown => "shutdown",

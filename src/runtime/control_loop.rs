@@ -23,6 +23,7 @@ use super::topology::WorkerHandle;
 use crate::admin::Asked;
 use crate::control::Controller;
 use crate::control::controller::Output;
+use crate::control::names::Answer;
 use crate::control::strangers::Strangers;
 use crate::link::{Command, WorkerId};
 use crate::metrics::{ControlMetrics, RejectReason};
@@ -231,8 +232,8 @@ impl ControlLoop {
                         self.controller.handle_flow_failed(now, flow);
                     }
                 }
-                Input::Resolved { host, addresses } => {
-                    self.controller.handle_resolved(now, &host, &addresses);
+                Input::Resolved { question, answer } => {
+                    self.controller.handle_resolved(now, &question, answer);
                 }
             }
             self.do_outputs();
@@ -281,11 +282,14 @@ impl ControlLoop {
             match output {
                 Output::Transmit(transmit) => self.transmit(transmit),
                 Output::CloseFlow(flow) => self.streams.close(flow),
+                Output::Known(flow) => self.streams.know(flow),
                 Output::Command(worker, command) => self.command(worker, command),
-                Output::Resolve { host } => {
-                    if !self.resolver.resolve(host.clone()) {
-                        tracing::warn!(host, "too many names wait to be resolved");
-                        self.controller.handle_resolved(Instant::now(), &host, &[]);
+                Output::Resolve { question } => {
+                    if !self.resolver.resolve(question.clone()) {
+                        tracing::warn!(?question, "too many names wait to be resolved");
+                        let now = Instant::now();
+                        self.controller
+                            .handle_resolved(now, &question, Answer::Failed);
                     }
                 }
                 Output::Store(change) => self.store.send(change),

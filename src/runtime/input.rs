@@ -1,10 +1,12 @@
 //! What the tasks around the sockets tell the control loop, in one bounded queue: who fills it waits, and with it the
 //! kernel's buffer and in the end the peer.
 
+use crate::control::names::Answer;
 use crate::metrics::ConnectionEnd;
+use crate::sip::resolve::Question;
 use crate::sip::{Flow, TransportId};
 use bytes::Bytes;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::task;
 
@@ -61,11 +63,11 @@ pub enum Input {
         /// For [`ConnectionEnd::Handshake`], what TLS says.
         why: Option<String>,
     },
-    /// A name was looked up.
+    /// A question to the DNS has its answer.
     Resolved {
-        /// The name.
-        host: String,
-        /// Its addresses; none if it is not known.
-        addresses: Vec<IpAddr>,
+        /// The question.
+        question: Question,
+        /// The answer.
+        answer: Answer,
     },
 }

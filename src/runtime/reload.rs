@@ -70,6 +70,8 @@ impl ControlLoop {
         let response = match done.result {
             Ok(reading) => {
                 self.streams.set_tls(&reading.tls);
+                let nameservers = &reading.setup.settings().global.nameservers;
+                self.resolver.set_servers(nameservers);
                 let report = self.controller.reload(now, reading.setup);
                 self.config_loaded = now;
                 tracing::info!(changed = ?report.changed, needs_restart = ?report.needs_restart, "reloaded");

@@ -25,6 +25,9 @@ pub struct TimeLimits {
     pub handshake: Duration,
     /// For one that was taken to have said something that we answer. Silent ones and slow senders end here.
     pub first_answer: Duration,
+    /// For one that was taken to have sent a request of a peer that we know (by its address or its credentials), after
+    /// which it may stay. Longer than `first_answer`.
+    pub stranger: Duration,
     /// For the peer to take one message.
     pub write: Duration,
     /// Without a byte from the peer. Dead peers are found by TCP keep-alives long before.
@@ -37,6 +40,7 @@ impl Default for TimeLimits {
             connect: Duration::from_secs(5),
             handshake: Duration::from_secs(5),
             first_answer: Duration::from_secs(32),
+            stranger: Duration::from_secs(120),
             write: Duration::from_secs(10),
             idle: Duration::from_secs(2 * 3600),
         }
@@ -121,6 +125,8 @@ pub struct Connection {
     pub tls: Option<(tls::Context, Option<String>)>,
     /// What is to be written. When its other side is dropped, the rest is written and the connection closed.
     pub queue: WriteQueueEnd,
+    /// Set when the peer has shown that we know it.
+    pub is_known: Arc<AtomicBool>,
     /// Where what comes goes.
     pub inputs: mpsc::Sender<Input>,
     /// Its limits.
@@ -155,6 +161,7 @@ impl Connection {
             inputs: self.inputs,
             limits,
             is_ours,
+            is_known: self.is_known,
         };
         match self.tls.take() {
             None => {
@@ -196,6 +203,7 @@ struct Talk {
     inputs: mpsc::Sender<Input>,
     limits: TimeLimits,
     is_ours: bool,
+    is_known: Arc<AtomicBool>,
 }
 
 impl Talk {
@@ -213,13 +221,33 @@ impl Talk {
         {
             return ConnectionEnd::Shutdown;
         }
-        let first_answer = (!self.is_ours).then_some(self.limits.first_answer);
         let answered = AtomicBool::new(false);
         tokio::select! {
             end = self.read(reading) => end,
             end = write(writing, &mut queue, &answered, self.limits) => end,
-            end = unanswered(first_answer, &answered) => end,
+            end = self.stranger(&answered) => end,
         }
+    }
+
+    /// Ends one that was taken if its peer says nothing that we answer, or does not show in time that we know it: silent
+    /// ones, slow senders and those that keep us busy with what anybody may ask.
+    async fn stranger(&self, answered: &AtomicBool) -> ConnectionEnd {
+        if !self.is_ours {
+            let TimeLimits {
+                first_answer,
+                stranger,
+                ..
+            } = self.limits;
+            tokio::time::sleep(first_answer).await;
+            if !answered.load(Ordering::Relaxed) {
+                return ConnectionEnd::Idle;
+            }
+            tokio::time::sleep(stranger.saturating_sub(first_answer)).await;
+            if !self.is_known.load(Ordering::Relaxed) {
+                return ConnectionEnd::Stranger;
+            }
+        }
+        std::future::pending().await
     }
 
     async fn read(&self, mut half: impl AsyncRead + Unpin) -> ConnectionEnd {
@@ -308,15 +336,4 @@ async fn write(
     // A peer that does not take our last bytes is not waited for.
     let _ = timeout(limits.write, half.shutdown()).await;
     ConnectionEnd::Framing
-}
-
-/// Ends when nothing was answered within the limit; never, if there is none.
-async fn unanswered(limit: Option<Duration>, answered: &AtomicBool) -> ConnectionEnd {
-    if let Some(limit) = limit {
-        tokio::time::sleep(limit).await;
-        if !answered.load(Ordering::Relaxed) {
-            return ConnectionEnd::Idle;
-        }
-    }
-    std::future::pending().await
 }

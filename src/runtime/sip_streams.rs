@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -96,6 +97,7 @@ struct Live {
     flow: Flow,
     task: AbortHandle,
     stage: Stage,
+    is_known: Arc<AtomicBool>,
 }
 
 /// How far a connection is.
@@ -233,6 +235,14 @@ impl Streams {
             .is_some_and(|(current, _)| *current == id)
     }
 
+    /// The peer of a flow has shown that we know it: its connection may stay.
+    pub fn know(&mut self, flow: Flow) {
+        let connection = self.by_flow.get(&flow);
+        if let Some(live) = connection.and_then(|(id, _)| self.live.get(id)) {
+            live.is_known.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// A connection stands.
     pub fn opened(&mut self, id: ConnectionId) {
         if let Some(live) = self.live.get_mut(&id) {
@@ -282,8 +292,10 @@ impl Streams {
             (Origin::Taken(_), Some(_)) => Stage::Handshake,
             _ => Stage::Opening,
         };
+        let is_known = Arc::new(AtomicBool::new(false));
         let connection = Connection {
             flow,
+            is_known: Arc::clone(&is_known),
             origin,
             tls: tls.map(|tls| (tls, domain.map(str::to_owned))),
             queue: end,
@@ -303,7 +315,13 @@ impl Streams {
             count.handshakes += 1;
             self.handshakes += 1;
         }
-        self.live.insert(id, Live { flow, task, stage });
+        let live = Live {
+            flow,
+            task,
+            stage,
+            is_known,
+        };
+        self.live.insert(id, live);
         self.by_flow.insert(flow, (id, queue));
     }
 
@@ -564,6 +582,32 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_we_know_may_stay_and_a_stranger_may_not() {
+        run(async {
+            let limits = times(|time| {
+                time.first_answer = Duration::from_millis(20);
+                time.stranger = Duration::from_millis(60);
+                time.idle = Duration::from_millis(300);
+            });
+            let mut bench = bench(limits).await;
+            let begun = std::time::Instant::now();
+            let (_friend, known) = bench.taken().await;
+            let (_stranger, unknown) = bench.taken().await;
+            for flow in [known, unknown] {
+                let answer = Bytes::from_static(b"401");
+                assert_eq!(bench.streams.send(flow, None, answer), Ok(()));
+            }
+            bench.streams.know(known);
+            assert_eq!(
+                bench.ended().await,
+                (ConnectionEnd::Stranger, Some(unknown))
+            );
+            assert_eq!(bench.ended().await, (ConnectionEnd::Idle, Some(known)));
+            assert!(begun.elapsed() >= Duration::from_millis(300));
+        });
+    }
+
+    #[test]
     fn a_peer_that_does_not_read_is_cut_off() {
         run(async {
             let mut bench = bench(StreamLimits::default()).await;
@@ -622,6 +666,7 @@ mod tests {
                     flow: broken,
                     task,
                     stage: Stage::Opening,
+                    is_known: Arc::default(),
                 },
             );
             bench.streams.by_flow.insert(broken, (id, queue));

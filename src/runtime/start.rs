@@ -212,6 +212,8 @@ fn build(
     metrics.set_reload_success(true);
     let store = restore(&mut controller, now);
 
+    let nameservers = &controller.setup().settings().global.nameservers;
+    let resolver = Resolver::new(inputs_in.clone(), nameservers);
     let streams = Streams::new(
         std::mem::take(&mut sockets.streams),
         StreamLimits::default(),
@@ -226,7 +228,7 @@ fn build(
         udp: sockets.udp,
         streams,
         handshakes_told: Strangers::default(),
-        resolver: Resolver::new(inputs_in),
+        resolver,
         store,
         workers,
         bell: bell.watched().map_err(system("watching an eventfd"))?,

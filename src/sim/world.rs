@@ -398,10 +398,11 @@ impl World {
                 });
             }
             Output::Command(worker, command) => self.command(worker, command),
-            Output::Resolve { host } => {
-                self.outcome.violations.push(format!("a look-up of {host}"))
-            }
-            Output::CloseFlow(_) | Output::Store(_) | Output::Drained => {}
+            Output::Resolve { question } => self
+                .outcome
+                .violations
+                .push(format!("a look-up of {question:?}")),
+            Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) | Output::Drained => {}
         }
     }
 

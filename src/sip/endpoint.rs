@@ -7,6 +7,7 @@
 
 mod clients;
 mod keys;
+mod large;
 mod receive;
 mod reply;
 mod servers;
@@ -16,10 +17,12 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-use super::flow::{Flow, Transmit};
+use super::flow::{Flow, Transmit, TransportId};
 use super::message::{Method, Request, RequestDraft, Response, ResponseDraft};
 use bytes::Bytes;
-use clients::Clients;
+use clients::{Clients, Way};
+pub use large::{DATAGRAM_REQUEST_MAX, StreamBeside};
+use rustc_hash::FxHashMap;
 use servers::Servers;
 use shared::{Due, Shared};
 use std::time::{Duration, Instant};
@@ -170,6 +173,11 @@ impl Endpoint {
         }
     }
 
+    /// Which stream transport stands beside a datagram transport, for requests over [`DATAGRAM_REQUEST_MAX`] bytes.
+    pub fn set_streams(&mut self, streams: FxHashMap<TransportId, StreamBeside>) {
+        self.clients.set_streams(streams);
+    }
+
     /// One UDP datagram. One of nothing but line ends and NULs is a keep-alive and ignored (RFC 5626 §3.5.1).
     pub fn handle_datagram(&mut self, now: Instant, flow: Flow, datagram: Bytes) {
         if datagram
@@ -237,7 +245,31 @@ impl Endpoint {
             return None;
         }
         let shared = &mut self.shared;
-        Some(self.clients.request(shared, now, flow, sent_by, request))
+        let by = Way::FlowAlone;
+        Some(
+            self.clients
+                .request(shared, now, flow, sent_by, request, by),
+        )
+    }
+
+    /// As [`Endpoint::request`], to a peer that a URI has led to: one that is too large for a datagram goes over the
+    /// stream transport beside it, and as a datagram if that fails (RFC 3261 §18.1.1).
+    pub fn request_located(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        sent_by: &str,
+        request: RequestDraft,
+    ) -> Option<ClientTx> {
+        if self.transactions() >= self.shared.settings.transactions_max {
+            return None;
+        }
+        let shared = &mut self.shared;
+        let by = Way::StreamIfLarge;
+        Some(
+            self.clients
+                .request(shared, now, flow, sent_by, request, by),
+        )
     }
 
     /// Sends the ACK of a 2xx (made by the dialog) and keeps it, to send it again each time that 2xx comes again.

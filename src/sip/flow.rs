@@ -20,6 +20,14 @@ impl Protocol {
         !matches!(self, Protocol::Udp)
     }
 
+    /// Its port where none is written (RFC 3261 §19.1.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Protocol::Udp | Protocol::Tcp => 5060,
+            Protocol::Tls => 5061,
+        }
+    }
+
     /// The name in a Via (`UDP`, `TCP`, `TLS`).
     pub fn via_name(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ pub mod flow;
 pub mod message;
 mod random;
 pub mod reliable;
+pub mod resolve;
 pub mod stream;
 pub mod timer;
 pub mod transaction;

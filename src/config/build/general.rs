@@ -52,6 +52,10 @@ fn build_global(fields: &Fields) -> Global {
             .has("keep_alive_interval")
             .then(|| fields.seconds("keep_alive_interval", Duration::ZERO)),
         state_dir: text("state_dir").map(PathBuf::from),
+        nameservers: match fields.get("nameservers") {
+            Some(Typed::Servers(servers)) => servers.iter().map(|(server, _)| *server).collect(),
+            _ => Vec::new(),
+        },
     }
 }
 

@@ -58,13 +58,10 @@ fn transport(name: String, fields: &Fields, checker: &mut Checker<'_>) -> Transp
         Some("tls") => Protocol::Tls,
         _ => Protocol::Udp,
     };
-    let port_default = if protocol == Protocol::Tls {
-        5061
-    } else {
-        5060
-    };
     let bind = match fields.get("bind") {
-        Some(Typed::Bind(address, port)) => SocketAddr::new(*address, port.unwrap_or(port_default)),
+        Some(Typed::Bind(address, port)) => {
+            SocketAddr::new(*address, port.unwrap_or(protocol.default_port()))
+        }
         _ => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
     };
     let address = |key: &str| match fields.get(key) {

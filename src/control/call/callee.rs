@@ -10,21 +10,17 @@ use super::{ALLOW, Call, LEGS_MAX, LegNo, Phase, SDP, identity};
 use crate::control::context::{CallTimer, ClientRole, Context, Timer};
 use crate::control::credentials::KnownChallenges;
 use crate::control::extensions;
-use crate::control::path::{Path, by_tcp};
-use crate::control::setup::Setup;
+use crate::control::path::Path;
 use crate::metrics::Direction;
 use crate::sdp::{Description, common_formats};
 use crate::sip::endpoint::{ClientFailure, ClientTx};
-use crate::sip::flow::{Flow, Protocol};
+use crate::sip::flow::Flow;
 use crate::sip::message::{Method, Request, RequestDraft, Response, Uri};
 use std::time::{Duration, Instant};
 
 /// How long a cancelled INVITE may go without a final response (64*T1, RFC 3261 §9.1), and a little more for the
 /// endpoint's own timers to run first.
 pub const CANCEL_WAIT: Duration = Duration::from_secs(34);
-
-/// A request larger than this goes by TCP where it can (RFC 3261 §18.1.1: the MTU unknown).
-const DATAGRAM_REQUEST_MAX: usize = 1300;
 
 impl Call {
     /// Asks a callee.
@@ -114,6 +110,7 @@ impl Call {
             takes_update: false,
             began: now,
             answered: None,
+            is_located: candidate.is_located,
             follows_contact: !self.setup.endpoint(endpoint).rewrite_contact,
             unanswered: None,
             challenges: KnownChallenges::default(),
@@ -164,28 +161,21 @@ impl Call {
             None => String::new(),
         };
         let endpoint = self.setup.endpoint(leg.endpoint);
-        let route = candidate.route(&ctx.registrations, &endpoint.name).to_vec();
-        let draft = |leg: &Leg| {
-            let uri = identity::request_uri(uri);
-            let request = RequestDraft::new(Method::Invite, uri.as_str());
-            let request = route
-                .iter()
-                .fold(request, |request, route| request.header("Route", route))
-                .header("Max-Forwards", max_forwards)
-                .header("From", format_args!("{};tag={}", shown.from, leg.tag))
-                .header("To", format_args!("<{uri}>"))
-                .header("Call-ID", &call_id)
-                .header("CSeq", "1 INVITE")
-                .header("Contact", leg.contact())
-                .header("Allow", ALLOW)
-                .body(SDP, body.clone());
-            added.put_on(shown.put_on(extensions::asked(request, endpoint)))
-        };
-        let mut request = draft(leg);
-        if let Some(path) = path_by_size(ctx, &self.setup, leg, candidate, &request) {
-            leg.path = path;
-            request = draft(leg);
-        }
+        let route = candidate.route(&ctx.registrations, &endpoint.name);
+        let request_uri = identity::request_uri(uri);
+        let request = RequestDraft::new(Method::Invite, request_uri.as_str());
+        let request = route
+            .iter()
+            .fold(request, |request, route| request.header("Route", route))
+            .header("Max-Forwards", max_forwards)
+            .header("From", format_args!("{};tag={}", shown.from, leg.tag))
+            .header("To", format_args!("<{request_uri}>"))
+            .header("Call-ID", &call_id)
+            .header("CSeq", "1 INVITE")
+            .header("Contact", leg.contact())
+            .header("Allow", ALLOW)
+            .body(SDP, body);
+        let request = added.put_on(shown.put_on(extensions::asked(request, endpoint)));
         match leg.send(ctx, now, key, ClientRole::Invite, request) {
             Some(invite) => {
                 leg.invite = Some(invite);
@@ -226,6 +216,7 @@ impl Call {
         let Some(leg) = self.leg_mut(no) else {
             return;
         };
+        ctx.outages.heard(now, leg.path.flow, response);
         match (response.status(), &mut leg.state) {
             (200..=299, LegState::Calling(_) | LegState::Cancelled { .. }) => {
                 self.on_callee_2xx(ctx, now, no, tx, response);
@@ -268,6 +259,7 @@ impl Call {
         if response.status() == 100 {
             return;
         }
+        self.stay_with(no);
         let provisions = self.acknowledge_provisional(ctx, now, no, response);
         let body = match provisions {
             Provisions::Known => return,
@@ -400,9 +392,14 @@ impl Call {
         no: LegNo,
         failure: ClientFailure,
     ) {
-        let heard = match self.leg(no).map(|leg| &leg.state) {
-            Some(LegState::Calling(calling)) => calling.heard,
-            Some(LegState::Cancelled { guard, .. }) => {
+        let heard = match self.leg(no).map(|leg| (leg, &leg.state)) {
+            Some((leg, LegState::Calling(calling))) => {
+                if !calling.heard {
+                    ctx.outages.failed(now, leg.path.flow, None);
+                }
+                calling.heard
+            }
+            Some((_, LegState::Cancelled { guard, .. })) => {
                 ctx.timers.cancel(*guard);
                 return self.callee_gone(ctx, no);
             }
@@ -481,27 +478,6 @@ impl Call {
         }
     }
 }
-
-/// The path by TCP of a request that is too large for a datagram, if there is one. Where a single flow leads to a phone,
-/// not even a large request goes another way.
-fn path_by_size(
-    ctx: &Context,
-    setup: &Setup,
-    leg: &Leg,
-    candidate: &Candidate,
-    request: &RequestDraft,
-) -> Option<Path> {
-    let size = || request.write(&leg.path.sent_by).len() + VIA_BYTES;
-    let is_datagram = leg.path.flow.protocol == Protocol::Udp;
-    if !is_datagram || candidate.flow.is_some() || size() <= DATAGRAM_REQUEST_MAX {
-        return None;
-    }
-    let flow = by_tcp(setup.settings(), leg.path.flow)?;
-    Path::new(setup.settings(), &*ctx.surroundings, flow)
-}
-
-/// Room for the Via, which the endpoint writes: its branch, and a long host.
-const VIA_BYTES: usize = 80;
 
 impl Leg {
     /// The answer in a 2xx, or what an earlier 183 said: that of a reliable one stands. False if there is none that

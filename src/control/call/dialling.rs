@@ -13,7 +13,7 @@ use crate::control::dialplan::{DialRequest, DialStatus};
 use crate::control::locate::{Located, Waiter};
 use crate::control::register_out::Registrations;
 use crate::sip::flow::Flow;
-use crate::sip::message::{Host, NameAddr, Uri};
+use crate::sip::message::{NameAddr, Uri};
 use crate::sip::timer::TimerId;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -54,6 +54,8 @@ pub(super) struct Branch {
     /// As the Dial names it: `${DIALEDPEERNUMBER}`.
     pub dialled: String,
     pub candidates: VecDeque<Candidate>,
+    /// The one that is tried, at its other addresses: for a failure of the address, not of the callee.
+    pub elsewhere: Option<Candidate>,
     pub failover: Failover,
     pub state: BranchState,
     /// What the candidate is told that was tried last, if the call was forwarded to it.
@@ -68,7 +70,7 @@ pub(super) enum BranchState {
     /// Nothing tried yet, or the last one failed.
     Next,
     /// The candidate's host name is looked up.
-    Resolving(Box<Candidate>, String),
+    Resolving(Box<Candidate>),
     /// It rings.
     Ringing(LegNo),
     /// Its callee has named an extension, which runs.
@@ -83,8 +85,11 @@ pub(super) struct Candidate {
     pub endpoint: EndpointId,
     /// The Request-URI.
     pub uri: Uri,
-    /// The flow that a phone registered over, where nothing else leads to it.
-    pub flow: Option<Flow>,
+    /// Where to: the flow that a phone registered over, where nothing else leads to it, or what its host name comes to,
+    /// once it is looked up; those not tried yet.
+    pub flows: Option<VecDeque<Flow>>,
+    /// Its URI leads to it, rather than the flow of its registration alone.
+    pub is_located: bool,
     /// The proxies that its registration came along (RFC 3327 §5.1), the nearest first.
     pub path: Vec<String>,
     /// The call was forwarded to it.
@@ -97,7 +102,8 @@ impl Candidate {
         Candidate {
             endpoint,
             uri,
-            flow: None,
+            flows: None,
+            is_located: true,
             path: Vec::new(),
             forwarded: None,
         }
@@ -143,6 +149,13 @@ pub(super) enum Outcome {
     NoResponse,
     /// This status.
     Response(u16),
+}
+
+impl Outcome {
+    /// True if another address of the same host may do better (RFC 3263 §4.3).
+    fn is_of_address(self) -> bool {
+        matches!(self, Outcome::NoResponse | Outcome::Response(503))
+    }
 }
 
 impl Call {
@@ -202,64 +215,80 @@ impl Call {
                 return;
             };
             branch.forwarded.clone_from(&candidate.forwarded);
-            let state = match self.try_candidate(ctx, now, candidate) {
-                Ok(state) => state,
+            let tried = match self.try_candidate(ctx, now, candidate) {
+                Ok(tried) => tried,
                 Err(failure) => {
                     self.note_failure(index, failure);
                     continue;
                 }
             };
             if let Phase::Dialling(dialling) = &mut self.phase {
-                dialling.branches[index].state = state;
+                let branch = &mut dialling.branches[index];
+                (branch.state, branch.elsewhere) = tried;
             }
             return;
         }
     }
 
+    /// Asks a candidate at the first of its addresses. With it, the candidate at those that are left.
     fn try_candidate(
         &mut self,
         ctx: &mut Context,
         now: Instant,
-        candidate: Candidate,
-    ) -> Result<BranchState, Failure> {
-        if let Some(flow) = candidate.flow {
-            let leg = self.invite(ctx, now, &candidate, flow)?;
-            return Ok(BranchState::Ringing(leg));
-        }
+        mut candidate: Candidate,
+    ) -> Result<(BranchState, Option<Candidate>), Failure> {
+        let mut flows = match candidate.flows.take() {
+            Some(flows) => flows,
+            None => match self.locate(ctx, now, &candidate) {
+                Located::Now(flows) => VecDeque::from(flows),
+                Located::Later => {
+                    return Ok((BranchState::Resolving(Box::new(candidate)), None));
+                }
+                Located::Nowhere => VecDeque::new(),
+            },
+        };
         let unreachable = Failure::of_cause(Cause::NO_ROUTE);
-        let settings = self.setup.settings();
+        let flow = flows.pop_front().ok_or(unreachable)?;
+        let leg = self.invite(ctx, now, &candidate, flow)?;
+        let elsewhere = (!flows.is_empty()).then_some(Candidate {
+            flows: Some(flows),
+            ..candidate
+        });
+        Ok((BranchState::Ringing(leg), elsewhere))
+    }
+
+    fn locate(&self, ctx: &mut Context, now: Instant, candidate: &Candidate) -> Located {
         let endpoint = self.setup.endpoint(candidate.endpoint);
         let route = candidate.route(&ctx.registrations, &endpoint.name).first();
         // RFC 3261 §8.1.2: the first route says where the request goes.
         let hop = route.and_then(|route| NameAddr::parse(route));
         let next_hop = hop.map_or_else(|| candidate.uri.clone(), |hop| hop.uri);
-        let (transport, waiter) = (endpoint.transport, Waiter::Call(self.key));
-        let flow = match ctx.locate(now, settings, &next_hop, transport, waiter) {
-            Located::Now(flows) => *flows.first().ok_or(unreachable)?,
-            Located::Later => {
-                let host = next_hop.host.as_ref().map(Host::to_string);
-                let host = host.unwrap_or_default();
-                return Ok(BranchState::Resolving(Box::new(candidate), host));
-            }
-            Located::Nowhere => return Err(unreachable),
-        };
-        let leg = self.invite(ctx, now, &candidate, flow)?;
-        Ok(BranchState::Ringing(leg))
+        let (settings, waiter) = (self.setup.settings(), Waiter::Call(self.key));
+        ctx.locate(now, settings, &next_hop, endpoint.transport, waiter)
+    }
+
+    /// The callee has been heard of: another address would ring it again.
+    pub(super) fn stay_with(&mut self, leg: LegNo) {
+        if let Phase::Dialling(dialling) = &mut self.phase
+            && let Some(index) = dialling.branch_of_leg(leg)
+        {
+            dialling.branches[index].elsewhere = None;
+        }
     }
 
     /// An address that a target waits for is known, or known not to be.
-    pub fn on_resolved(&mut self, ctx: &mut Context, now: Instant, host: &str) {
+    pub fn on_resolved(&mut self, ctx: &mut Context, now: Instant) {
         let Phase::Dialling(dialling) = &mut self.phase else {
             return;
         };
         let mut waiting = Vec::new();
         for (index, branch) in dialling.branches.iter_mut().enumerate() {
-            if matches!(&branch.state, BranchState::Resolving(_, name) if name == host)
-                && let BranchState::Resolving(candidate, _) =
-                    std::mem::replace(&mut branch.state, BranchState::Next)
-            {
-                branch.candidates.push_front(*candidate);
-                waiting.push(index);
+            match std::mem::replace(&mut branch.state, BranchState::Next) {
+                BranchState::Resolving(candidate) => {
+                    branch.candidates.push_front(*candidate);
+                    waiting.push(index);
+                }
+                other => branch.state = other,
             }
         }
         for index in waiting {
@@ -291,6 +320,15 @@ impl Call {
             dialling.early = None;
         }
         if let Some(index) = dialling.branch_of_leg(leg) {
+            let branch = &mut dialling.branches[index];
+            let elsewhere = branch.elsewhere.take();
+            let elsewhere = elsewhere.filter(|_| outcome.is_of_address());
+            if let Some(candidate) = elsewhere {
+                // What the callee says there counts, not what became of this address.
+                branch.candidates.push_front(candidate);
+                self.try_branch(ctx, now, index);
+                return self.end_dial_if_all_failed(ctx, now);
+            }
             dialling.note(index, Some(failure));
             let branch = &mut dialling.branches[index];
             if branch.goes_on_after(outcome) {

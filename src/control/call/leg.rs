@@ -53,6 +53,9 @@ pub struct Leg {
     pub answered: Option<Instant>,
     /// In-dialog requests go where its Contact says, not where its messages come from (`rewrite_contact` is off).
     pub follows_contact: bool,
+    /// Its flow is where a URI leads, so that a request too large for a datagram may go by TCP. Where a phone's own flow
+    /// leads to it, nothing else does.
+    pub is_located: bool,
     /// Our last request, while it may be challenged.
     pub unanswered: Option<Unanswered>,
     /// The peer's challenges.
@@ -194,6 +197,7 @@ impl Leg {
             takes_update: false,
             began: now,
             answered: None,
+            is_located: false,
             follows_contact: !setup.endpoint(invited.endpoint).rewrite_contact,
             unanswered: None,
             challenges: KnownChallenges::default(),
@@ -247,7 +251,11 @@ impl Leg {
         let sent = request.clone();
         let flow = self.next_flow();
         ctx.bans.vouch(now, flow.peer.ip());
-        let tx = ctx.sip.request(now, flow, &self.path.sent_by, request)?;
+        let sent_by = &self.path.sent_by;
+        let tx = match self.is_located {
+            true => ctx.sip.request_located(now, flow, sent_by, request)?,
+            false => ctx.sip.request(now, flow, sent_by, request)?,
+        };
         let leg = self.no;
         ctx.clients
             .insert(tx, ClientOwner::Call(CallClient { call, leg, role }));
@@ -287,6 +295,7 @@ impl Leg {
                 if protocol.unwrap_or(own.protocol) == own.protocol
                     && ip.is_ipv4() == own.peer.is_ipv4() =>
             {
+                let port = port.unwrap_or(own.protocol.default_port());
                 Flow {
                     peer: SocketAddr::new(ip, port),
                     ..own

@@ -27,6 +27,7 @@ pub(super) fn branches_of(
     let branch = |candidates: Vec<Candidate>, failover| Branch {
         dialled: target.resource(),
         candidates: candidates.into(),
+        elsewhere: None,
         failover,
         state: BranchState::Next,
         forwarded: None,
@@ -94,7 +95,8 @@ impl To<'_> {
         let bindings =
             bindings.filter(|binding| ctx.qualify.is_reachable(&ContactKey::Bound(binding.id)));
         let candidates = bindings.map(|binding| Candidate {
-            flow: binding.flow(),
+            flows: binding.flow().map(|flow| [flow].into()),
+            is_located: binding.flow().is_none(),
             path: binding.origin.path.clone(),
             ..Candidate::new(endpoint, self.at(&binding.contact.uri))
         });

@@ -2,9 +2,11 @@
 
 use crate::control::call::tests::world::World;
 use crate::control::controller::{Controller, Output, Surroundings};
+use crate::control::names::Answer;
 use crate::link::PortRange;
 use crate::sip::flow::{Flow, Protocol, Transmit, TransportId};
 use crate::sip::message::{Message, Method, Request, RequestDraft, ResponseDraft};
+use crate::sip::resolve::{Question, Records};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -56,13 +58,26 @@ pub struct Bench {
     /// Their branches, by which a retransmission is known.
     pub branches: BTreeSet<String>,
     pub pings: Vec<(Instant, Flow)>,
-    pub looked_up: Vec<String>,
+    pub looked_up: Vec<Question>,
     pub responses: Vec<u16>,
     pub drained: bool,
     pub invites: usize,
 }
 
 impl Bench {
+    /// The DNS says that every name has these addresses, and no other record.
+    pub fn resolve(&mut self, addresses: &[IpAddr]) {
+        while let Some(question) = self.looked_up.pop() {
+            let records = match question {
+                Question::Address(_) => Records::Addresses(addresses.to_vec()),
+                _ => Records::none(&question),
+            };
+            let answer = Answer::Records { records, ttl: None };
+            self.gateway.handle_resolved(self.now, &question, answer);
+            self.collect();
+        }
+    }
+
     /// With this configuration; what is to be sent at once is sent.
     pub fn with(config: &str) -> Bench {
         let now = Instant::now();
@@ -109,9 +124,12 @@ impl Bench {
         while let Some(output) = self.gateway.poll_output() {
             match output {
                 Output::Transmit(transmit) => self.take(transmit),
-                Output::Resolve { host } => self.looked_up.push(host),
+                Output::Resolve { question } => self.looked_up.push(question),
                 Output::Drained => self.drained = true,
-                Output::Command(..) | Output::CloseFlow(_) | Output::Store(_) => {}
+                Output::Command(..)
+                | Output::CloseFlow(_)
+                | Output::Known(_)
+                | Output::Store(_) => {}
             }
         }
     }

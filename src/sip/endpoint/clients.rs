@@ -1,9 +1,10 @@
 //! The client transactions: our requests and their answers.
 
 use super::keys;
+use super::large::{Large, StreamBeside};
 use super::shared::{Armed, Due, Shared};
 use super::{ClientTx, Event};
-use crate::sip::flow::{Flow, Protocol};
+use crate::sip::flow::{Flow, Protocol, TransportId};
 use crate::sip::message::{Message, Method, NameAddr, RequestDraft, Response};
 use crate::sip::transaction::{
     InviteClient, InviteClientAction, InviteClientInput, NonInviteClient, NonInviteClientAction,
@@ -28,6 +29,35 @@ struct Client {
     request: Bytes,
     machine: Machine,
     armed: Option<Armed>,
+    /// The same as a datagram, for a peer that takes no connection (RFC 3261 §18.1.1).
+    fallback: Option<Box<Sending>>,
+}
+
+/// How a request may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// On its flow, whatever its size.
+    FlowAlone,
+    /// Over a stream, if it is too large for a datagram.
+    StreamIfLarge,
+}
+
+/// A request on its way.
+struct Sending {
+    flow: Flow,
+    via: String,
+    request: Bytes,
+}
+
+impl Sending {
+    /// The same request with another Via, which stands first in it.
+    fn over(&self, flow: Flow, via: String) -> Sending {
+        let at = memchr::memmem::find(&self.request, self.via.as_bytes());
+        let (before, rest) = self.request.split_at(at.unwrap_or(0));
+        let after = &rest[self.via.len().min(rest.len())..];
+        let request = [before, via.as_bytes(), after].concat().into();
+        Sending { flow, via, request }
+    }
 }
 
 enum Machine {
@@ -62,9 +92,14 @@ pub(super) struct Clients {
     /// numbers are ours and random, so a peer cannot make them collide.
     by_branch: FxHashMap<(u64, bool), usize>,
     by_flow: BTreeSet<(Flow, usize)>,
+    large: Large,
 }
 
 impl Clients {
+    pub(super) fn set_streams(&mut self, streams: FxHashMap<TransportId, StreamBeside>) {
+        self.large.streams = streams;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }
@@ -77,9 +112,25 @@ impl Clients {
         flow: Flow,
         sent_by: &str,
         request: RequestDraft,
+        by: Way,
     ) -> ClientTx {
+        let method = request.method.clone();
+        let branch = shared.next_u64();
+        let via = write_via(flow.protocol, sent_by, branch);
+        let request = write(shared, request, &via);
+        let mut sending = Sending { flow, via, request };
+        let size = sending.request.len();
+        let stream = match by {
+            Way::FlowAlone => None,
+            Way::StreamIfLarge => self.large.way(now, flow, sent_by, size),
+        };
+        let fallback = stream.map(|(flow, sent_by)| {
+            let over = sending.over(flow, write_via(flow.protocol, &sent_by, branch));
+            Box::new(std::mem::replace(&mut sending, over))
+        });
+        let Sending { flow, via, request } = sending;
         let timing = shared.timing(flow.protocol);
-        let machine = match &request.method {
+        let machine = match method {
             Method::Invite => Machine::Invite(Box::new(Invite {
                 machine: InviteClient::start(now, &timing),
                 provisional: Bytes::new(),
@@ -87,11 +138,8 @@ impl Clients {
                 forks: Vec::new(),
                 reason: None,
             })),
-            method => Machine::Other(NonInviteClient::start(now, &timing), method.clone()),
+            method => Machine::Other(NonInviteClient::start(now, &timing), method),
         };
-        let branch = shared.next_u64();
-        let via = write_via(flow.protocol, sent_by, branch);
-        let request = write(shared, request, &via);
         shared.send(flow, request.clone());
         let client = Client {
             generation: shared.next_generation(),
@@ -101,8 +149,41 @@ impl Clients {
             request,
             machine,
             armed: None,
+            fallback,
         };
         self.insert(shared, now, client)
+    }
+
+    /// The stream that a large request went on has failed before anything came back: it goes as a datagram, in the same
+    /// transaction. False if it is not such a request.
+    fn fall_back(&mut self, shared: &mut Shared, now: Instant, index: usize) -> bool {
+        let Some(client) = self.table.get_mut(index) else {
+            return false;
+        };
+        let is_unheard = match &client.machine {
+            Machine::Invite(invite) => matches!(invite.machine, InviteClient::Calling(_)),
+            Machine::Other(machine, _) => matches!(machine, NonInviteClient::Trying(_)),
+            Machine::Cancel(_) => false,
+        };
+        let Some(datagram) = client.fallback.take().filter(|_| is_unheard) else {
+            return false;
+        };
+        let timing = shared.timing(datagram.flow.protocol);
+        match &mut client.machine {
+            Machine::Invite(invite) => invite.machine = InviteClient::start(now, &timing),
+            Machine::Other(machine, _) | Machine::Cancel(machine) => {
+                *machine = NonInviteClient::start(now, &timing);
+            }
+        }
+        let failed = std::mem::replace(&mut client.flow, datagram.flow);
+        client.via = datagram.via;
+        client.request = datagram.request;
+        self.large.refused(now, client.flow.peer);
+        shared.send(client.flow, client.request.clone());
+        self.by_flow.remove(&(failed, index));
+        self.by_flow.insert((client.flow, index));
+        self.settle(shared, now, index);
+        true
     }
 
     fn insert(&mut self, shared: &mut Shared, now: Instant, client: Client) -> ClientTx {
@@ -186,6 +267,9 @@ impl Clients {
             .map(|(_, index)| *index)
             .collect();
         for index in of_flow {
+            if self.fall_back(shared, now, index) {
+                continue;
+            }
             self.step(
                 shared,
                 now,
@@ -357,6 +441,7 @@ impl Clients {
             request,
             machine: Machine::Cancel(NonInviteClient::start(now, &timing)),
             armed: None,
+            fallback: None,
         };
         self.insert(shared, now, client);
     }

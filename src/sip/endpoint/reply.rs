@@ -1,7 +1,7 @@
 //! Answers: how they are written, where they go (RFC 3261 §18.2.2, RFC 3581), and those without a transaction.
 
 use super::shared::Shared;
-use crate::sip::flow::{Flow, Protocol};
+use crate::sip::flow::Flow;
 use crate::sip::message::{Request, ResponseDraft};
 use bytes::Bytes;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -32,12 +32,8 @@ pub(super) fn flow(shared: &Shared, flow: Flow, request: &Request) -> Flow {
 
 /// The peer's address with the port of the request's sent-by.
 pub(super) fn to_sent_by(flow: Flow, request: &Request) -> Flow {
-    let default = if flow.protocol == Protocol::Tls {
-        5061
-    } else {
-        5060
-    };
-    let port = request.headers().top_via().port.unwrap_or(default);
+    let port = request.headers().top_via().port;
+    let port = port.unwrap_or(flow.protocol.default_port());
     Flow {
         peer: SocketAddr::new(flow.peer.ip(), port),
         ..flow

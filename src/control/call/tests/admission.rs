@@ -1,9 +1,11 @@
 //! Who is let in, and what is answered to the rest.
 
 use super::world::*;
+use crate::control::names;
 use crate::metrics::RejectReason;
 use crate::sip::auth::{Answer, Asker, Password, challenges};
 use crate::sip::message::{Method, RequestDraft, Response};
+use crate::sip::resolve::{Question, Records};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -311,14 +313,17 @@ fn a_name_is_looked_up_before_it_is_called() {
         Some(&sdp("198.51.100.10", 4000, 1, "0", "sendrecv")),
     );
     world.run(50 * MS);
-    assert_eq!(world.resolves, ["pbx.example.com"]);
+    let question = Question::address("pbx.example.com");
+    assert_eq!(world.resolves, std::slice::from_ref(&question));
     let address = BOB
         .parse::<std::net::SocketAddr>()
         .expect("an address")
         .ip();
-    world
-        .gateway
-        .handle_resolved(world.now, "pbx.example.com", &[address]);
+    let answer = names::Answer::Records {
+        records: Records::Addresses(vec![address]),
+        ttl: None,
+    };
+    world.gateway.handle_resolved(world.now, &question, answer);
     world.run(50 * MS);
     assert!(
         world

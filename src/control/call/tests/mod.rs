@@ -3,6 +3,7 @@
 mod admission;
 mod basic;
 mod identity;
+mod locating;
 mod loss;
 mod redirect;
 mod registered;

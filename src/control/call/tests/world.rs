@@ -8,6 +8,7 @@ use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, Event, ServerTx};
 use crate::sip::flow::{Flow, Protocol, TransportId};
 use crate::sip::message::{Method, Request, RequestDraft, Response, ResponseDraft, Uri};
+use crate::sip::resolve::Question;
 use crate::sip::{Endpoint, EndpointSettings};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -184,7 +185,7 @@ pub struct World {
     pub phones: BTreeMap<SocketAddr, Phone>,
     pub wire: Vec<Sent>,
     pub commands: Vec<(WorkerId, Command)>,
-    pub resolves: Vec<String>,
+    pub resolves: Vec<Question>,
     pub drained: bool,
     pub network: Network,
     /// Workers answer Close.
@@ -201,11 +202,11 @@ pub struct World {
 
 const HOP: Duration = Duration::from_millis(10);
 
-fn address(text: &str) -> SocketAddr {
+pub fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-fn flow(peer: SocketAddr) -> Flow {
+pub fn flow(peer: SocketAddr) -> Flow {
     Flow {
         transport: TransportId(0),
         protocol: Protocol::Udp,
@@ -333,9 +334,9 @@ impl World {
                     self.post(address(GATEWAY), transmit.flow.peer, transmit.bytes);
                 }
                 Output::Command(worker, command) => self.obey(worker, command),
-                Output::Resolve { host } => self.resolves.push(host),
+                Output::Resolve { question } => self.resolves.push(question),
                 Output::Drained => self.drained = true,
-                Output::CloseFlow(_) | Output::Store(_) => {}
+                Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) => {}
             }
         }
         let mut posts = Vec::new();

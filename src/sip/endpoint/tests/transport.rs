@@ -240,3 +240,130 @@ fn answers_to_a_closed_connection_go_to_sent_by() {
     assert_eq!(transmit.flow, flow(Protocol::Tcp, "198.51.100.9:5070"));
     assert_eq!(endpoint.transactions(), 0);
 }
+
+/// An endpoint with a stream transport beside its datagram transport, and a request of this size to a peer.
+fn large(now: Instant, method: Method, size: usize) -> (Endpoint, ClientTx, Transmit) {
+    let mut endpoint = Endpoint::new(EndpointSettings::default(), 1);
+    let beside = StreamBeside {
+        transport: TransportId(7),
+        port: 5070,
+    };
+    endpoint.set_streams([(TransportId(0), beside)].into_iter().collect());
+    let (tx, transmit) = ask(&mut endpoint, now, method, size);
+    (endpoint, tx, transmit)
+}
+
+fn ask(endpoint: &mut Endpoint, now: Instant, method: Method, size: usize) -> (ClientTx, Transmit) {
+    let peer = flow(Protocol::Udp, "198.51.100.9:5080");
+    let request = draft(method).header("Subject", "x".repeat(size));
+    let tx = endpoint.request_located(now, peer, "192.0.2.1:5060", request);
+    let transmit = endpoint.poll_transmit().expect("it is sent");
+    assert!(endpoint.poll_transmit().is_none());
+    (tx.expect("there is room"), transmit)
+}
+
+fn text(transmit: &Transmit) -> String {
+    String::from_utf8_lossy(&transmit.bytes).into_owned()
+}
+
+#[test]
+fn a_large_request_of_any_kind_goes_over_tcp() {
+    let now = Instant::now();
+    for method in [Method::Invite, Method::Bye, Method::Register] {
+        let (mut endpoint, tx, transmit) = large(now, method.clone(), 1300);
+        let tcp = Flow {
+            transport: TransportId(7),
+            ..flow(Protocol::Tcp, "198.51.100.9:5080")
+        };
+        assert_eq!(transmit.flow, tcp);
+        let sent = text(&transmit);
+        assert!(
+            sent.contains("\r\nVia: SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bK"),
+            "{sent}"
+        );
+        assert_eq!(sent.matches("Via: ").count(), 1);
+        let Ok(Message::Request(request)) = Message::parse(transmit.bytes.clone()) else {
+            panic!("it parses: {sent}")
+        };
+        let answer = ResponseDraft::new(200).to_tag("t").write(&request);
+        assert_eq!(endpoint.handle_stream(now, tcp, &answer), Ok(()));
+        let Some(Event::Response { tx: of, .. }) = endpoint.poll_event() else {
+            panic!("a response")
+        };
+        assert_eq!(of, tx);
+        let (_, small) = ask(&mut endpoint, now, method, 100);
+        assert_eq!(small.flow.protocol, Protocol::Udp);
+    }
+}
+
+#[test]
+fn a_large_request_is_a_datagram_after_all_where_the_peer_takes_no_connection() {
+    let now = Instant::now();
+    for method in [Method::Invite, Method::Bye] {
+        let (mut endpoint, tx, over_tcp) = large(now, method.clone(), 1300);
+        endpoint.handle_flow_failed(now, over_tcp.flow);
+        let transmit = endpoint.poll_transmit().expect("it is sent again");
+        let peer = flow(Protocol::Udp, "198.51.100.9:5080");
+        assert_eq!(transmit.flow, peer);
+        let sent = text(&transmit);
+        assert!(
+            sent.contains("\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK"),
+            "{sent}"
+        );
+        assert!(endpoint.poll_event().is_none());
+        // It is sent again by timer A or E, as any datagram.
+        let t1 = now + Duration::from_millis(500);
+        endpoint.handle_timeout(t1);
+        assert_eq!(
+            endpoint.poll_transmit().map(|one| one.bytes),
+            Some(transmit.bytes.clone())
+        );
+        // The next one does not try a connection, for a while.
+        let (_, next) = ask(&mut endpoint, t1, method.clone(), 1300);
+        assert_eq!(next.flow, peer);
+        let (_, later) = ask(&mut endpoint, now + Duration::from_secs(700), method, 1300);
+        assert_eq!(later.flow.protocol, Protocol::Tcp);
+        // A failure of the datagram is one of the transaction.
+        endpoint.handle_flow_failed(t1, peer);
+        let mut failed = std::iter::from_fn(|| endpoint.poll_event());
+        let is_its = |event: Event| matches!(event, Event::Failed { tx: of, failure: ClientFailure::Transport } if of == tx);
+        assert!(failed.any(is_its));
+    }
+}
+
+#[test]
+fn a_large_request_that_was_heard_does_not_go_twice() {
+    let now = Instant::now();
+    let (mut endpoint, tx, over_tcp) = large(now, Method::Invite, 1300);
+    let Ok(Message::Request(request)) = Message::parse(over_tcp.bytes.clone()) else {
+        panic!("it parses")
+    };
+    let ringing = ResponseDraft::new(180).to_tag("t").write(&request);
+    assert_eq!(endpoint.handle_stream(now, over_tcp.flow, &ringing), Ok(()));
+    assert!(matches!(
+        endpoint.poll_event(),
+        Some(Event::Response { .. })
+    ));
+    endpoint.handle_flow_failed(now, over_tcp.flow);
+    assert!(endpoint.poll_transmit().is_none());
+    let Some(Event::Failed { tx: of, .. }) = endpoint.poll_event() else {
+        panic!("a failure")
+    };
+    assert_eq!(of, tx);
+}
+
+#[test]
+fn a_failed_flow_ends_a_cancel_too() {
+    let now = Instant::now();
+    let mut endpoint = Endpoint::new(EndpointSettings::default(), 1);
+    let (invite, sent) = ask(&mut endpoint, now, Method::Invite, 10);
+    let Ok(Message::Request(request)) = Message::parse(sent.bytes.clone()) else {
+        panic!("it parses")
+    };
+    let ringing = ResponseDraft::new(180).to_tag("t").write(&request);
+    endpoint.handle_datagram(now, sent.flow, ringing);
+    endpoint.cancel(now, invite, None);
+    assert_eq!(endpoint.transactions(), 2, "the INVITE and its CANCEL");
+    endpoint.handle_flow_failed(now, sent.flow);
+    assert_eq!(endpoint.transactions(), 0);
+}
