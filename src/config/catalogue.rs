@@ -242,11 +242,12 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("cps", Rate),
     later_unless("direct_media", Boolean, "false"),
-    later_unless(
+    acts(
         "timers",
         OneOf(&["no", "yes", "required", "always", "forced"]),
-        "no",
     ),
+    acts("timers_min_se", Integer(90, 86_400)),
+    acts("timers_sess_expires", Integer(90, 86_400)),
     later("mailboxes", Texts),
     later("subscribe_context", Reference("context")),
     refused_unless("media_encryption", OneOf(&["no", "sdes", "dtls"]), "no"),

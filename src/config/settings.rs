@@ -261,6 +261,12 @@ pub struct Endpoint {
     pub allow_transfer: bool,
     /// `redirect_method`: what a Contact in its 302 means.
     pub redirect_method: RedirectMethod,
+    /// `timers`. Default yes.
+    pub timers: Timers,
+    /// `timers_min_se`: the least session interval that is taken, in seconds, 90 to 86400. Default 90.
+    pub timers_min_se: u32,
+    /// `timers_sess_expires`: the session interval that is asked for, in seconds, at least `timers_min_se`. Default 1800.
+    pub timers_sess_expires: u32,
     /// `dtmf_mode`
     pub dtmf_mode: DtmfMode,
     /// `max_calls`: concurrent calls, in and out; None for no limit.
@@ -290,6 +296,19 @@ pub enum RedirectMethod {
     User,
     /// It is called itself, in the endpoint's name.
     UriPjsip,
+}
+
+/// `timers`: session timers (RFC 4028), with the values of pjsip.conf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timers {
+    /// Not spoken.
+    No,
+    /// One runs where the peer asks for it, or takes ours.
+    Yes,
+    /// The peer must speak them: a caller that does not gets 421.
+    Required,
+    /// One runs in every call; where the peer does not speak them, we refresh. Also written `forced`.
+    Always,
 }
 
 /// `dtmf_mode` (of pjsip.conf: `rfc4733`, `inband`, `info`, `auto`).

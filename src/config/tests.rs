@@ -1,6 +1,6 @@
 //! Whole configurations: what is refused and how it is told, what is accepted, and the defaults.
 
-use super::settings::{CallerId, DtmfMode, IdentifyBy, Rel100};
+use super::settings::{CallerId, DtmfMode, IdentifyBy, Rel100, Timers};
 use super::*;
 use crate::codec::Codec;
 use proptest::prelude::*;
@@ -497,6 +497,11 @@ fn the_defaults_are_asterisks() {
     assert!(endpoint.force_rport && !endpoint.rtp_symmetric && !endpoint.rewrite_contact);
     assert_eq!(endpoint.dtmf_mode, DtmfMode::Rfc4733);
     assert_eq!(endpoint.rel100, Rel100::Yes);
+    assert_eq!(endpoint.timers, Timers::Yes);
+    assert_eq!(
+        (endpoint.timers_min_se, endpoint.timers_sess_expires),
+        (90, 1800)
+    );
     assert_eq!((endpoint.max_calls, endpoint.cps), (None, None));
     assert_eq!(settings.rtp.ports, (10_000, 20_000));
     assert_eq!(settings.rtp.timeout, Duration::from_secs(60));
@@ -520,7 +525,7 @@ fn every_endpoint_key_that_acts_is_read() {
          [endpoint.a]\ntransport = \"udp\"\ncontext = \"c\"\nallow = [\"G722\", \"gsm\"]\nauth = \"in\"\n\
          outbound_auth = { username = \"o\", password = \"q\" }\nacl = [\"x\"]\ncallerid = \"Al <1>\"\nfrom_user = \"fu\"\n\
          from_domain = \"fd\"\nrtp_symmetric = true\nforce_rport = false\nrewrite_contact = true\ndtmf_mode = \"info\"\n\
-         100rel = \"peer_supported\"\nmax_calls = 7\ncps = 2.5\n",
+         100rel = \"peer_supported\"\ntimers = \"forced\"\ntimers_min_se = 120\ntimers_sess_expires = 100\nmax_calls = 7\ncps = 2.5\n",
     );
     let a = &settings.endpoints[0];
     assert_eq!(a.transport.map(|t| t.0), Some(0));
@@ -556,6 +561,8 @@ fn every_endpoint_key_that_acts_is_read() {
     assert!(a.rtp_symmetric && !a.force_rport && a.rewrite_contact);
     assert_eq!(a.dtmf_mode, DtmfMode::Info);
     assert_eq!(a.rel100, Rel100::PeerSupported);
+    assert_eq!(a.timers, Timers::Always);
+    assert_eq!((a.timers_min_se, a.timers_sess_expires), (120, 120));
     assert_eq!((a.max_calls, a.cps), (Some(7), Some(2.5)));
 }
 

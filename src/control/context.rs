@@ -53,6 +53,8 @@ pub enum CallTimer {
     Refresh,
     /// Our reliable provisional response has had no PRACK.
     Prack,
+    /// A leg's session is to be refreshed, or was not (RFC 4028).
+    Session(LegNo),
     /// A re-INVITE that met 491 is tried again (RFC 3261 §14.1).
     Reoffer,
     /// A re-INVITE has had no final response.
@@ -88,6 +90,8 @@ pub enum ClientRole {
         /// It is the last one.
         is_last: bool,
     },
+    /// A refresh of the session: UPDATE or re-INVITE.
+    Refresh,
     /// An INFO passed on, and the request that it answers.
     Info(ServerTx),
 }

@@ -1,8 +1,9 @@
 //! The extensions of SIP that have option tags (RFC 3261 §19.2): which of them we speak with an endpoint.
 
-use crate::config::settings::{Endpoint, Rel100};
+use crate::config::settings::{Endpoint, Rel100, Timers};
 use crate::sip::message::{Request, RequestDraft, ResponseDraft};
-use crate::sip::{Method, reliable};
+use crate::sip::session_timer::{Asked, Terms};
+use crate::sip::{Method, reliable, session_timer};
 
 /// Somebody may take the place of a dialog's peer (RFC 3891).
 const REPLACES: &str = "replaces";
@@ -10,13 +11,16 @@ const REPLACES: &str = "replaces";
 /// The option tags that we understand from this endpoint: the value of Supported.
 pub fn supported(endpoint: &Endpoint) -> Vec<&'static str> {
     let rel100 = (endpoint.rel100 != Rel100::No).then_some(reliable::OPTION);
-    rel100.into_iter().chain([REPLACES]).collect()
+    let timers = (endpoint.timers != Timers::No).then_some(session_timer::OPTION);
+    let tags = rel100.into_iter().chain(timers);
+    tags.chain([REPLACES]).collect()
 }
 
 /// Whether a request asks for what we do not speak, or does not speak what its endpoint must.
 ///
 /// # Errors
-/// 420 with what is not supported (RFC 3261 §8.2.2.3), 421 with what is required (§21.4.15).
+/// 420 with what is not supported (RFC 3261 §8.2.2.3), 421 with what is required (§21.4.15), 422 with the least session
+/// interval that is taken (RFC 4028 §9).
 pub fn check(request: &Request, endpoint: &Endpoint) -> Result<(), ResponseDraft> {
     let ours = supported(endpoint);
     let is_ours = |tag: &&str| ours.iter().any(|own| own.eq_ignore_ascii_case(tag));
@@ -30,10 +34,32 @@ pub fn check(request: &Request, endpoint: &Endpoint) -> Result<(), ResponseDraft
         return Err(ResponseDraft::new(420).header("Unsupported", tags));
     }
     let is_call = *request.method() == Method::Invite && headers.to_tag().is_none();
-    if is_call && endpoint.rel100 == Rel100::Required && !speaks(request, reliable::OPTION) {
-        return Err(ResponseDraft::new(421).header("Require", reliable::OPTION));
+    if !is_call {
+        return Ok(());
     }
-    Ok(())
+    if let Some(tag) = required(endpoint).find(|tag| !speaks(request, tag)) {
+        return Err(ResponseDraft::new(421).header("Require", tag));
+    }
+    match terms(endpoint).and_then(|terms| Asked::of(headers).refusal(&terms)) {
+        Some(least) => Err(ResponseDraft::new(422).header("Min-SE", least)),
+        None => Ok(()),
+    }
+}
+
+/// What an endpoint must speak.
+fn required(endpoint: &Endpoint) -> impl Iterator<Item = &'static str> {
+    let rel100 = (endpoint.rel100 == Rel100::Required).then_some(reliable::OPTION);
+    let timers = (endpoint.timers == Timers::Required).then_some(session_timer::OPTION);
+    rel100.into_iter().chain(timers)
+}
+
+/// What an endpoint's keys say of session timers. None: they are not spoken.
+pub fn terms(endpoint: &Endpoint) -> Option<Terms> {
+    (endpoint.timers != Timers::No).then_some(Terms {
+        min_se: endpoint.timers_min_se,
+        expires: endpoint.timers_sess_expires,
+        always: endpoint.timers == Timers::Always,
+    })
 }
 
 /// A new INVITE to an endpoint, with what it is to know and to speak.
@@ -43,9 +69,13 @@ pub fn asked(invite: RequestDraft, endpoint: &Endpoint) -> RequestDraft {
         true => invite,
         false => invite.header("Supported", tags.join(", ")),
     };
-    match endpoint.rel100 {
-        Rel100::Required => invite.header("Require", reliable::OPTION),
-        _ => invite,
+    let invite = required(endpoint).fold(invite, |invite, tag| invite.header("Require", tag));
+    match terms(endpoint) {
+        // RFC 4028 §7.1
+        Some(terms) => invite
+            .header("Session-Expires", terms.expires)
+            .header("Min-SE", terms.min_se),
+        None => invite,
     }
 }
 

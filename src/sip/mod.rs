@@ -10,6 +10,7 @@ pub mod message;
 mod random;
 pub mod reliable;
 pub mod resolve;
+pub mod session_timer;
 pub mod stream;
 pub mod timer;
 pub mod transaction;

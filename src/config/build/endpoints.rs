@@ -6,12 +6,13 @@ use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
 use super::super::settings::{
     Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, Presentation, RedirectMethod,
-    Rel100, Secret, Transport,
+    Rel100, Secret, Timers, Transport,
 };
 use super::dialplan::CONTEXT_DEFAULT;
 use super::{aors, named};
 use crate::codec::Codec;
 use crate::sip::flow::TransportId;
+use crate::sip::session_timer::MIN_SE;
 use std::collections::BTreeMap;
 
 /// The endpoint of that name. [`build`] has them in the order of their names.
@@ -21,6 +22,9 @@ pub(super) fn id_of(endpoints: &[Endpoint], name: &str) -> Option<EndpointId> {
         .ok()?;
     u32::try_from(place).ok().map(EndpointId)
 }
+
+/// `timers_sess_expires` where it is not set, as in pjsip.conf, in seconds.
+const SESSION_EXPIRES: u32 = 1800;
 
 /// What an endpoint may refer to.
 struct Parts<'a> {
@@ -121,6 +125,7 @@ fn endpoint(
         .texts("acl")
         .map(|names| names.iter().map(|(name, _)| name.clone()).collect());
     let aors = aors::of_endpoint(&name, fields, parts.aors);
+    let timers_min_se = fields.integer("timers_min_se").unwrap_or(MIN_SE);
     Endpoint {
         location: fields.location,
         context: text("context").unwrap_or_else(|| CONTEXT_DEFAULT.to_owned()),
@@ -152,6 +157,17 @@ fn endpoint(
             Some("uri_pjsip") => RedirectMethod::UriPjsip,
             _ => RedirectMethod::User,
         },
+        timers: match fields.text("timers").map(String::as_str) {
+            Some("no") => Timers::No,
+            Some("required") => Timers::Required,
+            Some("always" | "forced") => Timers::Always,
+            _ => Timers::Yes,
+        },
+        timers_min_se,
+        timers_sess_expires: fields
+            .integer("timers_sess_expires")
+            .unwrap_or(SESSION_EXPIRES)
+            .max(timers_min_se),
         dtmf_mode: dtmf_mode(fields, checker),
         max_calls: fields.integer("max_calls"),
         cps: match fields.get("cps") {

@@ -15,7 +15,7 @@ use super::leg::{Leg, LegState, MediaState};
 use super::media::LegMedia;
 use super::transfer::Subscription;
 use super::{Call, LEGS_MAX, LegNo, Phase, Side};
-use crate::control::context::Context;
+use crate::control::context::{CallTimer, Context, Timer};
 use crate::control::replaces::Replaces;
 use crate::control::setup::Setup;
 use crate::sip::endpoint::ServerTx;
@@ -136,6 +136,8 @@ impl Call {
         }
         leg.unanswered = None;
         ctx.moved_legs.insert(leg.tag.clone(), (self.key, leg.no));
+        let due = Timer::Call(self.key, CallTimer::Session(leg.no));
+        leg.session.follow(ctx, now, due);
         self.part(ctx);
         let is_housed = self.house(ctx, now, &mut leg);
         let no = leg.no;

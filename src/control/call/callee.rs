@@ -6,6 +6,7 @@ use super::dialling::{Candidate, Outcome};
 use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
 use super::reliable::Provisions;
+use super::session::SessionTimer;
 use super::{ALLOW, Call, LEGS_MAX, LegNo, Phase, SDP, identity};
 use crate::control::context::{CallTimer, ClientRole, Context, Timer};
 use crate::control::credentials::KnownChallenges;
@@ -108,6 +109,8 @@ impl Call {
             reliable: None,
             early: Vec::new(),
             takes_update: false,
+            refuses_info: false,
+            session: SessionTimer::new(self.setup.endpoint(endpoint)),
             began: now,
             answered: None,
             is_located: candidate.is_located,
@@ -156,10 +159,8 @@ impl Call {
         let key = self.key;
         let leg = self.callees.last_mut().expect("pushed by the caller");
         let shown = identity::shown(&self.setup, leg.endpoint, facts, &leg.path, uri);
-        let body = match leg.media_mut() {
-            Some(media) => media.offer(&offered, ptime),
-            None => String::new(),
-        };
+        let offer = |media: &mut LegMedia| media.offer(&offered, ptime);
+        let body = leg.media_mut().map(offer).unwrap_or_default();
         let endpoint = self.setup.endpoint(leg.endpoint);
         let route = candidate.route(&ctx.registrations, &endpoint.name);
         let request_uri = identity::request_uri(uri);
@@ -333,6 +334,7 @@ impl Call {
             return self.on_callee_failed(ctx, now, no, Outcome::Response(488), failure);
         }
         leg.answered = Some(now);
+        leg.refreshed(ctx, now, key, response);
         let endpoint = leg.endpoint;
         self.metrics_of(ctx, endpoint).setup(took);
         self.on_callee_answered(ctx, now, no);

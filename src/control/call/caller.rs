@@ -235,6 +235,7 @@ impl Call {
             Some(body) => response.body(SDP, body),
             None => response,
         };
+        let response = self.caller.answer_session(ctx, now, self.key, response);
         self.stop_provisionals(ctx);
         ctx.sip.respond(now, invite, response);
         self.caller.answered = Some(now);

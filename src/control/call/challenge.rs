@@ -31,7 +31,7 @@ impl Call {
             return false;
         };
         let auth = setup.endpoint(leg.endpoint).outbound_auth.as_ref();
-        let asked = leg.unanswered.take().filter(|asked| asked.tx == tx);
+        let asked = leg.unanswered.take_if(|asked| asked.tx == tx);
         let (Some(auth), Some(asked)) = (auth, asked) else {
             return false;
         };
@@ -64,7 +64,7 @@ impl Call {
     }
 
     /// Whoever waits for the first transaction waits for the second.
-    fn replace_transaction(&mut self, owner: CallClient, old: ClientTx, new: ClientTx) {
+    pub(super) fn replace_transaction(&mut self, owner: CallClient, old: ClientTx, new: ClientTx) {
         match owner.role {
             ClientRole::Invite => {
                 if let Some(leg) = self.leg_mut(owner.leg) {
@@ -84,6 +84,13 @@ impl Call {
                 }
                 _ => {}
             },
+            ClientRole::Refresh => {
+                if let Exchange::Refreshing { tx, .. } = &mut self.exchange
+                    && *tx == old
+                {
+                    *tx = new;
+                }
+            }
             ClientRole::Bye
             | ClientRole::Prack
             | ClientRole::Notify { .. }
@@ -94,7 +101,7 @@ impl Call {
 
 impl Leg {
     /// The CSeq of a request that is sent again (RFC 3261 §22.2).
-    fn next_cseq(&mut self, method: &Method, challenged: &Response) -> String {
+    pub(super) fn next_cseq(&mut self, method: &Method, challenged: &Response) -> String {
         let next = self.dialog.as_mut().and_then(|dialog| {
             let request = dialog.request(method.clone());
             request.get_header("CSeq").map(str::to_owned)

@@ -91,6 +91,7 @@ impl Call {
         self.caller.count_end(ctx, &setup, now, failed);
         let key = self.key;
         for leg in self.legs_mut() {
+            leg.session.stop(ctx);
             leg.hang_up(ctx, now, key, cause);
             leg.count_end(ctx, &setup, now, None);
             leg.close_media(ctx);

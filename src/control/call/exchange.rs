@@ -43,6 +43,15 @@ pub(super) enum Exchange {
         /// Our re-INVITE.
         passed: Reinvite,
     },
+    /// A leg's session is refreshed by re-INVITE.
+    Refreshing {
+        /// Our re-INVITE.
+        tx: ClientTx,
+        /// What it repeats.
+        offered: Offered,
+        /// Ends the wait.
+        guard: TimerId,
+    },
     /// Ours met 491, and is tried again.
     Waiting {
         /// Until then.

@@ -3,6 +3,7 @@
 use super::cause::Cause;
 use super::leg::{Leg, LegState};
 use super::{ALLOW, Call, LegNo, Phase, SDP, Side};
+use crate::config::settings::DtmfMode;
 use crate::control::context::{CallClient, ClientRole, Context};
 use crate::sip::endpoint::{ClientFailure, ClientTx, ServerTx};
 use crate::sip::flow::Flow;
@@ -128,7 +129,16 @@ impl Call {
             return ctx.sip.respond(now, tx, response);
         };
         let key = self.key;
+        let setup = self.setup.clone();
         let passed = self.opposite(no).and_then(|far| {
+            let wants_info = setup.endpoint(far.endpoint).dtmf_mode == DtmfMode::Info;
+            if far.refuses_info && !wants_info {
+                tracing::info!(
+                    leg = far.no.0,
+                    "DTMF by INFO dropped: the far side takes none"
+                );
+                return None;
+            }
             let info = far.request(Method::Info)?.body(known, body.clone());
             far.send(ctx, now, key, ClientRole::Info(tx), info)
         });
@@ -178,7 +188,9 @@ impl Call {
         response: &Response,
     ) {
         let status = response.status();
-        if self.answer_challenge(ctx, now, tx, owner, response) {
+        if self.answer_challenge(ctx, now, tx, owner, response)
+            || self.raise_interval(ctx, now, tx, owner, response)
+        {
             return;
         }
         if let Some(leg) = self.leg_mut(owner.leg).filter(|_| status >= 200) {
@@ -190,6 +202,7 @@ impl Call {
             ClientRole::Notify { is_last } if status >= 200 => {
                 self.on_notified(ctx, now, owner.leg, tx, is_last);
             }
+            ClientRole::Refresh => self.on_refresh_response(ctx, now, owner.leg, tx, response),
             ClientRole::Bye if status >= 200 => self.on_bye_done(ctx, owner.leg, tx),
             ClientRole::Info(asked) if status >= 200 => {
                 ctx.clients.remove(tx);
@@ -225,6 +238,7 @@ impl Call {
         match owner.role {
             ClientRole::Invite => self.on_invite_failed(ctx, now, owner.leg, failure),
             ClientRole::Reinvite => self.on_reinvite_failed(ctx, now),
+            ClientRole::Refresh => self.on_refresh_failed(ctx, now),
             ClientRole::Bye => self.on_bye_done(ctx, owner.leg, tx),
             ClientRole::Prack => self.on_prack_done(ctx, owner.leg, tx, None),
             ClientRole::Notify { is_last } => self.on_notified(ctx, now, owner.leg, tx, is_last),

@@ -4,6 +4,7 @@ use super::cause::Cause;
 use super::identity::user_of;
 use super::media::{LegMedia, Offered};
 use super::reliable::{Early, Reliable};
+use super::session::SessionTimer;
 use super::{ALLOW, CallKey, Invited, LegNo};
 use crate::config::settings::EndpointId;
 use crate::control::context::{CallClient, ClientOwner, ClientRole, Context, ServerOwner};
@@ -47,6 +48,10 @@ pub struct Leg {
     pub early: Vec<Early>,
     /// The peer takes UPDATE (its Allow says so).
     pub takes_update: bool,
+    /// The peer takes no INFO (its Allow says so).
+    pub refuses_info: bool,
+    /// Its session timer.
+    pub session: SessionTimer,
     /// When it began.
     pub began: Instant,
     /// When it was answered.
@@ -195,6 +200,8 @@ impl Leg {
             reliable,
             early: Vec::new(),
             takes_update: false,
+            refuses_info: false,
+            session: SessionTimer::new(setup.endpoint(invited.endpoint)),
             began: now,
             answered: None,
             is_located: false,
@@ -307,6 +314,7 @@ impl Leg {
 
     /// Sends BYE.
     pub fn bye(&mut self, ctx: &mut Context, now: Instant, call: CallKey, cause: Cause) {
+        self.session.stop(ctx);
         let sent = self.request(Method::Bye).and_then(|bye| {
             let bye = bye.header("Reason", cause);
             self.send(ctx, now, call, ClientRole::Bye, bye)

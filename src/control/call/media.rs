@@ -28,6 +28,8 @@ pub struct LegMedia {
     worker: WorkerId,
     local: LocalMedia,
     agreed: Option<Agreed>,
+    /// Our last offer.
+    offered: String,
     told: Option<Remote>,
     /// What was agreed was agreed for another far side: it is to be offered anew.
     must_renew: bool,
@@ -42,8 +44,10 @@ struct Agreed {
     ours: Vec<Format>,
     theirs: Vec<Format>,
     direction: Direction,
-    /// Our words, if they were an answer: a 200 repeats what its 183 said.
-    answer: Option<String>,
+    /// Our words.
+    said: String,
+    /// They were an answer: a 200 repeats what its 183 said.
+    is_answer: bool,
 }
 
 /// An offer of ours that is not answered yet.
@@ -93,6 +97,7 @@ impl LegMedia {
                 port: leg.port.rtp(),
             },
             agreed: None,
+            offered: String::new(),
             told: None,
             must_renew: false,
             latched: None,
@@ -127,10 +132,11 @@ impl LegMedia {
             direction: offered.direction,
             ptime_ms,
         };
-        match &self.agreed {
+        self.offered = match &self.agreed {
             Some(agreed) => self.local.offer_like(&agreed.remote, &offer),
             None => self.local.offer(&offer),
-        }
+        };
+        self.offered.clone()
     }
 
     /// Takes the peer's answer to an offer of ours.
@@ -155,7 +161,8 @@ impl LegMedia {
             ours,
             theirs,
             direction: offered.direction,
-            answer: None,
+            said: self.offered.clone(),
+            is_answer: false,
         });
         Ok(())
     }
@@ -183,14 +190,33 @@ impl LegMedia {
             theirs: formats.clone(),
             ours: formats,
             direction,
-            answer: Some(body.clone()),
+            said: body.clone(),
+            is_answer: true,
         });
         Ok(body)
     }
 
     /// The answer that stands, to be said again.
     pub fn standing_answer(&self) -> Option<&str> {
-        self.agreed.as_ref()?.answer.as_deref()
+        let agreed = self.agreed.as_ref().filter(|agreed| agreed.is_answer)?;
+        Some(&agreed.said)
+    }
+
+    /// What we said last, word for word, to be said again as an offer: the same version, since nothing has changed
+    /// (RFC 3264 §8). None before the first exchange is over.
+    pub fn offer_again(&mut self) -> Option<(String, Offered)> {
+        let terms = self.our_terms()?;
+        self.offered.clone_from(&self.agreed.as_ref()?.said);
+        Some((self.offered.clone(), terms))
+    }
+
+    /// What we are bound to by the last exchange. None before the first is over.
+    pub fn our_terms(&self) -> Option<Offered> {
+        let agreed = self.agreed.as_ref()?;
+        Some(Offered {
+            formats: agreed.ours.clone(),
+            direction: agreed.direction,
+        })
     }
 
     fn check_family(&self, peer: IpAddr) -> Result<(), NotAcceptable> {

@@ -20,6 +20,7 @@
 //! | `reoffer` | re-INVITE from either side |
 //! | `exchange` | the offer/answer exchange that runs |
 //! | `update` | UPDATE from either side |
+//! | `session` | session timers, each leg by itself |
 //! | `joining` | who hears whom, and our own re-INVITEs |
 //! | `transfer` | REFER: one side sends the other elsewhere |
 //! | `replace` | INVITE with Replaces: somebody takes a leg's place |
@@ -53,6 +54,7 @@ mod reoffer;
 pub mod replace;
 mod report;
 mod script;
+mod session;
 mod targets;
 #[cfg(test)]
 pub(in crate::control) mod tests;
@@ -261,7 +263,7 @@ impl Call {
         begin: Begin,
     ) -> Call {
         let mut caller = Leg::asked(ctx, now, &setup, (key, LegNo::CALLER), begin.invited);
-        caller.note_allow(&begin.headers);
+        caller.note_invite(&begin.headers);
         caller.count_begin(ctx, &setup);
         Call {
             key,
@@ -349,6 +351,7 @@ impl Call {
             CallTimer::Forward(branch) => self.on_forward_timeout(ctx, now, branch),
             CallTimer::Refresh => self.refresh_caller(ctx, now),
             CallTimer::Prack => self.on_prack_missing(ctx, now),
+            CallTimer::Session(leg) => self.on_session_due(ctx, now, leg),
             CallTimer::Reoffer => self.on_reoffer_due(ctx, now),
             CallTimer::ReinviteOverdue => self.on_reinvite_overdue(ctx, now),
             CallTimer::Cancelled(leg) => self.on_cancel_unanswered(ctx, now, leg),

@@ -15,7 +15,7 @@
 use super::caller::passes_events;
 use super::cause::{Cause, Failure};
 use super::exchange::{Asking, Exchange, Means, OurAsk, REINVITE_MAX, Reinvite};
-use super::leg::LegState;
+use super::leg::{Leg, LegState};
 use super::media::{LegMedia, Offered, answered_by, renumbered};
 use super::{Call, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
 use crate::control::context::{CallTimer, ClientRole, Context, ServerOwner, Timer};
@@ -36,6 +36,10 @@ impl Call {
     ) {
         if let Some(leg) = self.leg_mut(no) {
             leg.note_allow(request.headers());
+            if let Some(least) = leg.session.ask(request.headers()) {
+                let response = ResponseDraft::new(422).header("Min-SE", least);
+                return ctx.sip.respond(now, tx, response);
+            }
         }
         self.on_offer(ctx, now, no, tx, request, Means::Invite);
     }
@@ -63,6 +67,14 @@ impl Call {
         let Some(offer) = offer_of(request) else {
             return ctx.sip.respond(now, tx, ResponseDraft::new(488));
         };
+        let is_known = self
+            .leg(no)
+            .and_then(Leg::media)
+            .is_some_and(|media| media.remote() == Some(&offer));
+        if is_known {
+            // RFC 3264 §8: nothing has changed, as in a refresh (RFC 4028 §7.4). The far side need not hear of it.
+            return self.answer_alone(ctx, now, no, (tx, means), &offer);
+        }
         let asking = |from| Asking {
             from,
             invite: tx,
@@ -109,17 +121,23 @@ impl Call {
         (tx, means): (ServerTx, Means),
         offer: &Description,
     ) {
-        let formats = self.usable(no, offer);
+        let key = self.key;
+        let usable = self.usable(no, offer);
         let Some(leg) = self.leg_mut(no) else {
             return;
         };
-        let answered = leg
-            .media_mut()
-            .and_then(|media| media.answer(offer, formats, Direction::SendRecv).ok());
+        let answered = leg.media_mut().and_then(|media| {
+            let (formats, direction) = match media.our_terms() {
+                Some(ours) if media.remote() == Some(offer) => (ours.formats, ours.direction),
+                _ => (usable, Direction::SendRecv),
+            };
+            media.answer(offer, formats, direction).ok()
+        });
         let Some(body) = answered else {
             return ctx.sip.respond(now, tx, ResponseDraft::new(488));
         };
         let response = leg.response(200).body(SDP, body);
+        let response = leg.answer_session(ctx, now, key, response);
         match means {
             Means::Invite => self.accept_reinvite(ctx, now, no, tx, response),
             Means::Update => ctx.sip.respond(now, tx, response),
@@ -151,6 +169,7 @@ impl Call {
 
     /// 200 with what is agreed already as our offer.
     fn offer_in_200(&mut self, ctx: &mut Context, now: Instant, no: LegNo, tx: ServerTx) {
+        let key = self.key;
         let direction = self
             .side_of(no)
             .and_then(|side| self.side(side.other()))
@@ -168,6 +187,7 @@ impl Call {
         };
         let body = media.offer(&offered, None);
         let response = leg.response(200).body(SDP, body);
+        let response = leg.answer_session(ctx, now, key, response);
         self.accept_reinvite(ctx, now, no, tx, response);
         self.exchange = Exchange::Offering {
             invite: tx,
@@ -269,8 +289,8 @@ impl Call {
             .request(means.method())
             .ok_or(481u16)?
             .header("Contact", contact)
-            .header("Allow", super::ALLOW)
-            .body(SDP, body);
+            .header("Allow", super::ALLOW);
+        let request = leg.with_session(request).body(SDP, body);
         let tx = leg
             .send(ctx, now, key, ClientRole::Reinvite, request)
             .ok_or(500u16)?;
@@ -293,6 +313,7 @@ impl Call {
         tx: ClientTx,
         response: &Response,
     ) {
+        let key = self.key;
         let status = response.status();
         if status < 200 {
             return;
@@ -303,6 +324,8 @@ impl Call {
             if let Some(dialog) = &mut leg.dialog {
                 dialog.receive_response(response);
             }
+            leg.note_allow(response.headers());
+            leg.refreshed(ctx, now, key, response);
             if response.headers().cseq().method == Method::Invite {
                 leg.acknowledge(ctx, now, tx, response);
             }
@@ -351,6 +374,7 @@ impl Call {
         offered: &Offered,
         response: &Response,
     ) {
+        let key = self.key;
         let status = response.status();
         if status >= 300 {
             // RFC 3261 §14.1: the session goes on as it was, unless the far dialog is gone.
@@ -378,7 +402,8 @@ impl Call {
             let near = self.side(asked.from)?;
             let media = near.media_mut()?;
             let body = media.answer(&asked.offer, formats, direction).ok()?;
-            Some(near.response(200).body(SDP, body))
+            let response = near.response(200).body(SDP, body);
+            Some(near.answer_session(ctx, now, key, response))
         });
         match body {
             Some(response) => {
@@ -480,6 +505,11 @@ impl Call {
                 passed.cancel(ctx, now)
             }
             Exchange::Own { passed } => passed.cancel(ctx, now),
+            Exchange::Refreshing { tx, guard, .. } => {
+                ctx.timers.cancel(guard);
+                ctx.sip.cancel(now, tx, None);
+                Exchange::Idle
+            }
             other => other,
         };
     }

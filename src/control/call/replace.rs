@@ -76,7 +76,7 @@ impl Call {
         self.part(ctx);
         let setup = self.setup.clone();
         let mut leg = Leg::asked(ctx, now, &setup, (self.key, no), newcomer.invited);
-        leg.note_allow(&newcomer.headers);
+        leg.note_invite(&newcomer.headers);
         leg.count_begin(ctx, &setup);
         leg.media = MediaState::Open(Box::new(media));
         // Whichever the old caller is, the one that stays or the one that goes.

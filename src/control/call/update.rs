@@ -25,6 +25,7 @@ impl Call {
         tx: ServerTx,
         request: &Request,
     ) {
+        let key = self.key;
         let Some(leg) = self.leg_mut(no) else {
             return;
         };
@@ -36,8 +37,15 @@ impl Call {
                 return ctx.sip.respond(now, tx, ResponseDraft::new(481));
             }
         };
+        if !is_early && let Some(least) = leg.session.ask(request.headers()) {
+            let response = ResponseDraft::new(422).header("Min-SE", least);
+            return ctx.sip.respond(now, tx, response);
+        }
         if request.body().is_empty() {
-            let response = leg.response(200);
+            let response = match leg.response(200) {
+                response if is_early => response,
+                response => leg.answer_session(ctx, now, key, response),
+            };
             return ctx.sip.respond(now, tx, response);
         }
         if is_early {
@@ -53,6 +61,7 @@ impl Leg {
     pub(super) fn note_allow(&mut self, headers: &Headers) {
         if headers.get("Allow").is_some() {
             self.takes_update = headers.lists("Allow", "UPDATE");
+            self.refuses_info = !headers.lists("Allow", "INFO");
         }
     }
 }

@@ -470,6 +470,14 @@ impl World {
         self.to(phone).iter().filter(|sent| *sent == name).count()
     }
 
+    /// How many messages of that name went to this phone, each counted once.
+    pub fn distinct_to(&self, phone: &str, name: &str) -> usize {
+        let sent = self.wire.iter();
+        let sent = sent.filter(|sent| sent.to == address(phone) && sent.name() == name);
+        let texts: std::collections::BTreeSet<&Bytes> = sent.map(|sent| &sent.bytes).collect();
+        texts.len()
+    }
+
     /// Lets all timers run out, then demands that nothing is left.
     pub fn assert_nothing_left(&mut self) {
         self.run(Duration::from_secs(200));
