@@ -55,8 +55,12 @@ pub fn hangup(gateway: &Gateway, call_id: &str) -> Result<(), Failure> {
 /// Lifts the bans of an address.
 pub fn unban(gateway: &Gateway, address: &str) -> Result<(), Failure> {
     let path = format!("/api/v1/bans/{}", segment(address));
-    gateway.exchange("DELETE", &path, &[StatusCode::OK])?;
-    output::print(&format!("{address} is heard again\n"));
+    let (_, answer) = gateway.exchange("DELETE", &path, &[StatusCode::OK])?;
+    let what = match answer.get("lifted").and_then(Value::as_bool) {
+        Some(true) => "is heard again",
+        _ => "was not banned",
+    };
+    output::print(&format!("{address} {what}\n"));
     Ok(())
 }
 

@@ -62,12 +62,11 @@ impl ControlLoop {
             let message = format!("{address} is no IP address");
             return AdminResponse::error(StatusCode::BAD_REQUEST, message);
         };
-        if self.controller.lift_ban(ip) {
+        let lifted = self.controller.lift_ban(ip);
+        if lifted {
             tracing::info!(address, "ban lifted from the admin address");
-            AdminResponse::ok(json!({ "lifted": address }))
-        } else {
-            AdminResponse::error(StatusCode::NOT_FOUND, format!("{address} is not banned"))
         }
+        AdminResponse::ok(json!({ "lifted": lifted }))
     }
 
     fn dialplan(&self, context: Option<&str>) -> AdminResponse {

@@ -60,19 +60,26 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte)
 }
 
-/// A parameter in both must have the same value; some may not be in one only.
+/// A parameter in both must have the same value; some may not be in one only. Of one that is repeated, which no URI may
+/// do (RFC 3261 §19.1.1), the first counts.
 fn params_agree(one: &str, other: &str) -> bool {
-    text::params(one).all(|(name, value)| match raw_param(other, name) {
-        Some(theirs) => same_value(value, theirs),
-        None => !TELLING
-            .iter()
-            .any(|telling| telling.eq_ignore_ascii_case(name)),
-    })
+    text::params(one).all(
+        |(name, _)| match (raw_param(one, name), raw_param(other, name)) {
+            (Some(ours), Some(theirs)) => same_value(ours, theirs),
+            _ => !TELLING
+                .iter()
+                .any(|telling| telling.eq_ignore_ascii_case(name)),
+        },
+    )
 }
 
 fn every_param_is_in(one: &str, other: &str) -> bool {
-    text::params(one)
-        .all(|(name, value)| raw_param(other, name).is_some_and(|theirs| same_value(value, theirs)))
+    text::params(one).all(
+        |(name, _)| match (raw_param(one, name), raw_param(other, name)) {
+            (Some(ours), Some(theirs)) => same_value(ours, theirs),
+            _ => false,
+        },
+    )
 }
 
 fn raw_param<'a>(params: &'a str, name: &str) -> Option<&'a str> {

@@ -789,31 +789,35 @@ impl Phone {
     }
 }
 
-/// What is logged while this runs.
-pub fn logged(act: impl FnOnce()) -> String {
-    use std::sync::{Arc, Mutex};
+thread_local! {
+    static LOGGED: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+/// Writes to its own thread's lines.
+struct Lines;
 
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("no test panics in it").extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOGGED.with_borrow_mut(|lines| lines.extend(bytes));
+        Ok(bytes.len())
     }
 
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::with_default(subscriber, act);
-    let bytes = lines.0.lock().expect("no test panics in it").clone();
-    String::from_utf8_lossy(&bytes).into_owned()
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What this thread logs while this runs. One subscriber serves all tests: one for each would depend on which thread
+/// comes first to a line that logs (tracing remembers whether anybody wants it).
+pub fn logged(act: impl FnOnce()) -> String {
+    static SUBSCRIBER: std::sync::Once = std::sync::Once::new();
+    SUBSCRIBER.call_once(|| {
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(|| Lines);
+        subscriber.init();
+    });
+    LOGGED.with_borrow_mut(Vec::clear);
+    act();
+    LOGGED.with_borrow(|lines| String::from_utf8_lossy(lines).into_owned())
 }

@@ -118,7 +118,10 @@ proptest! {
         let count = |heard: Heard| callee.iter().filter(|other| **other == heard).count();
         let invites = count(Heard::Request(Method::Invite));
         prop_assert!(invites <= calls.len(), "no copy is taken for a new one");
-        prop_assert!(count(Heard::Request(Method::Bye)) <= pair.ends.len() - calls.len());
+        // A copy that is later than Timer J (64*T1) is a new request to its server: the last is sent 500 ms before that.
+        if network.delay_ms <= 500 {
+            prop_assert!(count(Heard::Request(Method::Bye)) <= pair.ends.len() - calls.len());
+        }
         prop_assert!(count(Heard::Cancelled) <= invites);
         prop_assert!(count(Heard::Ack) + count(Heard::AckTimeout) <= invites);
         pair.assert_all_end();
