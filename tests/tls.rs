@@ -205,7 +205,8 @@ fn a_call_comes_in_over_tls_1_2_and_1_3() {
     bench.serve();
     for version in ["-tls1_2", "-tls1_3"] {
         let mut phone = bench.telephone(&[version]);
-        phone.say(&bench.invite("600"));
+        // A transaction of its own each.
+        phone.say(&bench.invite("600").replace("INVITE600", version));
         let heard = phone.hears(&["SIP/2.0 200 OK", "m=audio"]);
         assert!(heard.contains("Via: SIP/2.0/TLS "), "{heard}");
         assert!(heard.contains(":5061;transport=tls>"), "{heard}");

@@ -1,4 +1,17 @@
 //! The control plane, sans-IO: who may speak, what a call does, which ports it holds.
+//!
+//! | what comes in, in this order | where |
+//! |---|---|
+//! | everything, one thing at a time; everything that is to be done comes out | [`controller`], [`context`] |
+//! | may this peer be heard at all | `gate`: [`acl`], [`bans`] |
+//! | who is it, and may it | `admission`: [`identify`], [`strangers`], [`load`] |
+//! | an INVITE becomes a call | [`call`], [`dialplan`], [`ports`]; two calls at once: [`transfer`], [`replaces`] |
+//! | a REGISTER becomes a binding | [`registrar`] |
+//!
+//! | what we ask of others | where |
+//! |---|---|
+//! | where requests go | [`locate`] over [`names`] (DNS), [`outages`] (what failed lately), [`domains`] (TLS), [`path`] (our addresses) |
+//! | requests outside of calls, with our [`credentials`] | [`outside`], for [`register_out`] and [`qualify`] |
 
 pub mod acl;
 mod admission;
