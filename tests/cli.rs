@@ -731,11 +731,26 @@ fn log_levels_that_are_not_understood_are_said() {
     );
 }
 
+/// Makes the executable `file` by a shell `command` that knows it as `$0`. A file that this process itself
+/// had open for writing could be inherited by a child of another test and then not be run: `ETXTBSY`.
+fn place(command: &str, file: &Path) {
+    let script = format!("{command} && chmod 755 \"$0\"");
+    let status = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(script)
+        .arg(file)
+        .status();
+    assert!(status.expect("a shell").success(), "{command}");
+}
+
 #[test]
 fn the_load_generator_is_found_or_its_absence_explained() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let gateway = folder.path().join("ringway");
-    std::fs::copy(env!("CARGO_BIN_EXE_ringway"), &gateway).expect("copied");
+    place(
+        &format!("cp '{}' \"$0\"", env!("CARGO_BIN_EXE_ringway")),
+        &gateway,
+    );
     let run = || {
         Command::new(&gateway)
             .args(["loadtest", "run", "--calls", "7", "--help"])
@@ -748,9 +763,10 @@ fn the_load_generator_is_found_or_its_absence_explained() {
     assert!(stderr(&output).contains("make build"));
 
     let generator = folder.path().join("ringway-loadtest");
-    std::fs::write(&generator, "#!/bin/sh\necho \"$RINGWAY_BINARY\" \"$@\"\n").expect("written");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&generator, mode).expect("executable");
+    let script = r#"#!/bin/sh
+echo "$RINGWAY_BINARY" "$@"
+"#;
+    place(&format!("echo '{script}' > \"$0\""), &generator);
     let output = run();
     assert_exit(&output, 0);
     let expected = format!("{} run --calls 7 --help\n", gateway.display());

@@ -241,15 +241,7 @@ impl Endpoint {
         sent_by: &str,
         request: RequestDraft,
     ) -> Option<ClientTx> {
-        if self.transactions() >= self.shared.settings.transactions_max {
-            return None;
-        }
-        let shared = &mut self.shared;
-        let by = Way::FlowAlone;
-        Some(
-            self.clients
-                .request(shared, now, flow, sent_by, request, by),
-        )
+        self.request_by(now, flow, sent_by, request, Way::FlowAlone)
     }
 
     /// As [`Endpoint::request`], to a peer that a URI has led to: one that is too large for a datagram goes over the
@@ -261,15 +253,23 @@ impl Endpoint {
         sent_by: &str,
         request: RequestDraft,
     ) -> Option<ClientTx> {
+        self.request_by(now, flow, sent_by, request, Way::StreamIfLarge)
+    }
+
+    fn request_by(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        sent_by: &str,
+        request: RequestDraft,
+        by: Way,
+    ) -> Option<ClientTx> {
         if self.transactions() >= self.shared.settings.transactions_max {
             return None;
         }
         let shared = &mut self.shared;
-        let by = Way::StreamIfLarge;
-        Some(
-            self.clients
-                .request(shared, now, flow, sent_by, request, by),
-        )
+        let clients = &mut self.clients;
+        Some(clients.request(shared, now, flow, sent_by, request, by))
     }
 
     /// Sends the ACK of a 2xx (made by the dialog) and keeps it, to send it again each time that 2xx comes again.

@@ -15,14 +15,6 @@ fn bob(version: u64, direction: &str) -> String {
     sdp("203.0.113.20", 6000, version, "8 0", direction)
 }
 
-fn end(mut world: World) {
-    world.request(ALICE, Method::Bye, None);
-    world.run(50 * MS);
-    assert_eq!(world.phone(ALICE).final_status(), Some(200));
-    world.confirm(BOB, 200);
-    world.assert_nothing_left();
-}
-
 #[test]
 fn hold_in_each_of_its_forms_reaches_the_other_side_and_ends() {
     let nowhere = sdp("0.0.0.0", 4000, 2, "8 0", "sendrecv");

@@ -32,14 +32,6 @@ fn is_empty(message: &str) -> bool {
     header(message, "Content-Length") == Some("0")
 }
 
-fn end(mut world: World) {
-    world.request(ALICE, Method::Bye, None);
-    world.run(50 * MS);
-    assert_eq!(world.phone(ALICE).final_status(), Some(200));
-    world.confirm(BOB, 200);
-    world.assert_nothing_left();
-}
-
 #[test]
 fn ringing_is_sent_again_until_its_prack_and_then_no_more() {
     let mut world = World::new();

@@ -16,15 +16,6 @@ fn bob(version: u64, formats: &str, direction: &str) -> String {
     sdp("203.0.113.20", 6000, version, formats, direction)
 }
 
-/// Both hang up properly, and nothing is left.
-fn end(mut world: World) {
-    world.request(ALICE, Method::Bye, None);
-    world.run(50 * MS);
-    assert_eq!(world.phone(ALICE).final_status(), Some(200));
-    world.confirm(BOB, 200);
-    world.assert_nothing_left();
-}
-
 #[test]
 fn hold_and_resume_pass_through() {
     let mut world = World::new();

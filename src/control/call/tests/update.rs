@@ -29,14 +29,6 @@ fn talking(of_alice: &[(&str, &str)], of_bob: &[(&str, &str)]) -> World {
     world
 }
 
-fn end(mut world: World) {
-    world.request(ALICE, Method::Bye, None);
-    world.run(50 * MS);
-    assert_eq!(world.phone(ALICE).final_status(), Some(200));
-    world.confirm(BOB, 200);
-    world.assert_nothing_left();
-}
-
 #[test]
 fn hold_by_update_is_passed_on_as_the_far_side_takes_it() {
     for (of_bob, means) in [(TAKES_UPDATE, "UPDATE"), (&[], "INVITE")] {

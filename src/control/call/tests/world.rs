@@ -789,6 +789,15 @@ impl Phone {
     }
 }
 
+/// Alice hangs up on Bob properly, and nothing is left.
+pub fn end(mut world: World) {
+    world.request(ALICE, Method::Bye, None);
+    world.run(Duration::from_millis(50));
+    assert_eq!(world.phone(ALICE).final_status(), Some(200));
+    world.confirm(BOB, 200);
+    world.assert_nothing_left();
+}
+
 thread_local! {
     static LOGGED: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
 }
