@@ -83,6 +83,8 @@ pub enum ClientRole {
     Reinvite,
     /// A BYE.
     Bye,
+    /// A BYE in the dialog of another fork that has answered too.
+    ForkBye,
     /// A PRACK.
     Prack,
     /// A NOTIFY of how a transfer goes; the last one ends the subscription.

@@ -134,7 +134,7 @@ impl Call {
         if let Some(invite) = leg.invite.take() {
             ctx.clients.remove(invite);
         }
-        leg.unanswered = None;
+        leg.unanswered.clear();
         ctx.moved_legs.insert(leg.tag.clone(), (self.key, leg.no));
         let due = Timer::Call(self.key, CallTimer::Session(leg.no));
         leg.session.follow(ctx, now, due);

@@ -7,6 +7,7 @@ use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
 use super::reliable::Provisions;
 use super::session::SessionTimer;
+use super::unanswered::Unanswered;
 use super::{ALLOW, Call, LEGS_MAX, LegNo, Phase, SDP, identity};
 use crate::control::context::{CallTimer, ClientRole, Context, Timer};
 use crate::control::credentials::KnownChallenges;
@@ -115,7 +116,7 @@ impl Call {
             answered: None,
             is_located: candidate.is_located,
             follows_contact: !self.setup.endpoint(endpoint).rewrite_contact,
-            unanswered: None,
+            unanswered: Unanswered::default(),
             challenges: KnownChallenges::default(),
             credentials: Vec::new(),
             is_counted: false,
@@ -130,12 +131,12 @@ impl Call {
         let headers = invite.headers();
         let number = |uri: &str| Uri::parse(uri).and_then(|uri| uri.user_decoded());
         let is_it = |leg: &Leg| {
-            let Some(sent) = &leg.unanswered else {
+            let Some(sent) = leg.unanswered.invite() else {
                 return false;
             };
             headers.from_tag() == Some(&leg.tag)
-                && sent.request.get_header("Call-ID") == Some(headers.call_id())
-                && number(&sent.request.uri) == number(invite.uri())
+                && sent.get_header("Call-ID") == Some(headers.call_id())
+                && number(&sent.uri) == number(invite.uri())
         };
         self.callees.iter().any(is_it)
     }
@@ -349,6 +350,7 @@ impl Call {
         tx: ClientTx,
         response: &Response,
     ) {
+        let key = self.key;
         let Some(leg) = self.leg_mut(no) else {
             return;
         };
@@ -362,12 +364,14 @@ impl Call {
         let (Some(mut fork), _) = leg.dialog_of_2xx(response, &target) else {
             return;
         };
-        let (flow, sent_by) = (leg.path.flow, leg.path.sent_by.clone());
+        let flow = leg.path.flow;
         let ack = fork.ack(response);
-        ctx.sip.ack(now, tx, flow, &sent_by, ack);
+        let ack = KnownChallenges::put(ack, &leg.credentials);
+        ctx.sip.ack(now, tx, flow, &leg.path.sent_by, ack);
         let bye = fork.request(Method::Bye).header("Reason", Cause::NORMAL);
-        // Nobody waits for its response: the leg's own dialog is another.
-        let _ = ctx.sip.request(now, flow, &sent_by, bye);
+        let role = ClientRole::ForkBye;
+        // If the table is full, its session timer or its user ends it.
+        let _ = leg.send_to(ctx, now, flow, (key, role), bye);
     }
 
     /// A target that says 503 and Retry-After is left alone for that long.

@@ -2,11 +2,14 @@
 
 use super::Call;
 use super::exchange::Exchange;
-use super::leg::{Leg, LegState, Unanswered};
+use super::leg::{Leg, LegState};
+use super::reliable::Early;
 use crate::control::context::{CallClient, ClientRole, Context};
 use crate::control::credentials::KnownChallenges;
 use crate::sip::auth::Asker;
+use crate::sip::dialog::DialogId;
 use crate::sip::endpoint::ClientTx;
+use crate::sip::flow::Flow;
 use crate::sip::message::{Method, Response};
 use std::time::Instant;
 
@@ -25,19 +28,17 @@ impl Call {
             return false;
         }
         let (key, setup) = (self.key, self.setup.clone());
-        let is_withdrawn =
-            matches!(&self.exchange, Exchange::Withdrawn { passed } if passed.tx == tx);
+        if !self.is_awaited(owner, tx, &response.headers().cseq().method) {
+            return false;
+        }
         let Some(leg) = self.leg_mut(owner.leg) else {
             return false;
         };
         let auth = setup.endpoint(leg.endpoint).outbound_auth.as_ref();
-        let asked = leg.unanswered.take_if(|asked| asked.tx == tx);
+        let asked = leg.unanswered.take(tx);
         let (Some(auth), Some(asked)) = (auth, asked) else {
             return false;
         };
-        if is_withdrawn || matches!(leg.state, LegState::Cancelled { .. }) {
-            return false;
-        }
         if !asked.is_second {
             leg.challenges.begin();
         }
@@ -45,22 +46,44 @@ impl Call {
             return false;
         }
         let method = asked.request.method.clone();
-        let cseq = leg.next_cseq(&method, response);
+        let (cseq, flow) = leg.next_place(&method, response);
         let request = asked.request.set_header("CSeq", cseq);
         let answers = leg.challenges.answers(&mut ctx.rng, auth, &request);
         let request = KnownChallenges::put(request, &answers);
-        let Some(again) = leg.send(ctx, now, key, owner.role, request) else {
+        let Some(again) = leg.send_to(ctx, now, flow, (key, owner.role), request) else {
             return false;
         };
-        if let Some(Unanswered { is_second, .. }) = &mut leg.unanswered {
-            *is_second = true;
-        }
+        leg.unanswered.note_second(again);
         if method == Method::Invite {
             leg.credentials = answers;
         }
         ctx.clients.remove(tx);
         self.replace_transaction(owner, tx, again);
         true
+    }
+
+    /// Whether the request of this transaction is still wanted, so that it may be sent again: nobody has taken it back,
+    /// and the leg has not gone on without it.
+    pub(super) fn is_awaited(&self, owner: CallClient, tx: ClientTx, method: &Method) -> bool {
+        let Some(leg) = self.leg(owner.leg) else {
+            return false;
+        };
+        let is_up = matches!(leg.state, LegState::Up);
+        match owner.role {
+            ClientRole::Bye | ClientRole::ForkBye => true,
+            ClientRole::Invite => matches!(leg.state, LegState::Calling(_)),
+            ClientRole::Prack => is_up || matches!(leg.state, LegState::Calling(_)),
+            ClientRole::Notify { .. } | ClientRole::Info(_) => is_up,
+            ClientRole::Refresh if *method == Method::Update => is_up,
+            ClientRole::Refresh | ClientRole::Reinvite => match &self.exchange {
+                Exchange::Passing { passed, .. } | Exchange::Own { passed } => passed.tx == tx,
+                Exchange::Refreshing { tx: own, .. } => *own == tx,
+                Exchange::Idle
+                | Exchange::Withdrawn { .. }
+                | Exchange::Offering { .. }
+                | Exchange::Waiting { .. } => false,
+            },
+        }
     }
 
     /// Whoever waits for the first transaction waits for the second.
@@ -75,11 +98,7 @@ impl Call {
                 }
             }
             ClientRole::Reinvite => match &mut self.exchange {
-                Exchange::Passing { passed, .. }
-                | Exchange::Withdrawn { passed }
-                | Exchange::Own { passed }
-                    if passed.tx == old =>
-                {
+                Exchange::Passing { passed, .. } | Exchange::Own { passed } if passed.tx == old => {
                     passed.tx = new;
                 }
                 _ => {}
@@ -92,6 +111,7 @@ impl Call {
                 }
             }
             ClientRole::Bye
+            | ClientRole::ForkBye
             | ClientRole::Prack
             | ClientRole::Notify { .. }
             | ClientRole::Info(_) => {}
@@ -100,12 +120,25 @@ impl Call {
 }
 
 impl Leg {
-    /// The CSeq of a request that is sent again (RFC 3261 §22.2).
-    pub(super) fn next_cseq(&mut self, method: &Method, challenged: &Response) -> String {
-        let next = self.dialog.as_mut().and_then(|dialog| {
-            let request = dialog.request(method.clone());
-            request.get_header("CSeq").map(str::to_owned)
-        });
-        next.unwrap_or_else(|| format!("{} {method}", challenged.headers().cseq().number + 1))
+    /// The CSeq of a request that is sent again, as a new one of its dialog (RFC 3261 §22.2), and where it goes.
+    pub(super) fn next_place(&mut self, method: &Method, refused: &Response) -> (String, Flow) {
+        let id = DialogId::of_response(refused);
+        let own = self.dialog.as_ref().filter(|dialog| *dialog.id() == id);
+        let early = || self.early.iter().map(Early::dialog);
+        let dialog = own.or_else(|| early().find(|dialog| *dialog.id() == id));
+        let flow = self.flow_of(dialog);
+        let next = self.numbered(&id, method);
+        let next =
+            next.unwrap_or_else(|| format!("{} {method}", refused.headers().cseq().number + 1));
+        (next, flow)
+    }
+
+    /// The CSeq of the next request in the dialog of this name. None if the leg has no such dialog.
+    fn numbered(&mut self, id: &DialogId, method: &Method) -> Option<String> {
+        let early = self.early.iter_mut().map(Early::dialog_mut);
+        let mut dialogs = self.dialog.iter_mut().chain(early);
+        let dialog = dialogs.find(|dialog| dialog.id() == id)?;
+        let request = dialog.request(method.clone());
+        request.get_header("CSeq").map(str::to_owned)
     }
 }

@@ -194,7 +194,7 @@ impl Call {
             return;
         }
         if let Some(leg) = self.leg_mut(owner.leg).filter(|_| status >= 200) {
-            leg.unanswered = None;
+            leg.unanswered.take(tx);
         }
         match owner.role {
             ClientRole::Invite => self.on_invite_response(ctx, now, owner.leg, tx, response),
@@ -217,7 +217,11 @@ impl Call {
             ClientRole::Prack if status >= 200 => {
                 self.on_prack_done(ctx, owner.leg, tx, Some(status))
             }
+            ClientRole::ForkBye if status >= 200 => {
+                ctx.clients.remove(tx);
+            }
             ClientRole::Bye
+            | ClientRole::ForkBye
             | ClientRole::Info(_)
             | ClientRole::Prack
             | ClientRole::Notify { .. } => {}
@@ -235,7 +239,11 @@ impl Call {
         failure: ClientFailure,
     ) {
         ctx.clients.remove(tx);
+        if let Some(leg) = self.leg_mut(owner.leg) {
+            leg.unanswered.take(tx);
+        }
         match owner.role {
+            ClientRole::ForkBye => {}
             ClientRole::Invite => self.on_invite_failed(ctx, now, owner.leg, failure),
             ClientRole::Reinvite => self.on_reinvite_failed(ctx, now),
             ClientRole::Refresh => self.on_refresh_failed(ctx, now),

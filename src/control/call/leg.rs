@@ -5,6 +5,7 @@ use super::identity::user_of;
 use super::media::{LegMedia, Offered};
 use super::reliable::{Early, Reliable};
 use super::session::SessionTimer;
+use super::unanswered::Unanswered;
 use super::{ALLOW, CallKey, Invited, LegNo};
 use crate::config::settings::EndpointId;
 use crate::control::context::{CallClient, ClientOwner, ClientRole, Context, ServerOwner};
@@ -61,8 +62,8 @@ pub struct Leg {
     /// Its flow is where a URI leads, so that a request too large for a datagram may go by TCP. Where a phone's own flow
     /// leads to it, nothing else does.
     pub is_located: bool,
-    /// Our last request, while it may be challenged.
-    pub unanswered: Option<Unanswered>,
+    /// Our requests that may have to be sent again.
+    pub unanswered: Unanswered,
     /// The peer's challenges.
     pub challenges: KnownChallenges,
     /// Headers and values that answered those to the INVITE.
@@ -71,16 +72,6 @@ pub struct Leg {
     pub direction: Direction,
     /// Its end is counted, and its endpoint has a call less.
     pub is_counted: bool,
-}
-
-/// A request that waits for its response.
-pub struct Unanswered {
-    /// Its transaction.
-    pub tx: ClientTx,
-    /// The request.
-    pub request: RequestDraft,
-    /// It has answered a challenge already.
-    pub is_second: bool,
 }
 
 /// A leg's port pair.
@@ -206,7 +197,7 @@ impl Leg {
             answered: None,
             is_located: false,
             follows_contact: !setup.endpoint(invited.endpoint).rewrite_contact,
-            unanswered: None,
+            unanswered: Unanswered::default(),
             challenges: KnownChallenges::default(),
             credentials: Vec::new(),
             is_counted: false,
@@ -255,8 +246,20 @@ impl Leg {
         role: ClientRole,
         request: RequestDraft,
     ) -> Option<ClientTx> {
-        let sent = request.clone();
         let flow = self.next_flow();
+        self.send_to(ctx, now, flow, (call, role), request)
+    }
+
+    /// Sends a request there. None if the transaction table is full.
+    pub(super) fn send_to(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        flow: Flow,
+        (call, role): (CallKey, ClientRole),
+        request: RequestDraft,
+    ) -> Option<ClientTx> {
+        let sent = request.clone();
         ctx.bans.vouch(now, flow.peer.ip());
         let sent_by = &self.path.sent_by;
         let tx = match self.is_located {
@@ -266,11 +269,7 @@ impl Leg {
         let leg = self.no;
         ctx.clients
             .insert(tx, ClientOwner::Call(CallClient { call, leg, role }));
-        self.unanswered = Some(Unanswered {
-            tx,
-            request: sent,
-            is_second: false,
-        });
+        self.unanswered.keep(tx, sent);
         Some(tx)
     }
 

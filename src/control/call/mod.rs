@@ -25,7 +25,7 @@
 //! | `transfer` | REFER: one side sends the other elsewhere |
 //! | `replace` | INVITE with Replaces: somebody takes a leg's place |
 //! | `adopt` | a leg that goes from one call to another |
-//! | `challenge` | digest challenges to our own requests |
+//! | `challenge`, `unanswered` | digest challenges to our own requests |
 //! | `media` | a leg's port and session descriptions |
 //! | `ending` | hanging up, and what is left to wait for |
 //! | `script`, `channel` | the dialplan's actions and functions |
@@ -59,6 +59,7 @@ mod targets;
 #[cfg(test)]
 pub(in crate::control) mod tests;
 pub mod transfer;
+mod unanswered;
 mod update;
 
 pub(super) use targets::escape_user;

@@ -23,7 +23,7 @@ use super::leg::{Leg, LegState};
 use super::media::Offered;
 use super::{Call, LegNo, Phase, RETRY_AFTER_S, SDP};
 use crate::config::settings::Rel100;
-use crate::control::context::{CallClient, CallTimer, ClientOwner, ClientRole, Context, Timer};
+use crate::control::context::{CallTimer, ClientRole, Context, Timer};
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, ServerTx};
@@ -488,11 +488,8 @@ impl Call {
         };
         let prack = early.dialog.request(Method::Prack).header("RAck", rack);
         let flow = leg.flow_of(Some(&leg.early[place].dialog));
-        if let Some(tx) = ctx.sip.request(now, flow, &leg.path.sent_by, prack) {
-            let (call, leg, role) = (key, no, ClientRole::Prack);
-            ctx.clients
-                .insert(tx, ClientOwner::Call(CallClient { call, leg, role }));
-        }
+        // If the table is full, the response comes again.
+        let _ = leg.send_to(ctx, now, flow, (key, ClientRole::Prack), prack);
         Provisions::New { is_answered }
     }
 

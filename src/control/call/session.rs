@@ -349,22 +349,22 @@ impl Call {
             return false;
         };
         let key = self.key;
-        let is_withdrawn =
-            matches!(&self.exchange, Exchange::Withdrawn { passed } if passed.tx == tx);
-        if response.status() != 422 || !(MIN_SE..=INTERVAL_MAX).contains(&asked_min) {
+        if response.status() != 422
+            || !(MIN_SE..=INTERVAL_MAX).contains(&asked_min)
+            || !self.is_awaited(owner, tx, &response.headers().cseq().method)
+        {
             return false;
         }
         let Some(leg) = self.leg_mut(owner.leg) else {
             return false;
         };
-        let is_cancelled = is_withdrawn || matches!(leg.state, LegState::Cancelled { .. });
         let Some(terms) = leg.session.terms.as_mut() else {
             return false;
         };
-        if is_cancelled || leg.session.raises >= RAISES_MAX {
+        if leg.session.raises >= RAISES_MAX {
             return false;
         }
-        let Some(asked) = leg.unanswered.take_if(|asked| asked.tx == tx) else {
+        let Some(asked) = leg.unanswered.take(tx) else {
             return false;
         };
         leg.session.raises += 1;
@@ -377,13 +377,13 @@ impl Call {
             .and_then(|value| value.split_once(';'))
             .map(|(_, refresher)| format!(";{refresher}"));
         let expires = format!("{seconds}{}", refresher.unwrap_or_default());
-        let cseq = leg.next_cseq(&asked.request.method, response);
+        let (cseq, flow) = leg.next_place(&asked.request.method, response);
         let request = asked
             .request
             .set_header("Session-Expires", expires)
             .set_header("Min-SE", min_se)
             .set_header("CSeq", cseq);
-        let Some(again) = leg.send(ctx, now, key, owner.role, request) else {
+        let Some(again) = leg.send_to(ctx, now, flow, (key, owner.role), request) else {
             return false;
         };
         ctx.clients.remove(tx);

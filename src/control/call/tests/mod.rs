@@ -2,6 +2,7 @@
 
 mod admission;
 mod basic;
+mod challenge;
 mod identity;
 mod locating;
 mod loss;

@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::link::Command;
 use crate::sip::dialog::Dialog;
-use crate::sip::message::{Method, RequestDraft};
+use crate::sip::message::{Method, RequestDraft, ResponseDraft};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -445,4 +445,132 @@ fn a_dialog_of_somebody_else_is_named_to_the_target() {
     world.phones_answer = true;
     world.run(100 * MS);
     finish(world, ALICE);
+}
+
+/// As [`consulting`], where Alice's session of 90 s is refreshed by her, or by us.
+fn consulting_with_timer(refresher: &str) -> (World, Dialog, Dialog) {
+    let text = CONFIG.replace(
+        "\"106\" =",
+        "\"300\" = [\"Dial(PJSIP/carol,20)\", \"Hangup()\"]\n\"106\" =",
+    );
+    let mut world = World::with_config(&text);
+    let expires = format!("90;refresher={refresher}");
+    let headers = [
+        ("Supported", "timer"),
+        ("Session-Expires", expires.as_str()),
+        ("Allow", "INVITE, ACK, BYE, UPDATE"),
+    ];
+    let offer = sdp("198.51.100.10", 4000, 1, "8 0 101", "sendrecv");
+    world.invite_with(ALICE, "100", Some(&offer), &headers);
+    world.run(50 * MS);
+    let answer = sdp("203.0.113.20", 6000, 1, "8 0 101", "sendrecv");
+    world.answer(BOB, 200, Some(&answer));
+    world.run(50 * MS);
+    world.ack(ALICE, None);
+    world.run(50 * MS);
+    let first = world.phone(BOB).dialog.take().expect("a dialog");
+    let offer = sdp("203.0.113.20", 6002, 1, "8 0 101", "sendrecv");
+    world.invite(BOB, "555", Some(&offer));
+    world.run(50 * MS);
+    world.answer(CAROL, 200, Some(&carols_sdp()));
+    world.run(50 * MS);
+    world.ack(BOB, None);
+    world.run(50 * MS);
+    let second = world.phone(BOB).dialog.take().expect("a dialog");
+    (world, first, second)
+}
+
+/// Alice's leg goes to the call with Carol; she answers the re-INVITE that tells her, and keeps her timer.
+fn joined_with_timer(refresher: &str) -> World {
+    let (mut world, first, second) = consulting_with_timer(refresher);
+    world.phone(BOB).dialog = Some(first);
+    refer(&mut world, BOB, &[("Refer-To", &naming(&second))]);
+    world.confirm(BOB, 200);
+    world.run(50 * MS);
+    world.confirm(BOB, 200);
+    let answer = sdp("198.51.100.10", 4000, 2, "8 0 101", "sendrecv");
+    // In our re-INVITE we are the client.
+    let refresher = if refresher == "uac" { "uas" } else { "uac" };
+    let expires = format!("90;refresher={refresher}");
+    world.answer_with(ALICE, 200, Some(&answer), &[("Session-Expires", &expires)]);
+    world.run(50 * MS);
+    assert_eq!(world.gateway.calls(world.now).len(), 1);
+    assert_eq!(world.open_legs().len(), 2);
+    world
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[test]
+fn a_leg_that_moves_is_refreshed_in_its_new_call() {
+    let mut world = joined_with_timer("uas");
+    for count in 1..=20 {
+        world.run(seconds(45));
+        assert_eq!(world.distinct_to(ALICE, "UPDATE"), count);
+        let expires = ResponseDraft::new(200).header("Session-Expires", "90;refresher=uac");
+        world.confirm_by(ALICE, &expires);
+        world.run(50 * MS);
+    }
+    let row = &world.gateway.calls(world.now)[0];
+    assert_eq!(
+        (row.state.as_str(), row.from_endpoint.as_str()),
+        ("up", "alice")
+    );
+    // No answer at all: that call ends, on both legs.
+    world.run(seconds(90));
+    assert_eq!(world.distinct_to(CAROL, "BYE"), 1);
+    assert_eq!(world.distinct_to(ALICE, "BYE"), 1);
+    world.confirm(CAROL, 200);
+    world.confirm(ALICE, 200);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_leg_that_moves_may_refresh_itself_in_its_new_call() {
+    let mut world = joined_with_timer("uac");
+    let headers = [
+        ("Supported", "timer"),
+        ("Session-Expires", "90;refresher=uac"),
+    ];
+    for _ in 1..=20 {
+        world.run(seconds(45));
+        world.request_with(ALICE, Method::Update, None, &headers);
+        world.run(50 * MS);
+        assert_eq!(world.phone(ALICE).final_status(), Some(200));
+    }
+    assert_eq!(world.gateway.calls(world.now)[0].state, "up");
+    world.run(seconds(90));
+    assert_eq!(world.distinct_to(CAROL, "BYE"), 1);
+    assert_eq!(world.distinct_to(ALICE, "BYE"), 1);
+    world.confirm(CAROL, 200);
+    world.confirm(ALICE, 200);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_leg_that_moves_in_the_middle_of_its_refresh_is_refreshed_again() {
+    let (mut world, first, second) = consulting_with_timer("uas");
+    world.run(seconds(45));
+    assert_eq!(world.distinct_to(ALICE, "UPDATE"), 1);
+    // Before Alice has answered it, Bob sends her to Carol.
+    world.phone(BOB).dialog = Some(first);
+    refer(&mut world, BOB, &[("Refer-To", &naming(&second))]);
+    world.confirm(BOB, 200);
+    world.run(50 * MS);
+    world.confirm(BOB, 200);
+    let expires = ResponseDraft::new(200).header("Session-Expires", "90;refresher=uac");
+    world.confirm_by(ALICE, &expires);
+    let answer = sdp("198.51.100.10", 4000, 2, "8 0 101", "sendrecv");
+    let headers = [("Session-Expires", "90;refresher=uac")];
+    world.answer_with(ALICE, 200, Some(&answer), &headers);
+    for count in 2..=10 {
+        world.run(seconds(46));
+        assert_eq!(world.distinct_to(ALICE, "UPDATE"), count);
+        world.confirm_by(ALICE, &expires);
+        world.run(50 * MS);
+    }
+    assert_eq!(world.gateway.calls(world.now)[0].state, "up");
+    finish(world, CAROL);
 }
