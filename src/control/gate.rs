@@ -6,13 +6,17 @@
 
 use super::bans::Ban;
 use super::controller::Controller;
+use super::token_bucket::{Rate, TokenBucket};
 use crate::metrics::RejectReason;
 use crate::sip::flow::Flow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// Messages of strangers that are read in a second while more comes than control can take.
-const STRANGERS_PER_S: f64 = 100.0;
+const STRANGERS: Rate = Rate {
+    per_s: 100.0,
+    burst: 100.0,
+};
 /// New requests are refused once the queue has been half full for so long.
 const REFUSING_AFTER: Duration = Duration::from_millis(200);
 
@@ -48,9 +52,7 @@ pub(super) enum Pressure {
         /// Since when.
         since: Instant,
         /// What strangers may still send.
-        tokens: f64,
-        /// When that was reckoned.
-        filled: Instant,
+        bucket: TokenBucket,
     },
 }
 
@@ -77,15 +79,10 @@ impl Controller {
         if self.pressure == Pressure::None || self.is_known(now, ip) {
             return true;
         }
-        let Pressure::High { tokens, filled, .. } = &mut self.pressure else {
-            return true;
-        };
-        let passed = now.saturating_duration_since(*filled).as_secs_f64();
-        *tokens = (*tokens + passed * STRANGERS_PER_S).min(STRANGERS_PER_S);
-        *filled = now;
-        let has_room = *tokens >= 1.0;
-        *tokens -= f64::from(u8::from(has_room));
-        has_room
+        match &mut self.pressure {
+            Pressure::High { bucket, .. } => bucket.take(now, STRANGERS),
+            Pressure::None => true,
+        }
     }
 
     fn is_known(&self, now: Instant, ip: IpAddr) -> bool {
@@ -104,8 +101,7 @@ impl Controller {
                 );
                 self.pressure = Pressure::High {
                     since: now,
-                    tokens: 0.0,
-                    filled: now,
+                    bucket: TokenBucket::empty(now),
                 };
             }
             Pressure::High { .. } if waiting < most / 8 => {

@@ -1,5 +1,6 @@
 //! How many calls each endpoint has, and how fast they come: `max_calls` and `cps`.
 
+use super::token_bucket::{Rate, TokenBucket};
 use crate::config::settings::Endpoint;
 use crate::metrics::{ControlMetrics, EndpointMetrics};
 use rustc_hash::FxHashMap;
@@ -17,9 +18,8 @@ pub enum Over {
 #[derive(Debug)]
 struct Entry {
     calls: u32,
-    /// Calls that may come now: a bucket that fills at `cps` and holds one second's worth, but at least one call.
-    tokens: f64,
-    filled: Option<Instant>,
+    /// Calls that may come now, by `cps`.
+    bucket: TokenBucket,
     metrics: EndpointMetrics,
 }
 
@@ -45,19 +45,9 @@ impl Load {
         if endpoint.max_calls.is_some_and(|max| entry.calls >= max) {
             return Err(Over::Calls);
         }
-        if let Some(rate) = endpoint.cps {
-            let burst = rate.max(1.0);
-            let since = entry.filled.map(|then| now.saturating_duration_since(then));
-            entry.tokens = match since {
-                Some(since) => (entry.tokens + rate * since.as_secs_f64()).min(burst),
-                None => burst,
-            };
-            entry.filled = Some(now);
-            // A thousandth is forgiven: the sum of many small fills is not exact.
-            if entry.tokens < 0.999 {
-                return Err(Over::Rate);
-            }
-            entry.tokens -= 1.0;
+        let is_within = |cps| entry.bucket.take(now, Rate::per_second(cps));
+        if !endpoint.cps.is_none_or(is_within) {
+            return Err(Over::Rate);
         }
         entry.calls += 1;
         Ok(())
@@ -89,8 +79,7 @@ impl Load {
         if !self.endpoints.contains_key(endpoint) {
             let entry = Entry {
                 calls: 0,
-                tokens: 0.0,
-                filled: None,
+                bucket: TokenBucket::default(),
                 metrics: metrics.endpoint(endpoint),
             };
             self.endpoints.insert(endpoint.to_owned(), entry);

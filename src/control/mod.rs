@@ -42,6 +42,7 @@ pub mod replaces;
 mod resolving;
 pub mod setup;
 pub mod strangers;
+pub mod token_bucket;
 pub mod transfer;
 
 #[cfg(test)]
