@@ -142,6 +142,7 @@ pub(super) const GLOBAL: &[Row] = &[
     acts("keep_alive_interval", Seconds),
     acts("state_dir", Word),
     acts("nameservers", Servers),
+    acts("default_auth_algorithms_uas", SomeOf(&["MD5", "SHA-256"])),
 ];
 
 /// `[rtp]`

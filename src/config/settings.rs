@@ -5,6 +5,7 @@
 use super::diagnostic::Location;
 pub use super::identity::{CalledParty, Identity, Presentation};
 use crate::codec::Codec;
+use crate::sip::auth::Algorithm;
 use crate::sip::flow::{Protocol, TransportId};
 use crate::sip::message::Uri;
 use ipnet::IpNet;
@@ -64,6 +65,8 @@ pub struct Global {
     pub state_dir: Option<PathBuf>,
     /// `nameservers`: whom host names are asked of. Empty for those of the system.
     pub nameservers: Vec<SocketAddr>,
+    /// `default_auth_algorithms_uas`: how everybody is challenged, the preferred first; at least one. Default MD5.
+    pub challenge_algorithms: Vec<Algorithm>,
 }
 
 /// A way to tell who sent a request.

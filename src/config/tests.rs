@@ -3,6 +3,7 @@
 use super::settings::{CallerId, DtmfMode, IdentifyBy, Rel100, Timers};
 use super::*;
 use crate::codec::Codec;
+use crate::sip::auth::Algorithm;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -784,5 +785,27 @@ fn an_address_of_record_that_nobody_could_register_as_is_an_error() {
     assert!(
         two.contains("error: endpoint.b.aor: there is an [aor.b] too"),
         "{two}"
+    );
+}
+
+#[test]
+fn challenges_are_by_md5_alone_unless_said_otherwise() {
+    let algorithms = |snippet| settings(snippet).global.challenge_algorithms;
+    assert_eq!(algorithms(""), [Algorithm::Md5]);
+    let both = "[global]\ndefault_auth_algorithms_uas = [\"SHA-256\", \"MD5\"]";
+    assert_eq!(algorithms(both), [Algorithm::Sha256, Algorithm::Md5]);
+    assert_findings(
+        "[global]\ndefault_auth_algorithms_uas = []",
+        &[
+            "2:31: error: global.default_auth_algorithms_uas: it is empty, so nobody could show credentials; expected at \
+             least one of \"MD5\", \"SHA-256\"",
+        ],
+    );
+    assert_findings(
+        "[global]\ndefault_auth_algorithms_uas = [\"sha-256\"]",
+        &[
+            "2:32: error: global.default_auth_algorithms_uas: found \"sha-256\", expected one of \"MD5\", \"SHA-256\"; \
+             did you mean \"SHA-256\"?",
+        ],
     );
 }

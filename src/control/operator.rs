@@ -86,6 +86,8 @@ impl Controller {
         identifier.keep_addresses_of(&self.identifier);
         self.identify_due = identifier.hosts().next().map(|_| now);
         self.identifier = identifier;
+        let algorithms = setup.settings().global.challenge_algorithms.clone();
+        self.authenticator.set_algorithms(algorithms);
         self.ctx.bans.reload(setup.settings().bans.clone());
         self.ctx.sip.set_streams(streams_beside(setup.settings()));
         self.setup = Arc::new(setup);
@@ -180,10 +182,11 @@ fn live(global: &Global) -> String {
         max_calls,
         keep_alive_interval,
         nameservers,
+        challenge_algorithms,
         ..
     } = global;
     format!(
-        "{identifier_order:?} {default_from_user} {max_calls} {keep_alive_interval:?} {nameservers:?}"
+        "{identifier_order:?} {default_from_user} {max_calls} {keep_alive_interval:?} {nameservers:?} {challenge_algorithms:?}"
     )
 }
 

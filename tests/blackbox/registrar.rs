@@ -19,8 +19,7 @@ const OPTIONS: Options = Options {
     sections: PHONE,
 };
 
-/// Registers from port 5060 of the phone's host, and gives the status of the last response. (SIPp 3.6 gives up where
-/// SHA-256 is offered before MD5, so the phone's registration is written here.)
+/// Registers from port 5060 of the phone's host, and gives the status of the last response.
 fn register(gateway: &Gateway, password: &str) -> u16 {
     let host = gateway.network.host(6);
     let server = gateway.network.gateway();

@@ -6,6 +6,7 @@ use super::super::fields::{Checker, Fields};
 use super::super::raw::Table;
 use super::super::settings::{Admin, Global, IdentifyBy, Rtp, Secret};
 use super::only;
+use crate::sip::auth::Algorithm;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -19,13 +20,13 @@ pub(super) fn build(document: &Table, checker: &mut Checker<'_>) -> (Global, Rtp
     let rtp = only(document, "rtp", catalogue::RTP, checker);
     let admin = only(document, "admin", catalogue::ADMIN, checker);
     (
-        build_global(&global),
+        build_global(&global, checker),
         build_rtp(&rtp, checker),
         build_admin(&admin, checker),
     )
 }
 
-fn build_global(fields: &Fields) -> Global {
+fn build_global(fields: &Fields, checker: &mut Checker<'_>) -> Global {
     let text = |key: &str| fields.text(key).cloned();
     let order = fields.texts("endpoint_identifier_order").map(|names| {
         let ways = names.iter().map(|(name, _)| match name.as_str() {
@@ -56,7 +57,26 @@ fn build_global(fields: &Fields) -> Global {
             Some(Typed::Servers(servers)) => servers.iter().map(|(server, _)| *server).collect(),
             _ => Vec::new(),
         },
+        challenge_algorithms: challenge_algorithms(fields, checker),
     }
+}
+
+/// MD5 alone where nothing is said, as in Asterisk: there are telephones that give up at a challenge by SHA-256, even if
+/// one by MD5 stands before or behind it.
+fn challenge_algorithms(fields: &Fields, checker: &mut Checker<'_>) -> Vec<Algorithm> {
+    const KEY: &str = "default_auth_algorithms_uas";
+    let Some(names) = fields.texts(KEY) else {
+        return vec![Algorithm::Md5];
+    };
+    if names.is_empty() {
+        let message = "it is empty, so nobody could show credentials; expected at least one of \"MD5\", \"SHA-256\"";
+        let location = fields.location_of(KEY);
+        checker.report.error(location, fields.path_of(KEY), message);
+    }
+    let names = names.iter();
+    names
+        .filter_map(|(name, _)| Algorithm::parse(name))
+        .collect()
 }
 
 fn build_rtp(fields: &Fields, checker: &mut Checker<'_>) -> Rtp {

@@ -64,6 +64,11 @@ impl Authenticator {
         }
     }
 
+    /// Challenges by these from now on. Answers to a challenge by another one are no longer taken.
+    pub fn set_algorithms(&mut self, algorithms: Vec<Algorithm>) {
+        self.settings.algorithms = algorithms;
+    }
+
     /// The realm.
     pub fn realm(&self) -> &str {
         &self.settings.realm
