@@ -150,7 +150,7 @@ impl User {
         while let Some(event) = self.endpoint.poll_event() {
             match event {
                 Event::Request { tx, .. } => self.servers.push(tx),
-                Event::Response { tx, response } if response.status() / 100 == 2 => {
+                Event::Response { tx, response, .. } if response.status() / 100 == 2 => {
                     let headers = response.headers();
                     let ack = RequestDraft::new(Method::Ack, "sip:b@example.com")
                         .header("From", headers.get("From").unwrap_or_default())

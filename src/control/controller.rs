@@ -21,9 +21,10 @@ use super::register_out::Registrations;
 use super::registrar::Registrar;
 use super::setup::Setup;
 use super::strangers::Strangers;
+use crate::config::Settings;
 use crate::link::{Command, Event, LegId, PortRange, RtpPort, WorkerId};
 use crate::metrics::{ControlMetrics, Direction, RejectReason};
-use crate::sip::auth::{Algorithm, AuthSettings, Authenticator};
+use crate::sip::auth::{AuthSettings, Authenticator};
 use crate::sip::endpoint::{ClientFailure, ClientTx, Event as SipEvent, ServerTx};
 use crate::sip::message::{Request, Response, ResponseDraft};
 use crate::sip::resolve::Question;
@@ -97,6 +98,8 @@ pub struct Controller {
     pub(super) identifier: Identifier,
     /// When those are looked up again. None without any.
     pub(super) identify_due: Option<Instant>,
+    /// Streams to be closed when nothing is left to be sent.
+    closing: VecDeque<Flow>,
     malformed_counted: u64,
     overload_counted: u64,
     calls_begun: u32,
@@ -145,17 +148,19 @@ impl Controller {
             rng,
             metrics: Arc::new(ControlMetrics::new()),
         };
+        let challenges = challenges(setup.settings());
         let identifier = setup.identifier().clone();
         let identify_due = identifier.hosts().next().map(|_| now);
         let mut controller = Controller {
             ctx,
             identify_due,
             identifier,
+            closing: VecDeque::new(),
             malformed_counted: 0,
             overload_counted: 0,
             setup: Arc::new(setup),
             calls: Slab::new(),
-            authenticator: Authenticator::new(challenges(), key, now),
+            authenticator: Authenticator::new(challenges, key, now),
             strangers: Strangers::default(),
             pressure: Pressure::default(),
             service: Service::Serving,
@@ -186,21 +191,29 @@ impl Controller {
     /// Bytes of a stream connection; the answer may be [`Output::CloseFlow`].
     pub fn handle_stream(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
         if !self.hears(now, flow.peer) {
-            return self.close_flow(flow);
+            self.close_flow(now, flow);
+            return self.run(now);
         }
         let malformed = self.ctx.sip.counters().malformed;
         if let Err(error) = self.ctx.sip.handle_stream(now, flow, bytes) {
             tracing::info!(peer = %flow.peer, %error, "stream closed: its framing is lost");
-            self.close_flow(flow);
-            self.on_registration_flow_failed(now, flow);
+            self.close_flow(now, flow);
         }
         self.note_malformed(now, flow, malformed);
         self.run(now);
     }
 
-    fn close_flow(&mut self, flow: Flow) {
+    /// Closes a stream, behind what is still to be sent on it. All who use it learn of it as of one that the peer has
+    /// closed.
+    fn close_flow(&mut self, now: Instant, flow: Flow) {
+        self.closing.push_back(flow);
+        self.forget_flow(now, flow);
+    }
+
+    fn forget_flow(&mut self, now: Instant, flow: Flow) {
+        self.ctx.sip.handle_flow_failed(now, flow);
         self.on_registered_flow_lost(flow);
-        self.ctx.outputs.push_back(Output::CloseFlow(flow));
+        self.on_registration_flow_failed(now, flow);
     }
 
     /// Bans are for who sends rubbish again and again, too.
@@ -212,9 +225,7 @@ impl Controller {
 
     /// A stream connection closed or could not be opened; a datagram's peer is unreachable.
     pub fn handle_flow_failed(&mut self, now: Instant, flow: Flow) {
-        self.ctx.sip.handle_flow_failed(now, flow);
-        self.on_registered_flow_lost(flow);
-        self.on_registration_flow_failed(now, flow);
+        self.forget_flow(now, flow);
         self.run(now);
     }
 
@@ -263,6 +274,10 @@ impl Controller {
     /// Runs every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.ctx.sip.handle_timeout(now);
+        while let Some(flow) = self.ctx.sip.poll_close() {
+            tracing::info!(peer = %flow.peer, "stream closed: a message on it did not come to its end");
+            self.close_flow(now, flow);
+        }
         self.run(now);
         if self.identify_due.is_some_and(|due| due <= now) {
             self.look_up_identify_hosts(now);
@@ -290,8 +305,7 @@ impl Controller {
             self.count_transmit(&transmit);
             return Some(Output::Transmit(transmit));
         }
-        if let Some(flow) = self.ctx.sip.poll_close() {
-            self.on_registered_flow_lost(flow);
+        if let Some(flow) = self.closing.pop_front() {
             return Some(Output::CloseFlow(flow));
         }
         if self.service == Service::Draining
@@ -376,15 +390,10 @@ impl Controller {
                     }
                 }
                 SipEvent::Cancelled { tx, request } => self.on_cancelled(now, tx, &request),
-                SipEvent::Response { tx, response } => match self.ctx.clients.get(tx) {
-                    Some(ClientOwner::Call(owner)) => {
-                        self.on_call_response(now, tx, owner, &response);
-                    }
-                    Some(ClientOwner::Outside(key)) => {
-                        self.on_outside_response(now, tx, key, &response);
-                    }
-                    None => {}
-                },
+                SipEvent::Response { tx, flow, response } => {
+                    self.count_response(flow, response.status());
+                    self.on_response(now, tx, &response);
+                }
                 SipEvent::Failed { tx, failure } => match self.ctx.clients.remove(tx) {
                     Some(ClientOwner::Call(owner)) => {
                         self.on_call_failed(now, tx, owner, failure);
@@ -398,6 +407,14 @@ impl Controller {
         self.count_refused_below();
         if self.is_draining() && self.calls.is_empty() {
             self.leave_registrars(now);
+        }
+    }
+
+    fn on_response(&mut self, now: Instant, tx: ClientTx, response: &Response) {
+        match self.ctx.clients.get(tx) {
+            Some(ClientOwner::Call(owner)) => self.on_call_response(now, tx, owner, response),
+            Some(ClientOwner::Outside(key)) => self.on_outside_response(now, tx, key, response),
+            None => {}
         }
     }
 
@@ -521,6 +538,12 @@ impl Controller {
             .sip_request(self.transport_name(flow), method, direction);
     }
 
+    fn count_response(&self, flow: Flow, status: u16) {
+        self.ctx
+            .metrics
+            .sip_response(self.transport_name(flow), status, Direction::In);
+    }
+
     /// Counts a message that goes out, by its first line.
     fn count_transmit(&self, transmit: &Transmit) {
         let name = self.transport_name(transmit.flow);
@@ -544,12 +567,11 @@ impl Controller {
     }
 }
 
-/// How strangers and endpoints with credentials are challenged: MD5 for what telephones know, SHA-256 for those that
-/// know better.
-fn challenges() -> AuthSettings {
+/// How strangers and endpoints with credentials are challenged: all alike, so that no challenge tells who exists.
+fn challenges(settings: &Settings) -> AuthSettings {
     AuthSettings {
         realm: String::from("ringway"),
-        algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
+        algorithms: settings.global.challenge_algorithms.clone(),
         nonce_lifetime: NONCE_LIFETIME,
     }
 }

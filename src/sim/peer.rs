@@ -355,7 +355,7 @@ impl Peer {
                     }
                 }
                 Event::Cancelled { tx, .. } => self.on_cancelled(now, tx),
-                Event::Response { tx, response } => self.on_response(now, tx, &response),
+                Event::Response { tx, response, .. } => self.on_response(now, tx, &response),
                 Event::Failed { tx, .. } => self.on_failed(now, tx),
             }
         }

@@ -119,6 +119,8 @@ pub enum Event {
     Response {
         /// Our request's transaction.
         tx: ClientTx,
+        /// The way that the request went.
+        flow: Flow,
         /// The response.
         response: Response,
     },

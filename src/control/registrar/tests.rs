@@ -651,6 +651,68 @@ fn a_closed_connection_takes_the_way_back_with_it() {
 }
 
 #[test]
+fn a_message_that_never_ends_closes_its_connection_for_all_who_use_it() {
+    let mut desk = Desk::new();
+    let behind = tcp("203.0.113.50:40000");
+    desk.register(
+        &mut phone("7001", behind),
+        &[("Contact", "<sip:a@192.168.1.10;transport=tcp>")],
+    );
+    desk.gateway
+        .handle_stream(desk.now, behind, b"INVITE sip:1@192.0.2.1 SIP/2.0\r\n");
+    desk.pass(31);
+    assert_eq!((desk.closed.len(), desk.bound("nat").len()), (0, 1));
+    desk.pass(1);
+    assert_eq!(desk.closed, [behind]);
+    assert!(desk.bound("nat").is_empty(), "nothing else leads there");
+    // A call that rings over it fails at once, too.
+    desk.register(
+        &mut phone("6001", behind),
+        &[("Contact", "<sip:a@192.0.2.10;transport=tcp>")],
+    );
+    let rings = desk.call("11");
+    assert!(
+        rings
+            .iter()
+            .any(|(flow, text)| *flow == behind && text.starts_with("INVITE "))
+    );
+    desk.gateway
+        .handle_stream(desk.now, behind, b"SIP/2.0 180 Ringing\r\n");
+    desk.sent.clear();
+    desk.gateway
+        .handle_stream(desk.now, behind, b"garbage\r\n\r\n");
+    desk.collect();
+    let told = desk
+        .sent
+        .iter()
+        .map(|(flow, bytes)| (flow.peer.to_string(), bytes));
+    let told = told.filter(|(_, bytes)| bytes.starts_with(b"SIP/2.0 503"));
+    assert_eq!(
+        told.map(|(peer, _)| peer).collect::<Vec<_>>(),
+        ["198.51.100.10:5060"]
+    );
+}
+
+#[test]
+fn a_connection_is_closed_behind_the_answer_to_what_broke_it() {
+    let mut desk = Desk::new();
+    let flow = tcp("192.0.2.10:40000");
+    let broken = "OPTIONS sip:192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.10:40000;branch=z9hG4bK1\r\n\
+                  From: <sip:a@192.0.2.10>;tag=1\r\nTo: <sip:192.0.2.1>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\
+                  Content-Length: x\r\n\r\n";
+    desk.gateway
+        .handle_stream(desk.now, flow, broken.as_bytes());
+    let outputs: Vec<_> = std::iter::from_fn(|| desk.gateway.poll_output()).collect();
+    match outputs.as_slice() {
+        [Output::Transmit(answer), Output::CloseFlow(closed)] => {
+            assert!(answer.bytes.starts_with(b"SIP/2.0 400 "));
+            assert_eq!((answer.flow, *closed), (flow, flow));
+        }
+        other => panic!("an answer, then the end: {other:?}"),
+    }
+}
+
+#[test]
 fn a_reload_keeps_who_is_registered_and_drops_who_may_no_longer_be() {
     let mut desk = Desk::new();
     for user in ["6001", "6002"] {
@@ -775,7 +837,8 @@ fn credentials_that_were_overheard_open_nothing() {
 
 #[test]
 fn a_nonce_grows_old_and_either_algorithm_will_do() {
-    let mut desk = Desk::new();
+    let both = "[global]\ndefault_auth_algorithms_uas = [\"SHA-256\", \"MD5\"]\n";
+    let mut desk = Desk::with_config(&format!("{CONFIG}{both}"));
     let flow = udp(HOME);
     for (index, algorithm) in [Algorithm::Sha256, Algorithm::Md5].into_iter().enumerate() {
         let register = |cseq: u32| {

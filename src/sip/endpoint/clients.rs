@@ -347,7 +347,7 @@ impl Clients {
     ) {
         let client = &mut self.table[index];
         let timing = shared.timing(client.flow.protocol);
-        let tx = tx(index, client.generation);
+        let (tx, flow) = (tx(index, client.generation), client.flow);
         let (machine, is_heard) = match &mut client.machine {
             Machine::Cancel(machine) => (machine, false),
             Machine::Other(machine, _) => (machine, true),
@@ -358,7 +358,9 @@ impl Clients {
                 shared.send_again(client.flow, &client.request);
             }
             (NonInviteClientAction::Deliver, Some(response)) if is_heard => {
-                shared.events.push_back(Event::Response { tx, response });
+                shared
+                    .events
+                    .push_back(Event::Response { tx, flow, response });
             }
             (NonInviteClientAction::Fail(failure), _) if is_heard => {
                 shared.events.push_back(Event::Failed { tx, failure });
@@ -378,7 +380,7 @@ impl Clients {
     ) {
         let client = &mut self.table[index];
         let timing = shared.timing(client.flow.protocol);
-        let tx = tx(index, client.generation);
+        let (tx, flow) = (tx(index, client.generation), client.flow);
         let Machine::Invite(invite) = &mut client.machine else {
             return;
         };
@@ -388,15 +390,19 @@ impl Clients {
                 shared.send_again(client.flow, &client.request);
             }
             (InviteClientAction::Deliver, Some(response)) => {
-                shared.events.push_back(Event::Response { tx, response });
+                shared
+                    .events
+                    .push_back(Event::Response { tx, flow, response });
             }
             (InviteClientAction::DeliverAndCancel, Some(response)) => {
-                shared.events.push_back(Event::Response { tx, response });
+                shared
+                    .events
+                    .push_back(Event::Response { tx, flow, response });
                 cancels = true;
             }
             (InviteClientAction::SendCancel, _) => cancels = true,
             (InviteClientAction::DeliverOrAckFork, Some(response)) => {
-                invite.success(shared, tx, response);
+                invite.success(shared, (tx, flow), response);
             }
             (InviteClientAction::DeliverAndAck, Some(response)) => {
                 let to = response.headers().get("To").unwrap_or_default();
@@ -404,7 +410,9 @@ impl Clients {
                     .map(|ack| write(shared, ack, &client.via))
                     .unwrap_or_default();
                 shared.send(client.flow, invite.ack.clone());
-                shared.events.push_back(Event::Response { tx, response });
+                shared
+                    .events
+                    .push_back(Event::Response { tx, flow, response });
             }
             (InviteClientAction::Ack, _) => shared.send_again(client.flow, &invite.ack),
             (InviteClientAction::Fail(failure), _) => {
@@ -479,7 +487,7 @@ impl Clients {
 
 impl Invite {
     /// A 2xx: of a new fork it goes to the user; of one that is known its ACK is sent again (RFC 3261 §13.2.2.4).
-    fn success(&mut self, shared: &mut Shared, tx: ClientTx, response: Response) {
+    fn success(&mut self, shared: &mut Shared, (tx, flow): (ClientTx, Flow), response: Response) {
         let to_tag = response.headers().to_tag().unwrap_or_default();
         match self.forks.iter().find(|fork| fork.to_tag == to_tag) {
             Some(fork) => {
@@ -492,7 +500,9 @@ impl Invite {
                     to_tag: to_tag.to_owned(),
                     ack: None,
                 });
-                shared.events.push_back(Event::Response { tx, response });
+                shared
+                    .events
+                    .push_back(Event::Response { tx, flow, response });
             }
             None => shared.counters.unmatched += 1,
         }

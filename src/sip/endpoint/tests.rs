@@ -181,7 +181,7 @@ impl<'a> Pair<'a> {
 
     fn note(&mut self, side: Side, event: &Event) {
         let ended = match event {
-            Event::Response { tx, response } if response.status() >= 200 => Some(tx),
+            Event::Response { tx, response, .. } if response.status() >= 200 => Some(tx),
             Event::Failed { tx, .. } => Some(tx),
             _ => None,
         };
@@ -345,7 +345,7 @@ fn server_of(event: &Event) -> ServerTx {
 
 fn response_of(event: Event) -> (ClientTx, Response) {
     match event {
-        Event::Response { tx, response } => (tx, response),
+        Event::Response { tx, response, .. } => (tx, response),
         other => panic!("no response: {other:?}"),
     }
 }
@@ -360,7 +360,7 @@ fn behave(pair: &mut Pair<'_>, status: u16) {
         }
         Event::Request { tx, .. } => pair.answer(side, tx, 200),
         Event::Cancelled { tx, .. } => pair.answer(side, tx, 487),
-        Event::Response { tx, response } => acknowledge(pair, side, tx, response),
+        Event::Response { tx, response, .. } => acknowledge(pair, side, tx, response),
         Event::Ack { .. } | Event::AckTimeout { .. } | Event::Failed { .. } => {}
     });
 }

@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::control::names;
 use crate::metrics::RejectReason;
-use crate::sip::auth::{Answer, Asker, Password, challenges};
+use crate::sip::auth::{Algorithm, Answer, Asker, Password, challenges};
 use crate::sip::message::{Method, RequestDraft, Response};
 use crate::sip::resolve::{Question, Records};
 use std::time::Duration;
@@ -63,7 +63,11 @@ fn a_stranger_learns_nothing_from_its_401() {
             .iter()
             .map(|challenge| (challenge.algorithm, challenge.realm.clone()))
             .collect();
-        assert_eq!(algorithms.len(), 2);
+        assert_eq!(
+            algorithms.len(),
+            1,
+            "MD5 alone: not every phone stands more"
+        );
         world.assert_nothing_left();
         (names, algorithms)
     };
@@ -73,6 +77,65 @@ fn a_stranger_learns_nothing_from_its_401() {
         shape("nobody"),
         "known by its address alone"
     );
+}
+
+/// The algorithms that `user` is asked for, in their order.
+fn asked_for(world: &mut World, user: &str) -> Vec<Algorithm> {
+    let response = ask(world, CAROL, request(CAROL, Method::Options, user)).expect("an answer");
+    let all = challenges(response.headers(), Asker::User);
+    all.iter().map(|challenge| challenge.algorithm).collect()
+}
+
+#[test]
+fn everybody_is_challenged_as_the_configuration_says_and_a_reload_changes_it() {
+    let with =
+        |names: &str| format!("{CONFIG}\n[global]\ndefault_auth_algorithms_uas = [{names}]\n");
+    let mut world = World::with_config(CONFIG);
+    assert_eq!(asked_for(&mut world, "phone"), [Algorithm::Md5]);
+    for (names, algorithms) in [
+        (
+            "\"SHA-256\", \"MD5\"",
+            vec![Algorithm::Sha256, Algorithm::Md5],
+        ),
+        (
+            "\"MD5\", \"SHA-256\"",
+            vec![Algorithm::Md5, Algorithm::Sha256],
+        ),
+        ("\"SHA-256\"", vec![Algorithm::Sha256]),
+    ] {
+        let report = world.gateway.reload(world.now, World::setup(&with(names)));
+        assert_eq!(report.changed, ["global: changed"]);
+        for user in ["phone", "nobody"] {
+            // As a transaction of its own.
+            world.run(Duration::from_secs(40));
+            assert_eq!(asked_for(&mut world, user), algorithms, "{user} {names}");
+        }
+    }
+}
+
+#[test]
+fn responses_are_counted_as_they_come_each_once() {
+    let mut world = World::new();
+    // What Bob answers comes twice.
+    world.network = Box::new(|_, sent| match sent.from == address(BOB) {
+        true => Fate::Twice,
+        false => Fate::Deliver,
+    });
+    world.talk("100");
+    world.run(Duration::from_secs(2));
+    let families = world.gateway.metrics().registry().gather();
+    let text = crate::metrics::Format::Text.encode(&families);
+    let lines = text.lines();
+    let lines =
+        lines.filter(|line| line.contains("direction=\"in\"") && line.contains("responses"));
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            "ringway_sip_responses_total{code=\"180\",direction=\"in\",transport=\"udp\"} 1",
+            "ringway_sip_responses_total{code=\"200\",direction=\"in\",transport=\"udp\"} 1",
+        ]
+    );
+    end(world);
 }
 
 #[test]

@@ -742,7 +742,7 @@ impl Phone {
                 self.sip
                     .respond(now, tx, ResponseDraft::new(487).to_tag(&self.tag));
             }
-            Event::Response { tx, response }
+            Event::Response { tx, response, .. }
                 if response.headers().cseq().method == Method::Invite =>
             {
                 self.statuses.push(response.status());
@@ -773,7 +773,7 @@ impl Phone {
     /// The last response of that status.
     pub fn response(&self, status: u16) -> Option<(ClientTx, Response)> {
         self.events.iter().rev().find_map(|event| match event {
-            Event::Response { tx, response } if response.status() == status => {
+            Event::Response { tx, response, .. } if response.status() == status => {
                 Some((*tx, response.clone()))
             }
             _ => None,

@@ -91,7 +91,7 @@ fn run(calls: &[Call], network: &Network) -> Pair<'static> {
         }
         Event::Request { tx, .. } => pair.answer(side, tx, 200),
         Event::Cancelled { tx, .. } => pair.answer(side, tx, 487),
-        Event::Response { tx, response } => acknowledge(pair, side, tx, response),
+        Event::Response { tx, response, .. } => acknowledge(pair, side, tx, response),
         Event::Ack { .. } | Event::AckTimeout { .. } | Event::Failed { .. } => {}
     });
     for (number, call) in calls.iter().enumerate() {
