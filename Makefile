@@ -14,7 +14,7 @@ ROUNDS ?= 5
 FUZZ_SECONDS ?= 60
 
 BUILD_PACKAGES = gcc libc6-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester kamailio prometheus curl openssl
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core kamailio prometheus curl openssl
 COMPARE_PACKAGES = $(TEST_PACKAGES) rtpengine-daemon iproute2 util-linux
 
 # $(call need,packages): present ones cost one dpkg-query.

@@ -73,7 +73,7 @@ pub struct Options {
     pub steps: &'static str,
     /// More lines of `[rtp]`.
     pub rtp: &'static str,
-    /// More sections; HOST4 stands for the address of the network's host 4.
+    /// More sections; HOST1 to HOST9 stand for the addresses of the network's hosts.
     pub sections: &'static str,
 }
 
@@ -213,7 +213,11 @@ fn configuration(network: &Network, options: &Options) -> String {
         called: called_keys,
         ..
     } = options;
-    let sections = sections.replace("HOST4", &network.host(4).to_string());
+    let mut sections = (*sections).to_owned();
+    for number in 1..=9 {
+        let host = network.host(number).to_string();
+        sections = sections.replace(&format!("HOST{number}"), &host);
+    }
     format!(
         r#"[global]
 {global}
