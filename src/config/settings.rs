@@ -9,7 +9,7 @@ use crate::sip::auth::Algorithm;
 use crate::sip::flow::{Protocol, TransportId};
 use crate::sip::message::Uri;
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -262,6 +262,10 @@ pub struct Endpoint {
     pub rel100: Rel100,
     /// `allow_transfer`: it may send the other side of its calls elsewhere (REFER). Default true.
     pub allow_transfer: bool,
+    /// `call_group`, `named_call_group`: who rings when it rings, for Pickup of others.
+    pub call_group: PickupGroups,
+    /// `pickup_group`, `named_pickup_group`: the groups whose ringing calls it may take over.
+    pub pickup_group: PickupGroups,
     /// `redirect_method`: what a Contact in its 302 means.
     pub redirect_method: RedirectMethod,
     /// `timers`. Default yes.
@@ -276,6 +280,22 @@ pub struct Endpoint {
     pub max_calls: Option<u32>,
     /// `cps`: new calls a second; None for no limit.
     pub cps: Option<f64>,
+}
+
+/// Groups of endpoints for call pickup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PickupGroups {
+    /// Those with a number, 0 to 63: a bit for each.
+    pub numbers: u64,
+    /// Those with a name.
+    pub names: BTreeSet<String>,
+}
+
+impl PickupGroups {
+    /// True if a group is in both.
+    pub fn meets(&self, other: &PickupGroups) -> bool {
+        self.numbers & other.numbers != 0 || !self.names.is_disjoint(&other.names)
+    }
 }
 
 /// `100rel`: provisional responses that are acknowledged by PRACK (RFC 3262), with the values of pjsip.conf.

@@ -296,7 +296,7 @@ impl Controller {
             return Err(refusal(400));
         };
         let replaces = Replaces::parse(value).ok_or_else(|| refusal(400))?;
-        let (key, replaced) = self.dialog_of(&replaces).ok_or_else(|| refusal(481))?;
+        let (key, replaced) = self.place_of(&replaces).ok_or_else(|| refusal(481))?;
         let call = &self.calls[key.index as usize];
         call.may_be_replaced(replaced, replaces.early_only)
             .map_err(refusal)?;

@@ -10,6 +10,7 @@ use super::names::Names;
 use super::outages::Outages;
 use super::outside::{Outside, OutsideKey};
 use super::owners::Owners;
+use super::pickup::Pickup;
 use super::ports::Ports;
 use super::qualify::{Qualify, QualifyTimer, WatchId};
 use super::register_out::{RegistrationKey, RegistrationTimer, Registrations};
@@ -138,6 +139,8 @@ pub struct Context {
     pub moved_legs: FxHashMap<String, (CallKey, LegNo)>,
     /// Transfers that concern two calls, to be done when the first has let go of its leg.
     pub attended: VecDeque<Attended>,
+    /// Pickups that dialplans have asked for; at most one a call.
+    pub pickups: VecDeque<Pickup>,
     /// What the DNS has said.
     pub names: Names<Waiter>,
     /// Addresses that did not work lately.

@@ -135,6 +135,7 @@ impl Controller {
             media_owners: FxHashMap::default(),
             moved_legs: FxHashMap::default(),
             attended: VecDeque::new(),
+            pickups: VecDeque::new(),
             names: Names::default(),
             outages: Outages::default(),
             domains: Domains::default(),
@@ -404,6 +405,7 @@ impl Controller {
             }
             self.join_calls(now);
         }
+        self.join_calls(now);
         self.count_refused_below();
         if self.is_draining() && self.calls.is_empty() {
             self.leave_registrars(now);

@@ -5,7 +5,7 @@
 //! | everything, one thing at a time; everything that is to be done comes out | [`controller`], [`context`] |
 //! | may this peer be heard at all | `gate`: [`acl`], [`bans`] |
 //! | who is it, and may it | `admission`: [`identify`], [`strangers`], [`load`] |
-//! | an INVITE becomes a call | [`call`], [`dialplan`], [`ports`]; two calls at once: [`transfer`], [`replaces`] |
+//! | an INVITE becomes a call | [`call`], [`dialplan`], [`ports`]; two calls at once: [`transfer`], [`replaces`], [`pickup`] |
 //! | a REGISTER becomes a binding | [`registrar`] |
 //!
 //! | what we ask of others | where |
@@ -34,6 +34,7 @@ pub mod outages;
 pub mod outside;
 pub mod owners;
 pub mod path;
+pub mod pickup;
 pub mod ports;
 pub mod qualify;
 pub mod register_out;

@@ -1,7 +1,8 @@
 //! What concerns two calls at once: an attended transfer.
 
+use super::call::replace::Place;
 use super::call::transfer::Refer;
-use super::call::{CallKey, LegNo};
+use super::call::{Call, CallKey, LegNo};
 use super::context::Context;
 use super::controller::Controller;
 use super::replaces::Replaces;
@@ -23,11 +24,13 @@ pub struct Attended {
 }
 
 impl Controller {
-    /// Does the attended transfers that have been asked for. Each was caused by a REFER, so this ends.
+    /// Does what concerns two calls and has been asked for: attended transfers, each caused by a REFER, so that this
+    /// ends, and pickups.
     pub(super) fn join_calls(&mut self, now: Instant) {
         while let Some(attended) = self.ctx.attended.pop_front() {
             self.join_two(now, attended);
         }
+        self.pick_up_calls(now);
     }
 
     fn join_two(&mut self, now: Instant, attended: Attended) {
@@ -79,13 +82,23 @@ impl Controller {
     }
 
     /// The call and leg of a dialog of ours.
-    pub(super) fn dialog_of(&self, replaces: &Replaces) -> Option<(CallKey, LegNo)> {
+    fn dialog_of(&self, replaces: &Replaces) -> Option<(CallKey, LegNo)> {
+        let call = self.call_named(replaces)?;
+        Some((call.key(), call.leg_named(replaces)?))
+    }
+
+    /// The call and place that an INVITE with Replaces names.
+    pub(super) fn place_of(&self, replaces: &Replaces) -> Option<(CallKey, Place)> {
+        let call = self.call_named(replaces)?;
+        Some((call.key(), call.place_named(replaces)?))
+    }
+
+    fn call_named(&self, replaces: &Replaces) -> Option<&Call> {
         let moved = self.ctx.moved_legs.get(&replaces.to_tag);
         let place = match moved {
             Some((key, _)) => key.index as usize,
             None => Context::call_of_tag(&replaces.to_tag)?,
         };
-        let call = self.calls.get(place)?;
-        Some((call.key(), call.leg_named(replaces)?))
+        self.calls.get(place)
     }
 }

@@ -5,8 +5,8 @@ use super::super::catalogue;
 use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
 use super::super::settings::{
-    Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, Presentation, RedirectMethod,
-    Rel100, Secret, Timers, Transport,
+    Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, PickupGroups, Presentation,
+    RedirectMethod, Rel100, Secret, Timers, Transport,
 };
 use super::dialplan::CONTEXT_DEFAULT;
 use super::{aors, named};
@@ -153,6 +153,8 @@ fn endpoint(
             _ => Rel100::Yes,
         },
         allow_transfer: fields.boolean("allow_transfer", true),
+        call_group: groups(fields, "call_group", "named_call_group"),
+        pickup_group: groups(fields, "pickup_group", "named_pickup_group"),
         redirect_method: match fields.text("redirect_method").map(String::as_str) {
             Some("uri_pjsip") => RedirectMethod::UriPjsip,
             _ => RedirectMethod::User,
@@ -175,6 +177,15 @@ fn endpoint(
             _ => None,
         },
         name,
+    }
+}
+
+fn groups(fields: &Fields, numbered: &str, named: &str) -> PickupGroups {
+    let numbers = fields.integers(numbered).into_iter().flatten();
+    let names = fields.texts(named).into_iter().flatten();
+    PickupGroups {
+        numbers: numbers.fold(0, |groups, (number, _)| groups | 1 << number),
+        names: names.map(|(name, _)| name.clone()).collect(),
     }
 }
 

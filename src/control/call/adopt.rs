@@ -24,11 +24,11 @@ use std::time::Instant;
 
 /// A leg between two calls.
 pub struct Adopted {
-    leg: Leg,
+    pub(super) leg: Leg,
     /// The settings that its endpoint's number belongs to.
-    setup: Arc<Setup>,
-    number: String,
-    name: String,
+    pub(super) setup: Arc<Setup>,
+    pub(super) number: String,
+    pub(super) name: String,
 }
 
 impl Call {
@@ -60,7 +60,7 @@ impl Call {
             }
             (Phase::Dialling(_), _) => {
                 let waits = matches!(self.caller.state, LegState::Asked(_) | LegState::Up);
-                has_room && no == self.caller.no && waits
+                has_room && no == self.caller.no && waits && self.is_settled()
             }
             _ => false,
         }
@@ -125,19 +125,7 @@ impl Call {
             number,
             name,
         } = adopted;
-        let endpoint = &setup.endpoint(leg.endpoint).name;
-        if let Some(id) = self.setup.endpoint_named(endpoint) {
-            leg.endpoint = id;
-        }
-        self.legs_begun += 1;
-        leg.no = LegNo(self.legs_begun);
-        if let Some(invite) = leg.invite.take() {
-            ctx.clients.remove(invite);
-        }
-        leg.unanswered.clear();
-        ctx.moved_legs.insert(leg.tag.clone(), (self.key, leg.no));
-        let due = Timer::Call(self.key, CallTimer::Session(leg.no));
-        leg.session.follow(ctx, now, due);
+        self.rename(ctx, now, &mut leg, &setup);
         self.part(ctx);
         let is_housed = self.house(ctx, now, &mut leg);
         let no = leg.no;
@@ -170,6 +158,23 @@ impl Call {
         self.settle(ctx, now, Side::Callee);
     }
 
+    /// Makes a leg of another call, with these settings, one of this call's.
+    pub(super) fn rename(&mut self, ctx: &mut Context, now: Instant, leg: &mut Leg, setup: &Setup) {
+        let endpoint = &setup.endpoint(leg.endpoint).name;
+        if let Some(id) = self.setup.endpoint_named(endpoint) {
+            leg.endpoint = id;
+        }
+        self.legs_begun += 1;
+        leg.no = LegNo(self.legs_begun);
+        if let Some(invite) = leg.invite.take() {
+            ctx.clients.remove(invite);
+        }
+        leg.unanswered.clear();
+        ctx.moved_legs.insert(leg.tag.clone(), (self.key, leg.no));
+        let due = Timer::Call(self.key, CallTimer::Session(leg.no));
+        leg.session.follow(ctx, now, due);
+    }
+
     /// A caller that waits for its answer has been replaced before it came.
     fn refuse_replaced(&mut self, ctx: &mut Context, now: Instant, replaced: LegNo) {
         if replaced == self.caller.no && matches!(self.caller.state, LegState::Asked(_)) {
@@ -183,7 +188,7 @@ impl Call {
 
     /// Makes the leg's media this call's: told by its number here, and on the worker of the others. False if there is
     /// no port for it.
-    fn house(&mut self, ctx: &mut Context, now: Instant, leg: &mut Leg) -> bool {
+    pub(super) fn house(&mut self, ctx: &mut Context, now: Instant, leg: &mut Leg) -> bool {
         let worker = self.legs().find_map(Leg::media).map(LegMedia::worker);
         let owner = (self.key, leg.no);
         let path = leg.path.clone();

@@ -5,7 +5,7 @@ use super::cause::{Cause, Failure};
 use super::dialling::{Candidate, Outcome};
 use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
-use super::reliable::Provisions;
+use super::reliable::{EARLY_DIALOGS_MAX, Provisions};
 use super::session::SessionTimer;
 use super::unanswered::Unanswered;
 use super::{ALLOW, Call, LEGS_MAX, LegNo, Phase, SDP, identity};
@@ -186,6 +186,7 @@ impl Call {
                     uri: uri.clone(),
                     offered,
                     heard: false,
+                    tags: Vec::new(),
                 });
                 Ok(leg.no)
             }
@@ -262,6 +263,9 @@ impl Call {
             return;
         }
         self.stay_with(no);
+        if let Some(LegState::Calling(calling)) = self.leg_mut(no).map(|leg| &mut leg.state) {
+            calling.note_tag(response);
+        }
         let provisions = self.acknowledge_provisional(ctx, now, no, response);
         let body = match provisions {
             Provisions::Known => return,
@@ -527,6 +531,16 @@ impl Leg {
             let ack = KnownChallenges::put(ack, &self.credentials);
             ctx.sip
                 .ack(now, tx, self.next_flow(), &self.path.sent_by, ack);
+        }
+    }
+}
+
+impl Calling {
+    /// Keeps the name of the early dialog that a provisional response has made.
+    fn note_tag(&mut self, response: &Response) {
+        let tag = response.headers().to_tag().unwrap_or_default();
+        if self.tags.len() < EARLY_DIALOGS_MAX && !self.tags.iter().any(|known| known == tag) {
+            self.tags.push(tag.to_owned());
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The caller's leg until it is up: what it is told, and its answer.
 
 use super::cause::{Cause, Failure};
-use super::leg::{Asked, LegState, MediaState, Said};
+use super::leg::{Asked, Confirmed, LegState, MediaState, Said};
 use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms, answered_by};
 use super::reliable::{MayAnswer, Reliable};
-use super::{Call, Leg, Phase, RETRY_AFTER_S, SDP, Side};
+use super::{Call, Leg, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
 use crate::config::settings::{DtmfMode, Endpoint};
 use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
 use crate::sdp::{Description, Direction, Format, common_formats, formats_for};
@@ -296,21 +296,18 @@ impl Call {
         tx: ServerTx,
         ack: &Request,
     ) {
-        match &mut self.caller.state {
-            LegState::Unacked {
-                invite,
-                offered,
-                hang_up,
-            } if owner.leg == self.caller.no && *invite == tx => {
-                let (offered, hang_up) = (offered.take(), *hang_up);
-                self.caller.state = LegState::Up;
-                match (hang_up, offered) {
-                    (Some(cause), _) => self.caller.bye(ctx, now, self.key, cause),
-                    (None, Some(offered)) => self.on_late_answer(ctx, now, &offered, ack),
-                    (None, None) => self.settle(ctx, now, Side::Callee),
-                }
+        let (key, no) = (self.key, owner.leg);
+        let leg = self.leg_mut(no);
+        match leg.and_then(|leg| Some((leg.confirm(tx)?, leg))) {
+            Some((Confirmed::HangUp(cause), leg)) => leg.bye(ctx, now, key, cause),
+            Some((Confirmed::Offered(offered), _)) => {
+                self.on_late_answer(ctx, now, no, &offered, ack);
             }
-            _ => self.on_reoffer_ack(ctx, now, owner.leg, tx, ack),
+            Some((Confirmed::Agreed, _)) => {
+                let side = self.side_of(no).unwrap_or(Side::Caller);
+                self.settle(ctx, now, side.other());
+            }
+            None => self.on_reoffer_ack(ctx, now, no, tx, ack),
         }
         self.advance(ctx, now);
     }
@@ -320,37 +317,35 @@ impl Call {
         &mut self,
         ctx: &mut Context,
         now: Instant,
+        no: LegNo,
         offered: &Offered,
         ack: &Request,
     ) {
         let answer = Description::parse(&ack.body()).ok();
-        let accepted = match (answer, self.caller.media_mut()) {
+        let media = self.leg_mut(no).and_then(Leg::media_mut);
+        let accepted = match (answer, media) {
             (Some(answer), Some(media)) => media.accept_answer(offered, answer).is_ok(),
             _ => false,
         };
         if !accepted {
-            return self.end_by_us(
-                ctx,
-                now,
-                Cause::NO_CODEC,
-                "the caller's ACK brought no usable answer",
-            );
+            return self.end_by_us(ctx, now, Cause::NO_CODEC, "an ACK brought no usable answer");
         }
         if let Phase::AwaitingAck = self.phase {
             self.phase = Phase::Ready;
         }
         self.join(ctx);
-        self.settle(ctx, now, Side::Caller);
+        self.settle(ctx, now, self.side_of(no).unwrap_or(Side::Caller));
     }
 
-    /// No ACK came: the caller is gone.
+    /// No ACK came: the leg's peer is gone.
     pub fn on_ack_timeout(&mut self, ctx: &mut Context, now: Instant, owner: ServerOwner) {
-        if let LegState::Unacked { hang_up, .. } = &self.caller.state
-            && owner.leg == self.caller.no
+        let key = self.key;
+        if let Some(leg) = self.leg_mut(owner.leg)
+            && let LegState::Unacked { hang_up, .. } = &leg.state
         {
             // RFC 3261 §13.3.1.4: the session is to be ended with BYE.
             let cause = hang_up.unwrap_or(Cause::TIMER);
-            self.caller.bye(ctx, now, self.key, cause);
+            leg.bye(ctx, now, key, cause);
         }
         self.end_by_us(ctx, now, Cause::TIMER, "no ACK");
         self.advance(ctx, now);

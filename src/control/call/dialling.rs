@@ -448,7 +448,8 @@ impl Call {
         self.note_answer(now, leg);
         self.phase = Phase::Bridged { callee: leg };
         self.set_dial_variables(DialStatus::Answer, Cause::NORMAL);
-        let far = self.far(leg);
+        // Who picked the call up may have made no offer: its ACK tells.
+        let far = self.far(leg).filter(|far| !far.formats.is_empty());
         if self.answer_caller(ctx, now, far.as_ref()).is_err() {
             return self.end_by_us(
                 ctx,

@@ -70,7 +70,11 @@ impl Call {
             Phase::Paused { timer, .. } | Phase::Lingering { timer } => {
                 ctx.timers.cancel(timer);
             }
-            Phase::Bridged { .. } | Phase::Ready | Phase::AwaitingAck | Phase::Echo => {}
+            Phase::Bridged { .. }
+            | Phase::Ready
+            | Phase::AwaitingAck
+            | Phase::PickingUp
+            | Phase::Echo => {}
         }
         self.stop_exchange(ctx, now);
         self.stop_provisionals(ctx);
@@ -237,7 +241,13 @@ impl Call {
 
 impl Leg {
     /// Tells the peer that it is over, as its state asks.
-    fn hang_up(&mut self, ctx: &mut Context, now: Instant, call: super::CallKey, cause: Cause) {
+    pub(super) fn hang_up(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        call: super::CallKey,
+        cause: Cause,
+    ) {
         match &mut self.state {
             LegState::Unacked { hang_up, .. } => *hang_up = Some(cause),
             LegState::Up => self.bye(ctx, now, call, cause),

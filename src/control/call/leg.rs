@@ -146,6 +146,16 @@ pub enum Said {
     Progress,
 }
 
+/// What is to be done when the ACK of our 2xx has come.
+pub(super) enum Confirmed {
+    /// Hang up.
+    HangUp(Cause),
+    /// It brings the answer to this offer of ours.
+    Offered(Offered),
+    /// The session was described before.
+    Agreed,
+}
+
 /// A callee that rings.
 pub struct Calling {
     /// The INVITE.
@@ -156,6 +166,9 @@ pub struct Calling {
     pub offered: Offered,
     /// Something came back.
     pub heard: bool,
+    /// The tags of the early dialogs that its provisional responses have made, at most
+    /// [`EARLY_DIALOGS_MAX`](super::reliable::EARLY_DIALOGS_MAX).
+    pub tags: Vec<String>,
 }
 
 impl Leg {
@@ -203,6 +216,57 @@ impl Leg {
             is_counted: false,
             direction: Direction::In,
         }
+    }
+
+    /// What stays of a leg that goes to another call: nothing that is heard or counted.
+    pub(super) fn departed(&self, setup: &Setup) -> Leg {
+        Leg {
+            no: self.no,
+            endpoint: self.endpoint,
+            path: self.path.clone(),
+            tag: String::new(),
+            contact_user: String::new(),
+            dialog: None,
+            media: MediaState::None,
+            state: LegState::Gone,
+            invite: None,
+            reliable: None,
+            early: Vec::new(),
+            takes_update: false,
+            refuses_info: false,
+            session: SessionTimer::new(setup.endpoint(self.endpoint)),
+            began: self.began,
+            answered: None,
+            follows_contact: false,
+            is_located: false,
+            unanswered: Unanswered::default(),
+            challenges: KnownChallenges::default(),
+            credentials: Vec::new(),
+            direction: self.direction,
+            is_counted: true,
+        }
+    }
+
+    /// The ACK of our 2xx with this transaction has come: the leg is up. With it, what the ACK was waited for with.
+    pub(super) fn confirm(&mut self, tx: ServerTx) -> Option<Confirmed> {
+        let LegState::Unacked {
+            invite,
+            offered,
+            hang_up,
+        } = &mut self.state
+        else {
+            return None;
+        };
+        if *invite != tx {
+            return None;
+        }
+        let confirmed = match (*hang_up, offered.take()) {
+            (Some(cause), _) => Confirmed::HangUp(cause),
+            (None, Some(offered)) => Confirmed::Offered(offered),
+            (None, None) => Confirmed::Agreed,
+        };
+        self.state = LegState::Up;
+        Some(confirmed)
     }
 
     /// True when no message of the leg is outstanding.

@@ -24,6 +24,7 @@
 //! | `joining` | who hears whom, and our own re-INVITEs |
 //! | `transfer` | REFER: one side sends the other elsewhere |
 //! | `replace` | INVITE with Replaces: somebody takes a leg's place |
+//! | `pickup` | a call that rings is answered by somebody else |
 //! | `adopt` | a leg that goes from one call to another |
 //! | `challenge`, `unanswered` | digest challenges to our own requests |
 //! | `media` | a leg's port and session descriptions |
@@ -48,6 +49,7 @@ mod joining;
 pub mod leg;
 pub mod media;
 pub mod party;
+pub mod pickup;
 mod redirect;
 mod reliable;
 mod reoffer;
@@ -202,6 +204,8 @@ enum Phase {
     Paused { timer: TimerId, then: Option<Cause> },
     /// The dialplan waits for the ACK that brings the answer to our offer.
     AwaitingAck,
+    /// The controller looks for a call that rings.
+    PickingUp,
     /// The caller hears itself until it hangs up.
     Echo,
     /// Others ring.

@@ -540,6 +540,12 @@ impl Leg {
         Some(self.early.len() - 1)
     }
 
+    /// True while a provisional response of ours has no PRACK.
+    pub(super) fn waits_for_prack(&self) -> bool {
+        let reliable = self.reliable.as_deref();
+        reliable.is_some_and(|reliable| reliable.sent.is_some())
+    }
+
     /// The dialog of a 2xx to our INVITE, which goes on from its early one, and the answer that this has.
     pub(super) fn dialog_of_2xx(
         &mut self,

@@ -6,7 +6,8 @@
 //!  after    Alice ═══ Carol      200 to Carol, BYE to Bob
 //! ```
 //!
-//! Only a dialog that is up can be replaced: one that rings is not ours to give away before it is answered.
+//! A dialog of a callee that rings is taken over too: see [`super::pickup`]. That of a caller that waits is not, since
+//! it was not begun by us (RFC 3891 §3).
 
 use super::caller::{Far, passes_events};
 use super::cause::Cause;
@@ -14,8 +15,9 @@ use super::leg::{Leg, LegState, MediaState};
 use super::media::{LegMedia, answered_by};
 use super::{Call, Facts, Invited, LegNo, Phase, Side};
 use crate::control::context::Context;
+use crate::control::replaces::Replaces;
 use crate::control::setup::Setup;
-use crate::sdp::{common_formats, formats_for};
+use crate::sdp::{Format, common_formats, formats_for};
 use crate::sip::message::Headers;
 use std::time::Instant;
 
@@ -29,7 +31,23 @@ pub struct Newcomer {
     pub facts: Facts,
 }
 
+/// What an INVITE with Replaces names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// This leg's dialog.
+    Dialog(LegNo),
+    /// The dialog of a callee that rings.
+    Ringing,
+}
+
 impl Call {
+    /// The place that is named so, if it is one of this call.
+    pub fn place_named(&self, replaces: &Replaces) -> Option<Place> {
+        let dialog = self.leg_named(replaces).map(Place::Dialog);
+        let ringing = || self.rings_as(replaces).then_some(Place::Ringing);
+        dialog.or_else(ringing)
+    }
+
     /// The settings that the call began with.
     pub fn setup(&self) -> &Setup {
         &self.setup
@@ -44,7 +62,10 @@ impl Call {
     ///
     /// # Errors
     /// The status to refuse it with (RFC 3891 §3).
-    pub fn may_be_replaced(&self, no: LegNo, early_only: bool) -> Result<(), u16> {
+    pub fn may_be_replaced(&self, place: Place, early_only: bool) -> Result<(), u16> {
+        let Place::Dialog(no) = place else {
+            return Ok(());
+        };
         match self.leg(no).map(|leg| &leg.state) {
             Some(LegState::Up) if early_only => Err(486),
             Some(LegState::Up | LegState::Unacked { .. }) => match self.phase {
@@ -57,11 +78,25 @@ impl Call {
         }
     }
 
-    /// Puts a newcomer, whose endpoint has admitted it, in the place of `replaced`, which is hung up on.
+    /// Puts a newcomer, whose endpoint has admitted it, in a place of the call.
     ///
     /// # Errors
     /// The status to refuse it with; the call goes on as it was.
     pub fn replace(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        place: Place,
+        newcomer: Newcomer,
+    ) -> Result<(), u16> {
+        match place {
+            Place::Dialog(replaced) => self.replace_leg(ctx, now, replaced, newcomer),
+            Place::Ringing => self.pick_up_by_invite(ctx, now, newcomer),
+        }
+    }
+
+    /// Puts a newcomer in the place of a leg, which is hung up on.
+    fn replace_leg(
         &mut self,
         ctx: &mut Context,
         now: Instant,
@@ -105,6 +140,16 @@ impl Call {
         Ok(())
     }
 
+    /// What a newcomer can use.
+    pub(super) fn usable_by(&self, invited: &Invited) -> Vec<Format> {
+        let endpoint = self.setup.endpoint(invited.endpoint);
+        let events = passes_events(endpoint);
+        match invited.offer.as_ref().and_then(|offer| offer.audio()) {
+            Some(audio) => common_formats(&audio.formats, &endpoint.allow, events),
+            None => formats_for(&endpoint.allow, events),
+        }
+    }
+
     /// A port for a newcomer on its partner's worker, if the two have a codec in common.
     fn media_for(
         &self,
@@ -114,13 +159,7 @@ impl Call {
         no: LegNo,
         invited: &Invited,
     ) -> Result<LegMedia, u16> {
-        let endpoint = self.setup.endpoint(invited.endpoint);
-        let events = passes_events(endpoint);
-        let offered = invited.offer.as_ref().and_then(|offer| offer.audio());
-        let usable = match offered {
-            Some(audio) => common_formats(&audio.formats, &endpoint.allow, events),
-            None => formats_for(&endpoint.allow, events),
-        };
+        let usable = self.usable_by(invited);
         let media = self.leg(partner).and_then(Leg::media).ok_or(491u16)?;
         if answered_by(&usable, media.formats()).is_empty() {
             return Err(488);

@@ -58,6 +58,7 @@ impl Call {
             Action::Dial(request) => self.dial(ctx, now, &request),
             Action::Wait(time) => self.pause(ctx, now, time, None),
             Action::Echo => self.echo(ctx, now),
+            Action::Pickup(request) => self.ask_for_pickup(ctx, request),
             Action::Ringing => self.ring_caller(ctx, now),
             Action::Progress => {
                 if self.open_caller_media(ctx, now, 2).is_ok() {

@@ -4,7 +4,7 @@ use super::template::Template;
 use super::{cause, dial, function};
 
 /// The applications of this version, as they are spelled.
-pub const APPLICATIONS: [&str; 14] = [
+pub const APPLICATIONS: [&str; 15] = [
     "Answer",
     "Busy",
     "Congestion",
@@ -14,6 +14,7 @@ pub const APPLICATIONS: [&str; 14] = [
     "GotoIf",
     "Hangup",
     "NoOp",
+    "Pickup",
     "Progress",
     "Ringing",
     "Set",
@@ -40,6 +41,7 @@ pub(super) enum Application {
     GotoIf(Branch),
     Hangup(Template),
     NoOp(Template),
+    Pickup(Template),
     Progress,
     Ringing,
     Set(Assignment),
@@ -113,6 +115,7 @@ impl Application {
             "GotoIf" => Application::GotoIf(Branch::parse(&args)?),
             "Hangup" => Application::Hangup(args),
             "NoOp" => Application::NoOp(args),
+            "Pickup" => Application::Pickup(args),
             "Progress" => Application::Progress,
             "Ringing" => Application::Ringing,
             "Set" => Application::Set(Assignment::parse(args)?),
@@ -135,6 +138,7 @@ impl Application {
             Application::GotoIf(_) => "GotoIf",
             Application::Hangup(_) => "Hangup",
             Application::NoOp(_) => "NoOp",
+            Application::Pickup(_) => "Pickup",
             Application::Progress => "Progress",
             Application::Ringing => "Ringing",
             Application::Set(_) => "Set",

@@ -6,7 +6,7 @@ use super::expand::Scope;
 use super::target::{Priority, Target};
 use super::template::Template;
 use super::variables::{VARIABLES_MAX, Variables};
-use super::{Action, Channel, cause, dial, expression};
+use super::{Action, Channel, cause, dial, expression, pickup};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -380,6 +380,11 @@ impl Run<'_> {
             }
             Application::Dial(args) => self.dial(args),
             Application::Echo => (String::new(), Some(Action::Echo)),
+            Application::Pickup(args) => {
+                let text = self.expand(args);
+                let request = pickup::parse(&text, &self.execution.context);
+                (text, Some(Action::Pickup(request)))
+            }
             Application::Ringing => (String::new(), Some(Action::Ringing)),
             Application::Progress => (String::new(), Some(Action::Progress)),
         };

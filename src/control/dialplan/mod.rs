@@ -25,6 +25,7 @@ mod expand;
 mod expression;
 mod function;
 pub mod pattern;
+mod pickup;
 mod route;
 mod table;
 mod target;
@@ -39,6 +40,7 @@ pub use context::Dialplan;
 pub use dial::TARGETS_MAX;
 pub use execution::{DialStatus, Execution, STEPS_MAX, StepTrace};
 pub use expand::EXPANSION_LENGTH_MAX;
+pub use pickup::{PICKUPS_MAX, PickupRequest, PickupTarget};
 pub use route::{RouteEnd, RouteReport, RouteStep, route};
 pub use variables::VARIABLES_MAX;
 
@@ -58,6 +60,8 @@ pub enum Action {
     Wait(Duration),
     /// Send the caller's audio back until it hangs up.
     Echo,
+    /// Bring the caller into a call that rings; if there is none, go on.
+    Pickup(PickupRequest),
     /// Tell the caller that it rings (180), without media.
     Ringing,
     /// Tell the caller that there is early media (183 with SDP).

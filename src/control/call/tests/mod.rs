@@ -7,6 +7,7 @@ mod identity;
 mod locating;
 mod loss;
 mod offers;
+mod pickup;
 mod redirect;
 mod registered;
 mod reliable;
