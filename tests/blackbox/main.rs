@@ -7,6 +7,7 @@
 mod baresip;
 mod calls;
 mod gateway;
+mod kamailio;
 mod media;
 mod monitoring;
 mod phones;
@@ -14,3 +15,4 @@ mod provider;
 mod registrar;
 mod scenario;
 mod strangers;
+mod trunk;

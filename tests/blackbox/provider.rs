@@ -1,84 +1,7 @@
 //! The gateway registers at Kamailio, whose nonces are short-lived, and is called and forgotten by it.
 
-use crate::gateway::{Gateway, Network, Options, PATIENCE, POLL};
-use std::net::{Ipv4Addr, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
-
-/// A running Kamailio of the test's own.
-struct Kamailio {
-    process: Child,
-    folder: tempfile::TempDir,
-    host: Ipv4Addr,
-}
-
-impl Kamailio {
-    /// Starts it and waits until it answers.
-    fn start(host: Ipv4Addr) -> Kamailio {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = |name: &str| folder.path().join(name);
-        let text = include_str!("kamailio.cfg").replace("HOST", &host.to_string());
-        std::fs::write(path("kamailio.cfg"), text).expect("its configuration is written");
-        let log = std::fs::File::create(path("kamailio.log")).expect("a log file");
-        let process = Command::new("/usr/sbin/kamailio")
-            .args(["-DD", "-E", "-m", "32", "-M", "4", "-f"])
-            .arg(path("kamailio.cfg"))
-            .arg("-Y")
-            .arg(folder.path())
-            .arg("-P")
-            .arg(path("kamailio.pid"))
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("kamailio runs (Debian: kamailio; `make test` installs it)");
-        let kamailio = Kamailio {
-            process,
-            folder,
-            host,
-        };
-        let start = Instant::now();
-        while kamailio.options("nobody") != Some(404) {
-            let log = std::fs::read_to_string(kamailio.folder.path().join("kamailio.log"));
-            assert!(start.elapsed() < PATIENCE, "it did not start: {log:?}");
-            std::thread::park_timeout(POLL);
-        }
-        kamailio
-    }
-
-    /// What comes back to an OPTIONS for this user, who may have registered. Kamailio itself has nothing to say but 404.
-    fn options(&self, user: &str) -> Option<u16> {
-        let socket = UdpSocket::bind((self.host, 0)).expect("a free port");
-        let timeout = std::time::Duration::from_secs(1);
-        socket.set_read_timeout(Some(timeout)).expect("a time-out");
-        let own = socket.local_addr().expect("bound");
-        let uri = format!("sip:{user}@{}", self.host);
-        let request = format!(
-            "OPTIONS {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{port};rport\r\nMax-Forwards: 70\r\n\
-             From: <sip:caller@tel.example.com>;tag=1\r\nTo: <{uri}>\r\nCall-ID: {port}-{user}\r\nCSeq: 1 OPTIONS\r\n\
-             Content-Length: 0\r\n\r\n",
-            port = own.port(),
-        );
-        socket.send_to(request.as_bytes(), (self.host, 5060)).ok()?;
-        let mut buffer = [0; 4096];
-        loop {
-            let length = socket.recv(&mut buffer).ok()?;
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            let status: u16 = text.split(' ').nth(1)?.parse().ok()?;
-            if status >= 200 {
-                return Some(status);
-            }
-        }
-    }
-}
-
-impl Drop for Kamailio {
-    fn drop(&mut self) {
-        // Its main process ends its children when it is asked to end, not when it is killed.
-        let id = nix::unistd::Pid::from_raw(self.process.id() as i32);
-        let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM);
-        let _ = self.process.wait();
-    }
-}
+use crate::gateway::{Gateway, Network, Options};
+use crate::kamailio::Kamailio;
 
 const SECTIONS: &str = r#"
 [auth.good]
@@ -139,7 +62,7 @@ fn is_registered(gateway: &Gateway, name: &str) -> bool {
 #[test]
 fn registers_at_kamailio_is_called_by_it_and_unregisters() {
     let network = Network::new();
-    let kamailio = Kamailio::start(network.host(4));
+    let kamailio = Kamailio::start(network.host(4), network.host(6));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let options = Options {
         sections: SECTIONS,

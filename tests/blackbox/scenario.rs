@@ -19,8 +19,8 @@ const OUR_HEADERS: &str = "Via: SIP/2.0/[transport] [local_ip]:[local_port];bran
     Call-ID: [call_id]\nMax-Forwards: 70\nContact: <sip:peer@[local_ip]:[local_port];transport=[transport]>\n";
 /// A CANCEL has the branch of its INVITE (RFC 3261 §9.1).
 const INVITE_BRANCH: &str = "z9hG4bK-[pid]-[call_number]-invite";
-const COPIED_HEADERS: &str = "[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]y[call_number]\n[last_Call-ID:]\n\
-    [last_CSeq:]\nContact: <sip:peer@[local_ip]:[local_port];transport=[transport]>\n";
+const COPIED_HEADERS: &str = "[last_Via:]\n[last_Record-Route:]\n[last_From:]\n[last_To:];tag=[pid]y[call_number]\n\
+    [last_Call-ID:]\n[last_CSeq:]\nContact: <sip:peer@[local_ip]:[local_port];transport=[transport]>\n";
 const COPIED_HEADERS_IN_DIALOG: &str = "[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\n\
     Contact: <sip:peer@[local_ip]:[local_port];transport=[transport]>\n";
 
@@ -106,7 +106,7 @@ impl Scenario {
             "retrans=\"500\""
         };
         let message = format!(
-            "{method} [next_url] SIP/2.0\n{OUR_HEADERS}To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]\n\
+            "{method} [next_url] SIP/2.0\n{OUR_HEADERS}[routes]\nTo: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]\n\
              CSeq: {} {method}\n{}",
             self.sequence,
             body(sdp)
@@ -157,7 +157,7 @@ impl Scenario {
     /// BYE from the called side: its From and To are the INVITE's To and From (RFC 3261 §12.2.1.1).
     pub fn bye_from_called(self) -> Scenario {
         let message = "BYE [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n\
-            From:[$to];tag=[pid]y[call_number]\nTo:[$from]\n[last_Call-ID:]\nCSeq: 1 BYE\nMax-Forwards: 70\n\
+            From:[$to];tag=[pid]y[call_number]\nTo:[$from]\n[routes]\n[last_Call-ID:]\nCSeq: 1 BYE\nMax-Forwards: 70\n\
             Content-Length: 0\n\n";
         self.send("retrans=\"500\"", message)
     }
@@ -240,6 +240,10 @@ pub struct Role {
     pub rtp: SocketAddrV4,
     /// It begins calls.
     pub begins: bool,
+    /// Where its calls go; the gateway if nothing is said.
+    pub target: Option<SocketAddrV4>,
+    /// The number that it calls.
+    pub number: &'static str,
     /// How many calls.
     pub calls: u32,
     /// More options.
@@ -265,6 +269,8 @@ impl Role {
             address,
             rtp,
             begins,
+            target: None,
+            number: "4930123456",
             calls: 1,
             more: &[],
         }
@@ -328,8 +334,9 @@ impl Role {
             .args(["-trace_logs", "-log_file", &format!("{name}.log")])
             .args(self.more);
         if self.begins {
-            let target = SocketAddrV4::new(gateway.network.gateway(), 5060);
-            command.args(["-s", "4930123456", &target.to_string()]);
+            let ours = SocketAddrV4::new(gateway.network.gateway(), 5060);
+            let target = self.target.unwrap_or(ours);
+            command.args(["-s", self.number, &target.to_string()]);
         }
         command
             .stdin(Stdio::null())
