@@ -203,7 +203,7 @@ impl Controller {
                 self.ctx.sip.respond(now, tx, response);
                 Ok(())
             }
-            Method::Bye => Err(Refusal::new(ResponseDraft::new(481))),
+            Method::Bye | Method::Notify => Err(Refusal::new(ResponseDraft::new(481))),
             // Nobody sends others anywhere but in a call of its own.
             Method::Refer => Err(Refusal::new(ResponseDraft::new(403))),
             Method::Other(_) => Err(Refusal::new(ResponseDraft::new(501).header("Allow", ALLOW))),

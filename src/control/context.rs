@@ -52,6 +52,8 @@ pub enum CallTimer {
     Forward(u16),
     /// Another provisional response is due, so that the caller's proxies wait on (RFC 3261 §13.3.1.1).
     Refresh,
+    /// The time is over that a Dial allows.
+    Limit,
     /// Our reliable provisional response has had no PRACK.
     Prack,
     /// A leg's session is to be refreshed, or was not (RFC 4028).
@@ -93,6 +95,8 @@ pub enum ClientRole {
         /// It is the last one.
         is_last: bool,
     },
+    /// A REFER.
+    Refer,
     /// A refresh of the session: UPDATE or re-INVITE.
     Refresh,
     /// An INFO passed on, and the request that it answers.

@@ -150,9 +150,11 @@ impl Call {
         offered: Offered,
     ) -> Result<LegNo, Failure> {
         let uri = &candidate.uri;
-        let (facts, added) = match candidate.forwarded.as_deref() {
-            Some(forwarded) => (&forwarded.facts, &forwarded.added),
-            None => (&self.facts, &self.added),
+        let prepared = self.prepared(ctx, candidate);
+        let (facts, added) = match (&prepared, candidate.forwarded.as_deref()) {
+            (Some((facts, added)), _) => (facts, added),
+            (None, Some(forwarded)) => (&forwarded.facts, &forwarded.added),
+            (None, None) => (&self.facts, &self.added),
         };
         let ptime = self.caller_ptime();
         let call_id = ctx.sip.new_call_id();

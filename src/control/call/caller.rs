@@ -309,6 +309,9 @@ impl Call {
             }
             None => self.on_reoffer_ack(ctx, now, no, tx, ack),
         }
+        if no == self.caller.no && matches!(self.caller.state, LegState::Up) {
+            self.resume_after_ack(ctx, now);
+        }
         self.advance(ctx, now);
     }
 
@@ -329,9 +332,6 @@ impl Call {
         };
         if !accepted {
             return self.end_by_us(ctx, now, Cause::NO_CODEC, "an ACK brought no usable answer");
-        }
-        if let Phase::AwaitingAck = self.phase {
-            self.phase = Phase::Ready;
         }
         self.join(ctx);
         self.settle(ctx, now, self.side_of(no).unwrap_or(Side::Caller));

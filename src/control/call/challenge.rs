@@ -73,7 +73,7 @@ impl Call {
             ClientRole::Bye | ClientRole::ForkBye => true,
             ClientRole::Invite => matches!(leg.state, LegState::Calling(_)),
             ClientRole::Prack => is_up || matches!(leg.state, LegState::Calling(_)),
-            ClientRole::Notify { .. } | ClientRole::Info(_) => is_up,
+            ClientRole::Notify { .. } | ClientRole::Info(_) | ClientRole::Refer => is_up,
             ClientRole::Refresh if *method == Method::Update => is_up,
             ClientRole::Refresh | ClientRole::Reinvite => match &self.exchange {
                 Exchange::Passing { passed, .. } | Exchange::Own { passed } => passed.tx == tx,
@@ -114,6 +114,7 @@ impl Call {
             | ClientRole::ForkBye
             | ClientRole::Prack
             | ClientRole::Notify { .. }
+            | ClientRole::Refer
             | ClientRole::Info(_) => {}
         }
     }

@@ -4,12 +4,13 @@
 use super::caller::{Far, REFRESH};
 use super::cause::{ANSWERED_ELSEWHERE, Cause, Failure};
 use super::leg::{Leg, LegState};
+use super::options::DialOptions;
 use super::redirect::{Forward, Forwarded, Redirect};
 use super::targets::branches_of;
 use super::{Call, LegNo, Phase, Side, Talk};
 use crate::config::settings::EndpointId;
 use crate::control::context::{CallTimer, Context, Timer};
-use crate::control::dialplan::{DialRequest, DialStatus};
+use crate::control::dialplan::{DialRequest, DialStatus, Execution};
 use crate::control::locate::{Located, Waiter};
 use crate::control::register_out::Registrations;
 use crate::sip::flow::Flow;
@@ -35,8 +36,8 @@ pub(super) struct Dialling {
     pub branches: Vec<Branch>,
     /// When it began.
     began: Instant,
-    /// Redirections of callees are followed.
-    pub follows: bool,
+    /// What it asks for.
+    pub options: DialOptions,
     /// Where callees have redirected it to.
     pub visited: Vec<String>,
     /// The time limit.
@@ -94,6 +95,8 @@ pub(super) struct Candidate {
     pub path: Vec<String>,
     /// The call was forwarded to it.
     pub forwarded: Option<Arc<Forwarded>>,
+    /// What runs on its channel before it is called.
+    pub before: Option<Arc<Execution>>,
 }
 
 impl Candidate {
@@ -106,6 +109,7 @@ impl Candidate {
             is_located: true,
             path: Vec::new(),
             forwarded: None,
+            before: None,
         }
     }
 
@@ -170,6 +174,13 @@ impl Call {
             branches.extend(branches_of(&self.setup, ctx, now, target));
         }
         branches.truncate(RINGING_MAX);
+        let before = self.before_dial(&self.execution, request);
+        for branch in &mut branches {
+            for candidate in &mut branch.candidates {
+                candidate.before.clone_from(&before);
+            }
+        }
+        let options = DialOptions::of(request);
         if let Err(failure) = self.open_caller_media(ctx, now, 1 + branches.len()) {
             return self.dial_failed(failure);
         }
@@ -186,13 +197,16 @@ impl Call {
         self.phase = Phase::Dialling(Dialling {
             branches,
             began: now,
-            follows: !request.has_option('i'),
+            options,
             visited: Vec::new(),
             timer,
             refresh,
             failure: None,
             early: None,
         });
+        if options.rings_at_once {
+            self.ring_caller(ctx, now);
+        }
         for index in 0..count {
             self.try_branch(ctx, now, index);
         }
@@ -431,7 +445,7 @@ impl Call {
         let Phase::Dialling(dialling) = &mut self.phase else {
             return;
         };
-        if dialling.is_parallel() {
+        if dialling.is_parallel() || dialling.options.rings_at_once {
             return self.on_callee_rings(ctx, now);
         }
         dialling.early = Some(leg);
@@ -445,7 +459,7 @@ impl Call {
     pub(super) fn on_callee_answered(&mut self, ctx: &mut Context, now: Instant, leg: LegNo) {
         self.cancel_dial_timers(ctx);
         self.cancel_callees(ctx, now, Some(leg), Some(ANSWERED_ELSEWHERE), None);
-        self.note_answer(now, leg);
+        self.note_answer(ctx, now, leg);
         self.phase = Phase::Bridged { callee: leg };
         self.set_dial_variables(DialStatus::Answer, Cause::NORMAL);
         // Who picked the call up may have made no offer: its ACK tells.
@@ -464,14 +478,23 @@ impl Call {
     }
 
     /// Keeps who has answered, for the dialplan.
-    fn note_answer(&mut self, now: Instant, leg: LegNo) {
+    fn note_answer(&mut self, ctx: &mut Context, now: Instant, leg: LegNo) {
         let Phase::Dialling(dialling) = &self.phase else {
             return;
         };
-        self.talk = Some(Talk {
+        let limit = dialling.options.limit.map(|limit| {
+            let timer = Timer::Call(self.key, CallTimer::Limit);
+            ctx.timers.arm(now, now + limit, timer)
+        });
+        let before = self.talk.replace(Talk {
             dialled: dialling.began,
             answered: now,
+            goes_on: dialling.options.goes_on,
+            limit,
         });
+        if let Some(limit) = before.and_then(|talk| talk.limit) {
+            ctx.timers.cancel(limit);
+        }
         let branch = dialling.branch_of_leg(leg);
         let peer = branch.map(|branch| dialling.branches[branch].dialled.clone());
         let peer = peer.unwrap_or_default();

@@ -67,12 +67,14 @@ impl Call {
                 let reason = cause.to_string();
                 self.abandon_dial(ctx, now, Some(&reason));
             }
-            Phase::Paused { timer, .. } | Phase::Lingering { timer } => {
+            Phase::Paused { timer, .. }
+            | Phase::Lingering { timer }
+            | Phase::Referring { timer } => {
                 ctx.timers.cancel(timer);
             }
             Phase::Bridged { .. }
             | Phase::Ready
-            | Phase::AwaitingAck
+            | Phase::AwaitingAck { .. }
             | Phase::PickingUp
             | Phase::Echo => {}
         }
@@ -87,7 +89,7 @@ impl Call {
             at: now,
         };
         self.phase = Phase::Ending { end, guard };
-        self.note_talk(now, cause);
+        self.note_talk(ctx, now, cause);
         self.run_hangup_handler(ctx);
         let failed = (!self.caller.is_gone()).then_some(failure.status);
         self.refuse_caller(ctx, now, failure);
@@ -103,10 +105,13 @@ impl Call {
     }
 
     /// What the `h` extension may want to know: how long others were dialled and talked to, and why it is over.
-    fn note_talk(&mut self, now: Instant, cause: Cause) {
+    pub(super) fn note_talk(&mut self, ctx: &mut Context, now: Instant, cause: Cause) {
         let cause = cause.0.to_string();
         self.execution.set_variable("HANGUPCAUSE", cause);
         if let Some(talk) = self.talk.take() {
+            if let Some(limit) = talk.limit {
+                ctx.timers.cancel(limit);
+            }
             for (name, since) in [
                 ("DIALEDTIME", talk.dialled),
                 ("ANSWEREDTIME", talk.answered),

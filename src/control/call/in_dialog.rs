@@ -55,6 +55,7 @@ impl Call {
             Method::Prack => self.on_prack(ctx, now, no, tx, request),
             Method::Info => self.on_info(ctx, now, no, tx, request),
             Method::Refer => self.on_refer(ctx, now, no, tx, request),
+            Method::Notify => self.on_notify(ctx, now, no, tx, request),
             _ => {
                 let response = ResponseDraft::new(405).header("Allow", ALLOW);
                 ctx.sip.respond(now, tx, response);
@@ -103,6 +104,9 @@ impl Call {
         }
         if is_beside {
             return self.leave_beside(ctx, now, no);
+        }
+        if self.outlives(no) {
+            return self.go_on_without(ctx, now, no, cause);
         }
         self.end_by_bye(ctx, now, no, cause);
     }
@@ -214,6 +218,7 @@ impl Call {
                 };
                 ctx.sip.respond(now, asked, ResponseDraft::new(status));
             }
+            ClientRole::Refer if status >= 200 => self.on_refer_response(ctx, tx, Some(status)),
             ClientRole::Prack if status >= 200 => {
                 self.on_prack_done(ctx, owner.leg, tx, Some(status))
             }
@@ -224,6 +229,7 @@ impl Call {
             | ClientRole::ForkBye
             | ClientRole::Info(_)
             | ClientRole::Prack
+            | ClientRole::Refer
             | ClientRole::Notify { .. } => {}
         }
         self.advance(ctx, now);
@@ -249,6 +255,7 @@ impl Call {
             ClientRole::Refresh => self.on_refresh_failed(ctx, now),
             ClientRole::Bye => self.on_bye_done(ctx, owner.leg, tx),
             ClientRole::Prack => self.on_prack_done(ctx, owner.leg, tx, None),
+            ClientRole::Refer => self.on_refer_response(ctx, tx, None),
             ClientRole::Notify { is_last } => self.on_notified(ctx, now, owner.leg, tx, is_last),
             ClientRole::Info(asked) => ctx.sip.respond(now, asked, ResponseDraft::new(408)),
         }

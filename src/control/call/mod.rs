@@ -10,6 +10,7 @@
 //! | `caller` | the inbound leg until it is up: 180, 183, 200, failure |
 //! | `callee` | an outbound leg until it is up: INVITE, its responses, CANCEL |
 //! | `dialling`, `targets` | targets, candidates, failover, time limits |
+//! | `options` | what a Dial's options ask for |
 //! | `reliable` | provisional responses that wait for PRACK, on both sides |
 //! | `redirect` | 302: a callee sends the call elsewhere |
 //! | `party` | who an INVITE says is calling, and whom |
@@ -23,6 +24,7 @@
 //! | `session` | session timers, each leg by itself |
 //! | `joining` | who hears whom, and our own re-INVITEs |
 //! | `transfer` | REFER: one side sends the other elsewhere |
+//! | `referral` | Transfer: the caller is sent elsewhere itself |
 //! | `replace` | INVITE with Replaces: somebody takes a leg's place |
 //! | `pickup` | a call that rings is answered by somebody else |
 //! | `adopt` | a leg that goes from one call to another |
@@ -48,9 +50,11 @@ mod in_dialog;
 mod joining;
 pub mod leg;
 pub mod media;
+mod options;
 pub mod party;
 pub mod pickup;
 mod redirect;
+mod referral;
 mod reliable;
 mod reoffer;
 pub mod replace;
@@ -68,7 +72,7 @@ pub(super) use targets::escape_user;
 
 use crate::config::settings::{EndpointId, Presentation};
 use crate::control::context::{CallTimer, Context};
-use crate::control::dialplan::Execution;
+use crate::control::dialplan::{Action, Execution};
 use crate::control::path::Path;
 use crate::control::setup::Setup;
 use crate::link::{Command, Event, LegId};
@@ -91,7 +95,7 @@ use std::time::Instant;
 use transfer::Transfer;
 
 /// The methods that a call's dialogs take.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK, UPDATE, REFER";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK, UPDATE, REFER, NOTIFY";
 
 /// Content-Type of a session description.
 pub const SDP: &str = "application/sdp";
@@ -202,8 +206,10 @@ enum Phase {
     Ready,
     /// The dialplan waits; then it goes on, or the call ends.
     Paused { timer: TimerId, then: Option<Cause> },
-    /// The dialplan waits for the ACK that brings the answer to our offer.
-    AwaitingAck,
+    /// The dialplan waits for the caller's ACK, which may bring the answer to our offer; then it does this, if anything.
+    AwaitingAck { then: Option<Action> },
+    /// The caller was asked to call elsewhere, and tells how it goes.
+    Referring { timer: TimerId },
     /// The controller looks for a call that rings.
     PickingUp,
     /// The caller hears itself until it hangs up.
@@ -222,6 +228,10 @@ enum Phase {
 struct Talk {
     dialled: Instant,
     answered: Instant,
+    /// The dialplan goes on when the callee has hung up.
+    goes_on: bool,
+    /// Ends the call.
+    limit: Option<TimerId>,
 }
 
 /// An INVITE that has come.
@@ -356,6 +366,7 @@ impl Call {
             CallTimer::Forward(branch) => self.on_forward_timeout(ctx, now, branch),
             CallTimer::Refresh => self.refresh_caller(ctx, now),
             CallTimer::Prack => self.on_prack_missing(ctx, now),
+            CallTimer::Limit => self.on_limit(ctx, now),
             CallTimer::Session(leg) => self.on_session_due(ctx, now, leg),
             CallTimer::Reoffer => self.on_reoffer_due(ctx, now),
             CallTimer::ReinviteOverdue => self.on_reinvite_overdue(ctx, now),

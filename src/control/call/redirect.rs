@@ -92,7 +92,7 @@ impl Call {
         let Phase::Dialling(dialling) = &self.phase else {
             return Err(None);
         };
-        let is_followed = matches!(response.status(), 300..=302) && dialling.follows;
+        let is_followed = matches!(response.status(), 300..=302) && dialling.options.follows;
         if !is_followed || contacts.is_empty() {
             return Err(None);
         }
@@ -251,6 +251,7 @@ impl Call {
         mut forward: Box<Forward>,
         request: &DialRequest,
     ) -> Option<Box<Forward>> {
+        let before = self.before_dial(&forward.execution, request);
         let Phase::Dialling(dialling) = &mut self.phase else {
             return None;
         };
@@ -272,6 +273,7 @@ impl Call {
             branch.parent = Some(index);
             for candidate in &mut branch.candidates {
                 candidate.forwarded = Some(Arc::clone(&forwarded));
+                candidate.before.clone_from(&before);
             }
             dialling.branches.push(branch);
         }

@@ -21,7 +21,7 @@ use super::cause::{Cause, Failure};
 use super::ending::EndedBy;
 use super::leg::{Leg, LegState};
 use super::media::Offered;
-use super::{Call, LegNo, Phase, RETRY_AFTER_S, SDP};
+use super::{Call, LegNo, RETRY_AFTER_S, SDP};
 use crate::config::settings::Rel100;
 use crate::control::context::{CallTimer, ClientRole, Context, Timer};
 use crate::sdp::Description;
@@ -438,9 +438,7 @@ impl Call {
         };
         if reliable.holds_answer {
             self.accept_caller(ctx, now, None, None);
-            if let Phase::AwaitingAck = self.phase {
-                self.phase = Phase::Ready;
-            }
+            self.resume_after_ack(ctx, now);
         } else if !reliable.waiting.is_empty() {
             let next = reliable.waiting.remove(0);
             self.send_reliably(ctx, now, next.status, next.body);

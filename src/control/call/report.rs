@@ -43,9 +43,11 @@ impl Call {
             media.is_agreed() && media.peer_direction() != sdp::Direction::SendRecv
         };
         match &self.phase {
-            Phase::Ready | Phase::Paused { .. } | Phase::AwaitingAck | Phase::PickingUp => {
-                "dialplan"
-            }
+            Phase::Ready
+            | Phase::Paused { .. }
+            | Phase::AwaitingAck { .. }
+            | Phase::Referring { .. }
+            | Phase::PickingUp => "dialplan",
             Phase::Dialling(_) => "ringing",
             Phase::Bridged { .. } if self.legs().filter_map(Leg::media).any(on_hold) => "held",
             Phase::Bridged { .. } | Phase::Echo => "up",

@@ -58,6 +58,7 @@ impl Call {
             Action::Dial(request) => self.dial(ctx, now, &request),
             Action::Wait(time) => self.pause(ctx, now, time, None),
             Action::Echo => self.echo(ctx, now),
+            Action::Transfer(destination) => self.send_caller_away(ctx, now, destination),
             Action::Pickup(request) => self.ask_for_pickup(ctx, request),
             Action::Ringing => self.ring_caller(ctx, now),
             Action::Progress => {
@@ -93,6 +94,7 @@ impl Call {
     pub(super) fn on_pause_over(&mut self, ctx: &mut Context, now: Instant) {
         let then = match self.phase {
             Phase::Paused { then, .. } => then,
+            Phase::Referring { .. } => return self.on_referral_quiet(ctx),
             Phase::Lingering { .. } => {
                 return self.end_by_us(ctx, now, Cause::NORMAL, "transferred");
             }
@@ -130,7 +132,7 @@ impl Call {
             LegState::Unacked {
                 offered: Some(_), ..
             }
-            | LegState::Asked(_) => self.phase = Phase::AwaitingAck,
+            | LegState::Asked(_) => self.phase = Phase::AwaitingAck { then: None },
             _ => self.pause(ctx, now, delay, None),
         }
     }
@@ -158,6 +160,17 @@ impl Call {
             self.end(ctx, now, EndedBy::Dialplan, failure, "Busy or Congestion");
         } else {
             self.pause(ctx, now, time.unwrap_or(TONE), Some(cause));
+        }
+    }
+
+    /// The caller's ACK, or the PRACK that our 200 waited for, has come.
+    pub(super) fn resume_after_ack(&mut self, ctx: &mut Context, now: Instant) {
+        if let Phase::AwaitingAck { then } = &mut self.phase {
+            let then = then.take();
+            self.phase = Phase::Ready;
+            if let Some(action) = then {
+                self.perform(ctx, now, action);
+            }
         }
     }
 

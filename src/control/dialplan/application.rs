@@ -1,23 +1,28 @@
 //! A step as written, `label: App(args)`, and as compiled.
 
+use super::check::known_text;
 use super::template::Template;
 use super::{cause, dial, function};
 
 /// The applications of this version, as they are spelled.
-pub const APPLICATIONS: [&str; 15] = [
+pub const APPLICATIONS: [&str; 19] = [
     "Answer",
     "Busy",
     "Congestion",
     "Dial",
     "Echo",
+    "Gosub",
+    "GosubIf",
     "Goto",
     "GotoIf",
     "Hangup",
     "NoOp",
     "Pickup",
     "Progress",
+    "Return",
     "Ringing",
     "Set",
+    "Transfer",
     "Verbose",
     "Wait",
 ];
@@ -37,19 +42,23 @@ pub(super) enum Application {
     Congestion(Template),
     Dial(Template),
     Echo,
+    Gosub(Template),
+    GosubIf(Branch),
     Goto(Template),
     GotoIf(Branch),
     Hangup(Template),
     NoOp(Template),
     Pickup(Template),
     Progress,
+    Return(Template),
     Ringing,
     Set(Assignment),
+    Transfer(Template),
     Verbose(Template),
     Wait(Template),
 }
 
-/// `GotoIf(condition?yes:no)`; a side left out goes on with the next step.
+/// `GotoIf(condition?yes:no)`, `GosubIf` likewise; a side left out goes on with the next step.
 #[derive(Debug)]
 pub(super) struct Branch {
     pub(super) condition: Template,
@@ -79,6 +88,9 @@ impl Step {
         let (label, text) = split_label(text.trim());
         let (name, args) = split_call(text, notes)?;
         let application = Application::parse(name, args)?;
+        if let Application::Dial(args) = &application {
+            notes.warnings.extend(dial::notes(&known_text(args)));
+        }
         Ok(Step {
             label: label.map(str::to_owned),
             application,
@@ -111,14 +123,18 @@ impl Application {
             "Congestion" => Application::Congestion(args),
             "Dial" => Application::Dial(args),
             "Echo" => Application::Echo,
+            "Gosub" => Application::Gosub(args),
+            "GosubIf" => Application::GosubIf(Branch::parse(known, &args)?),
             "Goto" => Application::Goto(args),
-            "GotoIf" => Application::GotoIf(Branch::parse(&args)?),
+            "GotoIf" => Application::GotoIf(Branch::parse(known, &args)?),
             "Hangup" => Application::Hangup(args),
             "NoOp" => Application::NoOp(args),
             "Pickup" => Application::Pickup(args),
             "Progress" => Application::Progress,
+            "Return" => Application::Return(args),
             "Ringing" => Application::Ringing,
             "Set" => Application::Set(Assignment::parse(args)?),
+            "Transfer" => Application::Transfer(args),
             "Verbose" => Application::Verbose(args),
             _ => Application::Wait(args),
         };
@@ -134,14 +150,18 @@ impl Application {
             Application::Congestion(_) => "Congestion",
             Application::Dial(_) => "Dial",
             Application::Echo => "Echo",
+            Application::Gosub(_) => "Gosub",
+            Application::GosubIf(_) => "GosubIf",
             Application::Goto(_) => "Goto",
             Application::GotoIf(_) => "GotoIf",
             Application::Hangup(_) => "Hangup",
             Application::NoOp(_) => "NoOp",
             Application::Pickup(_) => "Pickup",
             Application::Progress => "Progress",
+            Application::Return(_) => "Return",
             Application::Ringing => "Ringing",
             Application::Set(_) => "Set",
+            Application::Transfer(_) => "Transfer",
             Application::Verbose(_) => "Verbose",
             Application::Wait(_) => "Wait",
         }
@@ -167,6 +187,11 @@ impl Application {
                 "a Q.850 cause (0 to 127 or its name)",
                 |text| cause::parse(text).is_some(),
             ),
+            Application::Transfer(args)
+                if args.literal().is_some_and(|to| to.trim().is_empty()) =>
+            {
+                Err("Transfer needs where to, as in Transfer(sip:123@host)".into())
+            }
             Application::Dial(args) => match args.literal() {
                 Some(text) => dial::parse(text).map(|_| ()),
                 None => Ok(()),
@@ -177,15 +202,22 @@ impl Application {
 }
 
 impl Branch {
-    fn parse(args: &Template) -> Result<Branch, String> {
-        let shape = "GotoIf needs (condition?target) or (condition?target:target)";
-        let (condition, targets) = args.split_once('?').ok_or(shape)?;
+    /// Both sides, but those left out.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Template> {
+        let sides = [&self.yes, &self.no].into_iter();
+        sides.filter(|target| !target.parts.is_empty())
+    }
+
+    fn parse(application: &str, args: &Template) -> Result<Branch, String> {
+        let shape =
+            || format!("{application} needs (condition?target) or (condition?target:target)");
+        let (condition, targets) = args.split_once('?').ok_or_else(shape)?;
         let (yes, no) = match targets.split_once(':') {
             Some((yes, no)) => (yes.trimmed(), no.trimmed()),
             None => (targets.trimmed(), Template::default()),
         };
         if yes.parts.is_empty() && no.parts.is_empty() {
-            return Err(shape.into());
+            return Err(shape());
         }
         Ok(Branch { condition, yes, no })
     }

@@ -4,6 +4,7 @@ use super::application::Application;
 use super::arguments::split;
 use super::context::{Dialplan, Extension, Found};
 use super::dial;
+use super::execution::split_subroutine;
 use super::target::{Priority, Target};
 use super::template::{Part, Template};
 
@@ -18,13 +19,22 @@ pub(super) fn check_step(
     is_dialable: &dyn Fn(&str) -> bool,
 ) -> Vec<String> {
     let checked = match application {
-        Application::Goto(target) => vec![check_target(plan, here, target)],
-        Application::GotoIf(branch) => [&branch.yes, &branch.no]
-            .into_iter()
-            .filter(|target| !target.parts.is_empty())
-            .map(|target| check_target(plan, here, target))
+        Application::Goto(target) => vec![check_target(plan, here, &known_text(target))],
+        Application::Gosub(target) => vec![check_subroutine(plan, here, &known_text(target))],
+        Application::GotoIf(branch) => branch
+            .targets()
+            .map(|target| check_target(plan, here, &known_text(target)))
             .collect(),
-        Application::Dial(args) => return check_dial(args, is_dialable),
+        Application::GosubIf(branch) => branch
+            .targets()
+            .map(|target| check_subroutine(plan, here, &known_text(target)))
+            .collect(),
+        Application::Dial(args) => {
+            let text = known_text(args);
+            let mut errors = check_dial(&text, is_dialable);
+            errors.extend(check_before_dial(plan, here, &text));
+            return errors;
+        }
         _ => return Vec::new(),
     };
     let errors = checked.into_iter().filter_map(Result::err);
@@ -34,7 +44,7 @@ pub(super) fn check_step(
 }
 
 /// The text with [`UNKNOWN`] for all that is known only in a call.
-fn known_text(template: &Template) -> String {
+pub(super) fn known_text(template: &Template) -> String {
     let parts = template.parts.iter().map(|part| match part {
         Part::Text(text) => text.clone(),
         Part::Reference(_) | Part::Expression(_) => UNKNOWN.to_string(),
@@ -42,13 +52,29 @@ fn known_text(template: &Template) -> String {
     parts.collect()
 }
 
-fn check_target(plan: &Dialplan, here: Found, target: &Template) -> Result<(), String> {
-    let text = known_text(target);
+/// The subroutines that a Dial runs before it dials.
+fn check_before_dial(plan: &Dialplan, here: Found, text: &str) -> Vec<String> {
+    let options = dial::options_of(text);
+    let subroutines = ['b', 'B'].into_iter().filter_map(|letter| {
+        let subroutine = dial::subroutine(&options, letter)?;
+        let error = check_subroutine(plan, here, &subroutine).err()?;
+        Some(format!("Dial: option {letter}: {error}"))
+    });
+    subroutines.collect()
+}
+
+/// `target` or `target(arguments)`.
+fn check_subroutine(plan: &Dialplan, here: Found, text: &str) -> Result<(), String> {
+    let (target, _) = split_subroutine(text);
+    check_target(plan, here, target)
+}
+
+fn check_target(plan: &Dialplan, here: Found, text: &str) -> Result<(), String> {
     // The whole target may come out of one variable.
     if text.trim().chars().all(|c| c == UNKNOWN) && !text.trim().is_empty() {
         return Ok(());
     }
-    let target = match Target::parse(&text) {
+    let target = match Target::parse(text) {
         Err(_) if text.contains(UNKNOWN) => return Ok(()),
         parsed => parsed?,
     };
@@ -122,9 +148,8 @@ fn extensions_of<'p>(
     Ok(Some(found))
 }
 
-fn check_dial(args: &Template, is_dialable: &dyn Fn(&str) -> bool) -> Vec<String> {
-    let text = known_text(args);
-    let list = split(&text, ',', 3).swap_remove(0);
+fn check_dial(text: &str, is_dialable: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let list = split(text, ',', 3).swap_remove(0);
     let mut errors = Vec::new();
     for one in list.split('&').map(str::trim).filter(|one| !one.is_empty()) {
         match dial::target(one) {

@@ -37,16 +37,75 @@ impl DialTarget {
 impl DialRequest {
     /// Whether the options have this letter, outside of the arguments of others (`m(class)`).
     pub fn has_option(&self, letter: char) -> bool {
-        let mut open = 0u32;
-        self.options.chars().any(|c| {
-            match c {
-                '(' => open += 1,
-                ')' => open = open.saturating_sub(1),
-                _ => return open == 0 && c == letter,
-            }
-            false
-        })
+        option(&self.options, letter).is_some()
     }
+
+    /// The argument of this option; None without the option, empty without an argument.
+    pub fn option(&self, letter: char) -> Option<&str> {
+        option(&self.options, letter)
+    }
+
+    /// The Gosub that this option names (`b`, `B`), whose arguments stand between `^`.
+    pub fn subroutine(&self, letter: char) -> Option<String> {
+        subroutine(&self.options, letter)
+    }
+
+    /// How long the call may last once it is answered: `L(milliseconds[:…])`, or `S(seconds)`. The warnings of `L` need
+    /// audio that is not there yet.
+    pub fn limit(&self) -> Option<Duration> {
+        let limit = self.option('L').and_then(|limit| {
+            let milliseconds = limit.split(':').next().unwrap_or_default();
+            milliseconds.trim().parse().ok().map(Duration::from_millis)
+        });
+        let limit = limit.or_else(|| seconds(self.option('S')?));
+        limit.filter(|limit| !limit.is_zero())
+    }
+}
+
+/// The argument of an option, as in [`DialRequest::option`].
+fn option(options: &str, letter: char) -> Option<&str> {
+    let mut open = 0u32;
+    let at = options.char_indices().find_map(|(at, c)| {
+        match c {
+            '(' => open += 1,
+            ')' => open = open.saturating_sub(1),
+            _ => return (open == 0 && c == letter).then_some(at + c.len_utf8()),
+        }
+        None
+    })?;
+    let Some(rest) = options[at..].strip_prefix('(') else {
+        return Some("");
+    };
+    let mut open = 1u32;
+    let end = rest.find(|c| {
+        open = match c {
+            '(' => open + 1,
+            ')' => open - 1,
+            _ => open,
+        };
+        open == 0
+    });
+    Some(end.map_or(rest, |end| &rest[..end]))
+}
+
+/// As [`DialRequest::subroutine`].
+pub(super) fn subroutine(options: &str, letter: char) -> Option<String> {
+    let text = option(options, letter)?;
+    (!text.trim().is_empty()).then(|| text.replace('^', ","))
+}
+
+/// The options of a Dial's arguments.
+pub(super) fn options_of(args: &str) -> String {
+    let mut args = split(args, ',', 3).into_iter();
+    args.nth(2).unwrap_or_default()
+}
+
+/// What the options of a Dial's arguments do not do yet.
+pub(super) fn notes(args: &str) -> Vec<String> {
+    let options = options_of(args);
+    let music = option(&options, 'm');
+    let note = music.map(|_| "Dial: option m rings, without music in this version".to_owned());
+    note.into_iter().collect()
 }
 
 /// Reads Dial's expanded arguments.

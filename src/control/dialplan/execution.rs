@@ -1,5 +1,10 @@
 //! One channel's way through the dialplan.
 
+mod gosub;
+
+pub(super) use gosub::split_subroutine;
+pub use gosub::{GOSUB_ARGUMENTS_MAX, GOSUB_DEPTH_MAX};
+
 use super::application::{Application, Assignment, Branch, Step, milliseconds};
 use super::context::{Dialplan, Found};
 use super::expand::Scope;
@@ -7,6 +12,7 @@ use super::target::{Priority, Target};
 use super::template::Template;
 use super::variables::{VARIABLES_MAX, Variables};
 use super::{Action, Channel, cause, dial, expression, pickup};
+use gosub::{Frame, ReturnTo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +34,10 @@ pub struct Execution {
     own_globals: BTreeMap<String, String>,
     random: fastrand::Rng,
     steps_left: u32,
+    /// The subroutines that run, the innermost last.
+    frames: Vec<Frame>,
+    /// What a Dial is to run before it dials has run.
+    has_prepared: bool,
 }
 
 /// What comes next.
@@ -45,6 +55,8 @@ enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Call,
+    /// A subroutine on the channel of a callee that is not called yet.
+    BeforeDial,
     /// `h`: nothing is left to answer, dial or wait for.
     AfterHangup,
 }
@@ -126,6 +138,8 @@ impl Execution {
             own_globals: BTreeMap::new(),
             random: fastrand::Rng::with_seed(0),
             steps_left: STEPS_MAX,
+            frames: Vec::new(),
+            has_prepared: false,
         };
         for (name, value) in variables {
             execution.set_variable(&name, value);
@@ -179,6 +193,7 @@ impl Execution {
             let mut run = Run {
                 execution: self,
                 plan: &plan,
+                found,
                 priority,
                 channel,
                 warnings: &mut warnings,
@@ -211,6 +226,7 @@ impl Execution {
         context.clone_into(&mut self.context);
         extension.clone_into(&mut self.extension);
         self.steps_left = STEPS_MAX;
+        self.frames.clear();
         self.enter(1);
     }
 
@@ -225,6 +241,7 @@ impl Execution {
         }
         self.stage = Stage::AfterHangup;
         self.steps_left = STEPS_MAX;
+        self.frames.clear();
         self.extension = "h".to_owned();
         self.enter(1);
         self.advance(channel, trace);
@@ -262,6 +279,32 @@ impl Execution {
             Some(found) => Place::Step { found, priority },
             None => Place::Missing,
         };
+    }
+
+    /// Goes where this says; `from` is the step that says so.
+    ///
+    /// # Errors
+    /// One sentence: why it cannot.
+    fn go(&mut self, text: &str, from: u32) -> Result<(), String> {
+        let target = Target::parse(text)?;
+        if let Some(context) = target.context {
+            self.context = context.to_owned();
+        }
+        if let Some(extension) = target.extension {
+            self.extension = extension.to_owned();
+        }
+        self.enter(1);
+        let Place::Step { found, .. } = self.place else {
+            return Ok(());
+        };
+        let priority = match target.priority {
+            Priority::Number(number) => Some(number),
+            Priority::Relative(steps) => from.checked_add_signed(steps).filter(|to| *to > 0),
+            Priority::Label(label) => self.plan.extension(found).labelled(label),
+        };
+        let priority = priority.ok_or_else(|| format!("nowhere to go: '{text}'"))?;
+        self.place = Place::Step { found, priority };
+        Ok(())
     }
 
     /// The extension does not exist: goes to `i`, or ends.
@@ -339,6 +382,7 @@ impl Execution {
 struct Run<'a> {
     execution: &'a mut Execution,
     plan: &'a Dialplan,
+    found: Found,
     priority: u32,
     channel: &'a mut dyn Channel,
     warnings: &'a mut Vec<String>,
@@ -354,7 +398,32 @@ impl Run<'_> {
                 self.goto(&target);
                 (target, None)
             }
-            Application::GotoIf(branch) => (self.goto_if(branch), None),
+            Application::GotoIf(branch) => {
+                let (arguments, target) = self.chosen(branch);
+                if let Some(target) = target {
+                    self.goto(&target);
+                }
+                (arguments, None)
+            }
+            Application::Gosub(target) => {
+                let target = self.expand(target);
+                self.gosub(&target);
+                (target, None)
+            }
+            Application::GosubIf(branch) => {
+                let (arguments, target) = self.chosen(branch);
+                if let Some(target) = target {
+                    self.gosub(&target);
+                }
+                (arguments, None)
+            }
+            Application::Return(value) => {
+                let value = self.expand(value);
+                if let Err(warning) = self.execution.return_from(value.clone()) {
+                    self.give_up(warning);
+                }
+                (value, None)
+            }
             Application::Hangup(args) => {
                 let text = self.expand(args);
                 let cause = self.read(&text, cause::parse, "a hangup cause");
@@ -385,18 +454,24 @@ impl Run<'_> {
                 let request = pickup::parse(&text, &self.execution.context);
                 (text, Some(Action::Pickup(request)))
             }
+            Application::Transfer(args) => {
+                let text = self.expand(args);
+                (text.clone(), Some(Action::Transfer(text)))
+            }
             Application::Ringing => (String::new(), Some(Action::Ringing)),
             Application::Progress => (String::new(), Some(Action::Progress)),
         };
         let is_end = matches!(action, None | Some(Action::Hangup(_)));
-        if self.execution.stage == Stage::AfterHangup && !is_end {
-            self.warnings.push("not done: the call is over".into());
-            return Outcome {
-                arguments,
-                action: None,
-            };
+        let why_not = match self.execution.stage {
+            Stage::AfterHangup if !is_end => "not done: the call is over",
+            Stage::BeforeDial if !is_end => "not done: the callee is not called yet",
+            _ => return Outcome { arguments, action },
+        };
+        self.warnings.push(why_not.into());
+        Outcome {
+            arguments,
+            action: None,
         }
-        Outcome { arguments, action }
     }
 
     fn expand(&mut self, template: &Template) -> String {
@@ -440,8 +515,19 @@ impl Run<'_> {
 
     fn dial(&mut self, args: &Template) -> (String, Option<Action>) {
         let text = self.expand(args);
+        let has_prepared = std::mem::take(&mut self.execution.has_prepared);
         match dial::parse(&text) {
-            Ok(request) => (text, Some(Action::Dial(request))),
+            Ok(request) => match request.subroutine('B').filter(|_| !has_prepared) {
+                None => (text, Some(Action::Dial(request))),
+                Some(subroutine) => {
+                    let place = Place::Step {
+                        found: self.found,
+                        priority: self.priority,
+                    };
+                    self.enter_subroutine(&subroutine, place, ReturnTo::Dial);
+                    (text, None)
+                }
+            },
             Err(error) => {
                 self.warnings.push(error);
                 self.execution
@@ -468,6 +554,9 @@ impl Run<'_> {
     }
 
     fn set_function(&mut self, function: &str, args: &str, value: &str) -> bool {
+        if function == "LOCAL" {
+            return self.execution.set_local(args, value.to_owned());
+        }
         if self.channel.set_function(function, args, value) {
             return true;
         }
@@ -480,7 +569,8 @@ impl Run<'_> {
         is_kept
     }
 
-    fn goto_if(&mut self, branch: &Branch) -> String {
+    /// What a branch comes to, and where it goes: None for on.
+    fn chosen(&mut self, branch: &Branch) -> (String, Option<String>) {
         let condition = self.expand(&branch.condition);
         let target = if expression::is_true(&condition) {
             &branch.yes
@@ -488,38 +578,26 @@ impl Run<'_> {
             &branch.no
         };
         let target = self.expand(target);
-        if !target.trim().is_empty() {
-            self.goto(&target);
-        }
-        format!("{condition}?{target}")
+        let arguments = format!("{condition}?{target}");
+        (arguments, (!target.trim().is_empty()).then_some(target))
     }
 
     /// Moves the channel; ends it, with a warning, where there is nothing to go to.
     fn goto(&mut self, text: &str) {
-        let target = match Target::parse(text) {
-            Ok(target) => target,
-            Err(error) => return self.give_up(error),
-        };
-        if let Some(context) = target.context {
-            self.execution.context = context.to_owned();
+        if let Err(warning) = self.execution.go(text, self.priority) {
+            self.give_up(warning);
         }
-        if let Some(extension) = target.extension {
-            self.execution.extension = extension.to_owned();
-        }
-        self.execution.enter(1);
-        let Place::Step { found, .. } = self.execution.place else {
-            return;
-        };
-        let priority = match target.priority {
-            Priority::Number(number) => Some(number),
-            Priority::Relative(steps) => {
-                self.priority.checked_add_signed(steps).filter(|to| *to > 0)
-            }
-            Priority::Label(label) => self.plan.extension(found).labelled(label),
-        };
-        match priority {
-            Some(priority) => self.execution.place = Place::Step { found, priority },
-            None => self.give_up(format!("nowhere to go: '{text}'")),
+    }
+
+    fn gosub(&mut self, text: &str) {
+        let place = self.execution.place;
+        self.enter_subroutine(text, place, ReturnTo::Next);
+    }
+
+    fn enter_subroutine(&mut self, text: &str, place: Place, returns_to: ReturnTo) {
+        let entered = self.execution.gosub(text, self.priority, place, returns_to);
+        if let Err(warning) = entered {
+            self.give_up(warning);
         }
     }
 

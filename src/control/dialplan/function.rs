@@ -6,7 +6,7 @@ use super::expand::{EXPANSION_LENGTH_MAX, Scope};
 use super::{expression, time};
 
 /// Functions that can be read.
-const READABLE: [&str; 16] = [
+const READABLE: [&str; 17] = [
     "CALLERID",
     "CHANNEL",
     "CUT",
@@ -16,6 +16,7 @@ const READABLE: [&str; 16] = [
     "IF",
     "ISNULL",
     "LEN",
+    "LOCAL",
     "PJSIP_HEADER",
     "RAND",
     "REGEX",
@@ -26,7 +27,7 @@ const READABLE: [&str; 16] = [
 ];
 
 /// Functions that `Set` can set.
-const WRITABLE: [&str; 4] = ["CALLERID", "CHANNEL", "GLOBAL", "PJSIP_HEADER"];
+const WRITABLE: [&str; 5] = ["CALLERID", "CHANNEL", "GLOBAL", "LOCAL", "PJSIP_HEADER"];
 
 /// # Errors
 /// If there is no such function; the message lists those that there are.
@@ -54,6 +55,7 @@ fn check(name: &str, known: &[&str], verb: &str) -> Result<(), String> {
 /// there is not.
 pub(super) fn read(scope: &mut Scope<'_>, name: &str, args: &str) -> String {
     match name {
+        "LOCAL" => scope.named(args.trim()),
         "LEN" => args.chars().count().to_string(),
         "TOUPPER" => args.to_uppercase(),
         "TOLOWER" => args.to_lowercase(),

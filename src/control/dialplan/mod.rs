@@ -38,7 +38,9 @@ mod variables;
 pub use application::APPLICATIONS;
 pub use context::Dialplan;
 pub use dial::TARGETS_MAX;
-pub use execution::{DialStatus, Execution, STEPS_MAX, StepTrace};
+pub use execution::{
+    DialStatus, Execution, GOSUB_ARGUMENTS_MAX, GOSUB_DEPTH_MAX, STEPS_MAX, StepTrace,
+};
 pub use expand::EXPANSION_LENGTH_MAX;
 pub use pickup::{PICKUPS_MAX, PickupRequest, PickupTarget};
 pub use route::{RouteEnd, RouteReport, RouteStep, route};
@@ -62,6 +64,8 @@ pub enum Action {
     Echo,
     /// Bring the caller into a call that rings; if there is none, go on.
     Pickup(PickupRequest),
+    /// Send the caller itself elsewhere (302, or REFER once it is answered); then set TRANSFERSTATUS and resume.
+    Transfer(String),
     /// Tell the caller that it rings (180), without media.
     Ringing,
     /// Tell the caller that there is early media (183 with SDP).

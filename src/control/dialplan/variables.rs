@@ -11,8 +11,9 @@ pub(super) struct Variables {
     by_name: BTreeMap<String, Variable>,
 }
 
+/// A variable's value, and who inherits it.
 #[derive(Clone, Debug)]
-struct Variable {
+pub(super) struct Variable {
     value: String,
     inheritance: Inheritance,
 }
@@ -46,6 +47,19 @@ impl Variables {
         let variable = Variable { value, inheritance };
         self.by_name.insert(bare.to_owned(), variable);
         true
+    }
+
+    /// Takes a variable away.
+    pub(super) fn take(&mut self, name: &str) -> Option<Variable> {
+        self.by_name.remove(name)
+    }
+
+    /// Makes a variable what it was before [`Variables::take`].
+    pub(super) fn put(&mut self, name: String, before: Option<Variable>) {
+        match before {
+            Some(variable) => self.by_name.insert(name, variable),
+            None => self.by_name.remove(&name),
+        };
     }
 
     /// What a channel made by this one begins with: names as for [`Variables::set`].

@@ -305,3 +305,95 @@ fn the_trace_names_what_matched() {
     assert_eq!(steps[0], (Some("d _X.".into()), Some("go".into())));
     assert_eq!((execution.context(), execution.extension()), ("c", "12"));
 }
+
+#[test]
+fn a_subroutine_has_arguments_of_its_own_and_returns_behind_its_call() {
+    let plan = "[c]
+1 => Set(ARG1=mine) | Set(X=before) | Gosub(sub,s,1(a,b c)) | Verbose(${ARG1}/${ARGC}/${X}/${GOSUB_RETVAL}/${EXTEN})
+[sub]
+s => Verbose(${ARG1}-${ARG2}-${ARGC}-${EXTEN}) | Set(LOCAL(X)=inside) | Gosub(deep(z)) | Verbose(${ARG1}${X}${LOCAL(X)}) | Return(${ARG2}!) | deep: Verbose(${ARG1}${ARG2}${X}) | Return()
+";
+    assert_eq!(
+        said(plan),
+        [
+            "a-b c-2-s",
+            "zinside",
+            "ainsideinside",
+            "mine//before/b c!/1"
+        ]
+    );
+}
+
+#[test]
+fn a_condition_chooses_a_subroutine_or_none() {
+    let plan = |condition: &str| {
+        format!(
+            "[c]\n1 => GosubIf($[{condition}]?yes(1):no(2)) | Verbose(end) | Hangup() | yes: Verbose(yes${{ARG1}}) | Return() | no: Verbose(no${{ARG1}}) | Return()"
+        )
+    };
+    assert_eq!(said(&plan("1 = 1")), ["yes1", "end"]);
+    assert_eq!(said(&plan("1 = 2")), ["no2", "end"]);
+    let one = "[c]\n1 => GosubIf(0?yes) | Verbose(on) | Hangup() | yes: Return()";
+    assert_eq!(said(one), ["on"]);
+}
+
+#[test]
+fn subroutines_in_each_other_have_a_limit_and_so_has_return() {
+    let mut endless = Walk::new("[c]\n1 => Gosub(1,1)", "c", "1");
+    assert!(matches!(endless.advance(), Action::Hangup(_)));
+    assert_eq!(endless.trace.len(), GOSUB_DEPTH_MAX + 1);
+    assert!(
+        endless.warnings[0].contains("Gosubs in each other"),
+        "{:?}",
+        endless.warnings
+    );
+    let mut astray = Walk::new("[c]\n1 => Return(1) | Verbose(never)", "c", "1");
+    assert!(matches!(astray.advance(), Action::Hangup(_)));
+    assert_eq!(astray.warnings, ["Return outside of a Gosub"]);
+    let mut outside = Walk::new("[c]\n1 => Set(LOCAL(A)=1) | Hangup()", "c", "1");
+    outside.advance();
+    assert_eq!(outside.warnings, ["'LOCAL(A)' was not set"]);
+}
+
+#[test]
+fn a_dial_runs_its_subroutine_on_the_caller_before_it_dials_each_time() {
+    let plan = "[c]\n1 => Dial(PJSIP/ep1,20,B(sub^s^1(x^y))) | Dial(PJSIP/ep2,20,B(sub^s^1(z)))\n[sub]\ns => Set(SEEN=${SEEN}${ARG1}${ARG2}) | Return()";
+    let mut walk = Walk::new(plan, "c", "1");
+    assert!(matches!(walk.advance(), Action::Dial(_)));
+    assert_eq!(walk.execution.variable("SEEN"), Some("xy"));
+    assert!(matches!(walk.advance(), Action::Dial(_)));
+    assert_eq!(walk.execution.variable("SEEN"), Some("xyz"));
+    assert!(matches!(walk.advance(), Action::Hangup(_)));
+}
+
+#[test]
+fn a_callees_channel_inherits_and_does_nothing_but_prepare() {
+    let plan = "[c]\n1 => Set(_TAG=blue) | Set(OWN=1) | Dial(PJSIP/ep1)\n[sub]\ns => Verbose(${TAG}${OWN}${ARG1}) | Answer() | Dial(PJSIP/ep1) | Set(CALLERID(name)=${ARG1}) | Return()";
+    let mut walk = Walk::new(plan, "c", "1");
+    assert!(matches!(walk.advance(), Action::Dial(_)));
+    let mut callee = walk
+        .execution
+        .of_callee("sub,s,1(in)")
+        .expect("it is there");
+    let (mut said, mut warned) = (Vec::new(), Vec::new());
+    callee.run_before_dial(&mut walk.channel, &mut |step| {
+        said.push(format!("{}({})", step.application, step.arguments));
+        warned.extend_from_slice(step.warnings);
+    });
+    assert_eq!(
+        said,
+        [
+            "Verbose(bluein)",
+            "Answer()",
+            "Dial(PJSIP/ep1)",
+            "Set(CALLERID(name)=in)",
+            "Return()"
+        ]
+    );
+    assert_eq!(warned, ["not done: the callee is not called yet"; 2]);
+    assert_eq!(
+        walk.channel.function("CALLERID", "name").as_deref(),
+        Some("in")
+    );
+    assert!(walk.execution.of_callee("sub,s,").is_err());
+}
