@@ -1,21 +1,19 @@
 //! One channel's way through the dialplan.
 
 mod gosub;
+mod run;
 
 pub(super) use gosub::split_subroutine;
 pub use gosub::{GOSUB_ARGUMENTS_MAX, GOSUB_DEPTH_MAX};
 
-use super::application::{Application, Assignment, Branch, Step, milliseconds};
 use super::context::{Dialplan, Found};
-use super::expand::Scope;
 use super::target::{Priority, Target};
-use super::template::Template;
 use super::variables::{VARIABLES_MAX, Variables};
-use super::{Action, Channel, cause, dial, expression, pickup};
-use gosub::{Frame, ReturnTo};
+use super::{Action, Channel, cause};
+use gosub::Frame;
+use run::Run;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The most steps that run without a Wait between them; beyond it the call is hung up. A loop of Goto ends there, and so does one
 /// of Dial that fails at once each time.
@@ -111,12 +109,6 @@ impl DialStatus {
             DialStatus::ChanUnavail => "CHANUNAVAIL",
         }
     }
-}
-
-/// What a step comes to: its expanded arguments, and an action if it stops there.
-struct Outcome {
-    arguments: String,
-    action: Option<Action>,
 }
 
 impl Execution {
@@ -375,235 +367,6 @@ impl Execution {
             arguments,
             warnings,
         });
-    }
-}
-
-/// One step while it runs.
-struct Run<'a> {
-    execution: &'a mut Execution,
-    plan: &'a Dialplan,
-    found: Found,
-    priority: u32,
-    channel: &'a mut dyn Channel,
-    warnings: &'a mut Vec<String>,
-}
-
-impl Run<'_> {
-    fn step(&mut self, step: &Step) -> Outcome {
-        let (arguments, action) = match &step.application {
-            Application::NoOp(args) | Application::Verbose(args) => (self.expand(args), None),
-            Application::Set(assignment) => (self.set(assignment), None),
-            Application::Goto(target) => {
-                let target = self.expand(target);
-                self.goto(&target);
-                (target, None)
-            }
-            Application::GotoIf(branch) => {
-                let (arguments, target) = self.chosen(branch);
-                if let Some(target) = target {
-                    self.goto(&target);
-                }
-                (arguments, None)
-            }
-            Application::Gosub(target) => {
-                let target = self.expand(target);
-                self.gosub(&target);
-                (target, None)
-            }
-            Application::GosubIf(branch) => {
-                let (arguments, target) = self.chosen(branch);
-                if let Some(target) = target {
-                    self.gosub(&target);
-                }
-                (arguments, None)
-            }
-            Application::Return(value) => {
-                let value = self.expand(value);
-                if let Err(warning) = self.execution.return_from(value.clone()) {
-                    self.give_up(warning);
-                }
-                (value, None)
-            }
-            Application::Hangup(args) => {
-                let text = self.expand(args);
-                let cause = self.read(&text, cause::parse, "a hangup cause");
-                (text, Some(Action::Hangup(cause)))
-            }
-            Application::Answer(args) => {
-                let text = self.expand(args);
-                let delay = self.read(&text, milliseconds, "a number of milliseconds");
-                let delay = Duration::from_millis(delay.unwrap_or(0));
-                (text, Some(Action::Answer { delay }))
-            }
-            Application::Wait(args) => {
-                let (text, time) = self.seconds(args);
-                (text, Some(Action::Wait(time.unwrap_or_default())))
-            }
-            Application::Busy(args) => {
-                let (text, time) = self.seconds(args);
-                (text, Some(Action::Busy(time)))
-            }
-            Application::Congestion(args) => {
-                let (text, time) = self.seconds(args);
-                (text, Some(Action::Congestion(time)))
-            }
-            Application::Dial(args) => self.dial(args),
-            Application::Echo => (String::new(), Some(Action::Echo)),
-            Application::Pickup(args) => {
-                let text = self.expand(args);
-                let request = pickup::parse(&text, &self.execution.context);
-                (text, Some(Action::Pickup(request)))
-            }
-            Application::Transfer(args) => {
-                let text = self.expand(args);
-                (text.clone(), Some(Action::Transfer(text)))
-            }
-            Application::Ringing => (String::new(), Some(Action::Ringing)),
-            Application::Progress => (String::new(), Some(Action::Progress)),
-        };
-        let is_end = matches!(action, None | Some(Action::Hangup(_)));
-        let why_not = match self.execution.stage {
-            Stage::AfterHangup if !is_end => "not done: the call is over",
-            Stage::BeforeDial if !is_end => "not done: the callee is not called yet",
-            _ => return Outcome { arguments, action },
-        };
-        self.warnings.push(why_not.into());
-        Outcome {
-            arguments,
-            action: None,
-        }
-    }
-
-    fn expand(&mut self, template: &Template) -> String {
-        let execution = &mut *self.execution;
-        let mut scope = Scope {
-            context: &execution.context,
-            extension: &execution.extension,
-            priority: self.priority,
-            variables: &execution.variables,
-            own_globals: &execution.own_globals,
-            globals: &self.plan.globals,
-            channel: &*self.channel,
-            random: &mut execution.random,
-            warnings: self.warnings,
-        };
-        scope.expand(template)
-    }
-
-    /// Reads an argument that may be left out; what cannot be read is passed over with a warning.
-    fn read<T>(
-        &mut self,
-        text: &str,
-        parse: impl Fn(&str) -> Option<T>,
-        expected: &str,
-    ) -> Option<T> {
-        if text.trim().is_empty() {
-            return None;
-        }
-        let value = parse(text);
-        if value.is_none() {
-            self.warnings.push(format!("'{text}' is not {expected}"));
-        }
-        value
-    }
-
-    fn seconds(&mut self, args: &Template) -> (String, Option<Duration>) {
-        let text = self.expand(args);
-        let time = self.read(&text, dial::seconds, "a number of seconds");
-        (text, time)
-    }
-
-    fn dial(&mut self, args: &Template) -> (String, Option<Action>) {
-        let text = self.expand(args);
-        let has_prepared = std::mem::take(&mut self.execution.has_prepared);
-        match dial::parse(&text) {
-            Ok(request) => match request.subroutine('B').filter(|_| !has_prepared) {
-                None => (text, Some(Action::Dial(request))),
-                Some(subroutine) => {
-                    let place = Place::Step {
-                        found: self.found,
-                        priority: self.priority,
-                    };
-                    self.enter_subroutine(&subroutine, place, ReturnTo::Dial);
-                    (text, None)
-                }
-            },
-            Err(error) => {
-                self.warnings.push(error);
-                self.execution
-                    .dial_finished(DialStatus::ChanUnavail, cause::UNALLOCATED);
-                (text, None)
-            }
-        }
-    }
-
-    fn set(&mut self, assignment: &Assignment) -> String {
-        let name = self.expand(&assignment.name);
-        let value = self.expand(&assignment.value);
-        let is_set = match name.split_once('(') {
-            Some((function, args)) => {
-                let args = args.rsplit_once(')').map_or(args, |(args, _)| args);
-                self.set_function(&function.trim().to_ascii_uppercase(), args, &value)
-            }
-            None => self.execution.set_variable(&name, value.clone()),
-        };
-        if !is_set {
-            self.warnings.push(format!("'{name}' was not set"));
-        }
-        format!("{name}={value}")
-    }
-
-    fn set_function(&mut self, function: &str, args: &str, value: &str) -> bool {
-        if function == "LOCAL" {
-            return self.execution.set_local(args, value.to_owned());
-        }
-        if self.channel.set_function(function, args, value) {
-            return true;
-        }
-        // Where nobody keeps globals for all calls, they last as long as this one.
-        let own = &mut self.execution.own_globals;
-        let is_kept = function == "GLOBAL" && (own.len() < VARIABLES_MAX || own.contains_key(args));
-        if is_kept {
-            own.insert(args.to_owned(), value.to_owned());
-        }
-        is_kept
-    }
-
-    /// What a branch comes to, and where it goes: None for on.
-    fn chosen(&mut self, branch: &Branch) -> (String, Option<String>) {
-        let condition = self.expand(&branch.condition);
-        let target = if expression::is_true(&condition) {
-            &branch.yes
-        } else {
-            &branch.no
-        };
-        let target = self.expand(target);
-        let arguments = format!("{condition}?{target}");
-        (arguments, (!target.trim().is_empty()).then_some(target))
-    }
-
-    /// Moves the channel; ends it, with a warning, where there is nothing to go to.
-    fn goto(&mut self, text: &str) {
-        if let Err(warning) = self.execution.go(text, self.priority) {
-            self.give_up(warning);
-        }
-    }
-
-    fn gosub(&mut self, text: &str) {
-        let place = self.execution.place;
-        self.enter_subroutine(text, place, ReturnTo::Next);
-    }
-
-    fn enter_subroutine(&mut self, text: &str, place: Place, returns_to: ReturnTo) {
-        let entered = self.execution.gosub(text, self.priority, place, returns_to);
-        if let Err(warning) = entered {
-            self.give_up(warning);
-        }
-    }
-
-    fn give_up(&mut self, warning: String) {
-        self.warnings.push(warning);
-        self.execution.place = Place::Ended(None);
     }
 }
 

@@ -1,6 +1,7 @@
 use super::super::fixture::{Walk, plan};
 use super::super::{DialRequest, DialTarget};
 use super::*;
+use std::time::Duration;
 
 /// Runs `1` in context `c` to its first action.
 fn first_action(text: &str) -> (Action, Walk) {
