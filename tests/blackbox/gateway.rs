@@ -86,9 +86,13 @@ impl Gateway {
 
     /// The same in the network and the folder of an earlier one.
     pub fn start_at(network: Network, folder: tempfile::TempDir, options: &Options) -> Gateway {
+        Gateway::run(network, folder, &configuration(&network, options))
+    }
+
+    /// Any other configuration, with its admin address on port 8088 of the gateway's host.
+    pub fn run(network: Network, folder: tempfile::TempDir, configuration: &str) -> Gateway {
         let file = folder.path().join("ringway.toml");
-        std::fs::write(&file, configuration(&network, options))
-            .expect("the configuration is written");
+        std::fs::write(&file, configuration).expect("the configuration is written");
         let log = std::fs::File::create(folder.path().join("ringway.log")).expect("a log file");
         let mut process = Command::new(env!("CARGO_BIN_EXE_ringway"))
             .args(["run", "-c"])

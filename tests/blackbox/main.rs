@@ -1,15 +1,17 @@
-//! The binary that users run, between real peers: SIPp as trunks, baresip as telephones,
-//! Kamailio as a provider, Prometheus as watcher, all over loopback.
+//! The binary that users run, between real peers: SIPp, Kamailio, baresip and peers of our own as trunks and telephones,
+//! Prometheus as watcher, all over loopback.
 //!
 //! Each test has addresses of its own (127.x.y.1 for the gateway, .2 and .3 for the trunks, others for whoever it
 //! needs), so all run side by side on their standard ports.
 
 mod baresip;
 mod calls;
+mod examples;
 mod gateway;
 mod kamailio;
 mod media;
 mod monitoring;
+mod peer;
 mod phones;
 mod provider;
 mod registrar;
