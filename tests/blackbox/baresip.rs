@@ -119,6 +119,11 @@ impl Phone {
         self.wait(kind, |message| message["type"] == kind)
     }
 
+    /// An event of this type has come that nobody has asked for.
+    pub fn has(&self, kind: &str) -> bool {
+        self.events.iter().any(|event| event["type"] == kind)
+    }
+
     /// Waits for a call, answers it, and waits until it is up.
     #[track_caller]
     pub fn answer(&mut self) {

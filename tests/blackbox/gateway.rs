@@ -1,8 +1,9 @@
 //! A gateway of a test's own.
 
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,7 @@ pub struct Options {
     /// More lines of `[rtp]`.
     pub rtp: &'static str,
     /// More sections; HOST1 to HOST9 stand for the addresses of the network's hosts.
-    pub sections: &'static str,
+    pub sections: Cow<'static, str>,
 }
 
 impl Gateway {
@@ -180,6 +181,18 @@ impl Gateway {
         status["calls_active"] == 0 && status["rtp_pairs"][0] == 0
     }
 
+    /// Writes another configuration, and gives what `ringway reload` says to it.
+    pub fn reload(&self, options: &Options) -> Output {
+        let file = self.folder.path().join("ringway.toml");
+        std::fs::write(file, configuration(&self.network, options))
+            .expect("the configuration is written");
+        Command::new(env!("CARGO_BIN_EXE_ringway"))
+            .arg("reload")
+            .env("RINGWAY_ADMIN", format!("http://{}", self.admin()))
+            .output()
+            .expect("the binary runs")
+    }
+
     /// Asks it to end, as a service manager does, and checks that it ends well.
     pub fn stop(self) {
         self.stop_and_keep_folder();
@@ -217,7 +230,7 @@ fn configuration(network: &Network, options: &Options) -> String {
         called: called_keys,
         ..
     } = options;
-    let mut sections = (*sections).to_owned();
+    let mut sections = sections.to_string();
     for number in 1..=9 {
         let host = network.host(number).to_string();
         sections = sections.replace(&format!("HOST{number}"), &host);

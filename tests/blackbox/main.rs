@@ -15,6 +15,7 @@ mod peer;
 mod phones;
 mod provider;
 mod registrar;
+mod reload;
 mod scenario;
 mod strangers;
 mod trunk;

@@ -3,7 +3,8 @@
 use crate::gateway::PATIENCE;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// RTP header bytes.
 const HEADER: usize = 12;
@@ -51,6 +52,50 @@ impl Peer {
     /// Sends one packet.
     pub fn send(&self, to: SocketAddrV4, packet: &[u8]) {
         self.socket.send_to(packet, to).expect("loopback takes it");
+    }
+
+    /// Gives back to each sender what it sends until this is set and nothing is left; gives how many packets that were.
+    pub fn echo(&self, is_over: &AtomicBool) -> u64 {
+        self.socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .expect("a time-out is set");
+        let mut buffer = [0; 2048];
+        let mut packets = 0;
+        loop {
+            match self.socket.recv_from(&mut buffer) {
+                Ok((length, source)) => {
+                    self.socket
+                        .send_to(&buffer[..length], source)
+                        .expect("loopback takes it");
+                    packets += 1;
+                }
+                Err(_) if is_over.load(Ordering::Acquire) => return packets,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// How many packets the kernel has dropped because nobody read them in time (the last column of its table).
+    pub fn overflowed(&self) -> u64 {
+        let std::net::SocketAddr::V4(own) = self.socket.local_addr().expect("bound") else {
+            unreachable!("the socket is IPv4")
+        };
+        let place = format!(
+            " {:08X}:{:04X} ",
+            u32::from_ne_bytes(own.ip().octets()),
+            own.port()
+        );
+        // The table is read in pieces, and what moves from one to another meanwhile is missed.
+        let start = Instant::now();
+        loop {
+            let table = std::fs::read_to_string("/proc/net/udp").expect("Linux has it");
+            let line = table.lines().find(|line| line.contains(&place));
+            if let Some(line) = line {
+                let drops = line.split_ascii_whitespace().last().expect("its columns");
+                return drops.parse().expect("a number");
+            }
+            assert!(start.elapsed() < PATIENCE, "{place} is not in\n{table}");
+        }
     }
 
     /// The next packet and its source; fails after a long while.

@@ -60,7 +60,7 @@ const HALF_A_SECOND: u64 = 25;
 
 fn gateway() -> Gateway {
     Gateway::start(&Options {
-        sections: PHONES,
+        sections: PHONES.into(),
         ..Options::default()
     })
 }
@@ -79,10 +79,8 @@ fn gateway_with_tls(more: &str) -> Gateway {
     let network = Network::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
     certify(folder.path(), network.gateway());
-    // Kept until the process ends, as the other sections are.
-    let sections = String::leak(format!("{PHONES}{TLS}{more}"));
     let options = Options {
-        sections,
+        sections: format!("{PHONES}{TLS}{more}").into(),
         ..Options::default()
     };
     Gateway::start_at(network, folder, &options)
@@ -430,7 +428,7 @@ fn digits_in_the_audio_reach_the_other_phone() {
 #[test]
 fn digits_by_info_reach_a_phone_that_takes_them() {
     let gateway = Gateway::start(&Options {
-        sections: PHONES,
+        sections: PHONES.into(),
         caller: "dtmf_mode = \"info\"",
         steps: "\"Dial(PJSIP/6004,20)\", \"Hangup()\"",
         ..Options::default()

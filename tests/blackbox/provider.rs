@@ -65,7 +65,7 @@ fn registers_at_kamailio_is_called_by_it_and_unregisters() {
     let kamailio = Kamailio::start(network.host(4), network.host(6));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let options = Options {
-        sections: SECTIONS,
+        sections: SECTIONS.into(),
         ..Options::default()
     };
     let gateway = Gateway::start_at(network, folder, &options);

@@ -5,6 +5,7 @@ use crate::scenario::{AUDIO, Role, Scenario};
 use bytes::Bytes;
 use ringway::sip::auth::{Answer, Asker, Password, challenges};
 use ringway::sip::message::{Message, Method, RequestDraft};
+use std::borrow::Cow;
 use std::net::{SocketAddrV4, UdpSocket};
 
 const PHONE: &str = "[endpoint.6001]\ncontext = \"from-called\"\nallow = [\"ulaw\"]\n\
@@ -16,7 +17,7 @@ const OPTIONS: Options = Options {
     called: "",
     steps: "\"Dial(PJSIP/6001,20)\", \"Hangup()\"",
     rtp: "",
-    sections: PHONE,
+    sections: Cow::Borrowed(PHONE),
 };
 
 /// Registers from port 5060 of the phone's host, and gives the status of the last response.

@@ -47,7 +47,7 @@ const EITHER: &str =
 
 fn gateway(network: Network, steps: &'static str) -> Gateway {
     let options = Options {
-        sections: SECTIONS,
+        sections: SECTIONS.into(),
         steps,
         ..Options::default()
     };
