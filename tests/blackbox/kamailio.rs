@@ -1,6 +1,8 @@
 //! Kamailio as a provider (`kamailio.cfg`): a process with a folder of its own.
 
 use crate::gateway::{PATIENCE, POLL};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -53,6 +55,25 @@ impl Kamailio {
         kamailio
     }
 
+    /// Keeps all its processes from running: it is there, and says nothing any more.
+    pub fn freeze(&self) {
+        for process in self.processes() {
+            kill(process, Signal::SIGSTOP).expect("it runs");
+        }
+    }
+
+    /// Its main process and the children of that.
+    fn processes(&self) -> Vec<Pid> {
+        let main = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"))
+            .unwrap_or_default();
+        let children = children
+            .split_ascii_whitespace()
+            .filter_map(|id| id.parse().ok());
+        let all = std::iter::once(main as i32).chain(children);
+        all.map(Pid::from_raw).collect()
+    }
+
     /// Where it is.
     pub fn host(&self) -> Ipv4Addr {
         self.host
@@ -87,8 +108,11 @@ impl Kamailio {
 impl Drop for Kamailio {
     fn drop(&mut self) {
         // Its main process ends its children when it is asked to end, not when it is killed.
-        let id = nix::unistd::Pid::from_raw(self.process.id() as i32);
-        let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM);
+        let processes = self.processes();
+        let _ = kill(processes[0], Signal::SIGTERM);
+        for process in processes {
+            let _ = kill(process, Signal::SIGCONT);
+        }
         let _ = self.process.wait();
     }
 }

@@ -30,6 +30,9 @@ aor = { contact = ["sip:HOST5"] }
 use = "trunk"
 aor = { contact = ["sip:HOST4;transport=tcp"] }
 
+[trunk_group.either]
+members = [{ endpoint = "first", priority = 1 }, { endpoint = "second", priority = 2 }]
+
 [identify.first]
 endpoint = "first"
 match = ["HOST4"]
@@ -250,6 +253,25 @@ fn a_dead_provider_gives_way_to_the_second_until_it_is_back() {
         status_of(gateway, "first") == "reachable"
     });
     came_through(&calls_once(&gateway, "far4"), hosts[0]);
+    finish(gateway);
+}
+
+#[test]
+fn a_provider_that_falls_silent_gives_way_to_the_second() {
+    let network = Network::new();
+    let (hosts, far) = ([network.host(4), network.host(5)], network.host(6));
+    let first = Kamailio::start(hosts[0], far);
+    let _second = Kamailio::start(hosts[1], far);
+    let gateway = gateway(network, EITHER);
+    gateway.eventually("the first is there", |gateway| {
+        status_of(gateway, "first") == "reachable"
+    });
+    first.freeze();
+    gateway.eventually("it is missed", |gateway| {
+        status_of(gateway, "first") == "unreachable"
+    });
+    came_through(&calls_once(&gateway, "far1"), hosts[1]);
+    drop(first);
     finish(gateway);
 }
 
