@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 5] = [
     "README.md",
+    "docs/phones.md",
     "docs/operations.md",
     "docs/ARCHITECTURE.md",
     "docs/performance.md",
@@ -70,9 +71,24 @@ fn text(output: &Output) -> String {
     )
 }
 
+/// The files that configurations name, made as people are told to make them.
+fn make_certificates(folder: &Path) {
+    let commands = commands("openssl");
+    assert!(!commands.is_empty());
+    for (place, words) in commands {
+        let made = Command::new("openssl")
+            .args(words)
+            .current_dir(folder)
+            .output()
+            .expect("openssl runs");
+        assert!(made.status.success(), "{place}: {}", text(&made));
+    }
+}
+
 #[test]
 fn every_configuration_passes_the_check() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    make_certificates(folder.path());
     let configurations = blocks("toml");
     assert!(!configurations.is_empty());
     for (place, configuration) in configurations {

@@ -66,19 +66,19 @@ fn gateway() -> Gateway {
 }
 
 /// A certificate for an address and its key, vouched for by itself.
-fn certify(folder: &Path, address: impl ToString) -> (String, String) {
+fn certify(folder: &Path, address: impl ToString, names: [&str; 2]) {
     let made = rcgen::generate_simple_self_signed([address.to_string()]).expect("a certificate");
-    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-    std::fs::write(folder.join("own.pem"), &certificate).expect("written");
-    std::fs::write(folder.join("own.key"), &key).expect("written");
-    (certificate, key)
+    let texts = [made.cert.pem(), made.signing_key.serialize_pem()];
+    for (name, text) in names.into_iter().zip(texts) {
+        std::fs::write(folder.join(name), text).expect("written");
+    }
 }
 
 /// A gateway with a TLS transport as well.
 fn gateway_with_tls(more: &str) -> Gateway {
     let network = Network::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    certify(folder.path(), network.gateway());
+    certify(folder.path(), network.gateway(), ["own.pem", "own.key"]);
     let options = Options {
         sections: format!("{PHONES}{TLS}{more}").into(),
         ..Options::default()
@@ -210,6 +210,44 @@ fn a_phone_behind_nat_calls_and_is_called() {
     let gateway = gateway();
     let phone = Phone::start(&gateway.network, 11, Way::Nat, TONES[0]);
     calls_and_is_called(gateway, "6005", "five", phone);
+}
+
+/// The first block of the documentation in that language, with the addresses of a test.
+fn documented(language: &str, network: &Network) -> String {
+    let page = include_str!("../../docs/phones.md");
+    let begin = format!("```{language}\n");
+    let (_, block) = page.split_once(&begin).expect("it is there");
+    let (block, _) = block.split_once("```").expect("it ends");
+    let host = network.gateway().to_string();
+    block
+        .replace("192.168.1.10", &host)
+        .replace("\"0.0.0.0:", &format!("\"{host}:"))
+}
+
+#[test]
+fn phones_work_as_the_documentation_sets_them_up() {
+    let network = Network::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let files = ["fullchain.pem", "privkey.pem"];
+    certify(folder.path(), network.gateway(), files);
+    let admin = format!("[admin]\nlisten = \"{}:8088\"\n", network.gateway());
+    let gateway = Gateway::run(network, folder, &(admin + &documented("toml", &network)));
+    let accounts = documented("text", &network);
+    assert_eq!(accounts.lines().count(), 3);
+    for (account, host) in accounts.lines().zip(11..) {
+        // One at a time: the newest takes the place of the one before.
+        let mut phone = Phone::start(&network, host, Way::Udp, TONES[0]);
+        phone.command("uanew", account);
+        phone.expect("REGISTER_OK");
+        assert_eq!(contacts(&gateway, "6001"), 1);
+        phone.command("dial", "600");
+        phone.expect("CALL_ESTABLISHED");
+        speak(&mut [&mut phone]);
+        phone.hang_up();
+        heard(&phone, TONES[0], TONES[1]);
+        phone.quit();
+    }
+    finish(gateway);
 }
 
 #[test]
