@@ -9,6 +9,7 @@ use ringway::config::settings::{Acl, Settings};
 use ringway::config::{NoLookup, parse};
 use ringway::control::acl::AccessControl;
 use ringway::control::identify::Identifier;
+use ringway::sip::TransportId;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -94,7 +95,7 @@ fn acl(criterion: &mut Criterion) {
 fn identify(criterion: &mut Criterion) {
     each_size(criterion, "identify by address", |settings| {
         let identifier = Identifier::new(settings);
-        move |source| identifier.by_address(source).is_some()
+        move |source| identifier.by_address(source, TransportId(0)).is_some()
     });
 }
 

@@ -7,6 +7,7 @@ use super::network::{is_host_name, parse_address, parse_bind, parse_network};
 use super::raw::{Kind, Text, Value};
 use super::settings::CallerId;
 use super::suggest::did_you_mean;
+use super::text_match::{HeaderMatch, TextMatch};
 use crate::codec::Codec;
 use crate::sip::message::{Scheme, Uri};
 use ipnet::IpNet;
@@ -32,6 +33,8 @@ pub(super) enum Typed {
     Codecs(Vec<Codec>),
     Networks(Vec<(IpNet, Location)>),
     Hosts(Vec<(HostMatch, Location)>),
+    TextMatch(TextMatch),
+    HeaderMatch(HeaderMatch),
     Address(IpAddr),
     Bind(IpAddr, Option<u16>),
     Listen(SocketAddr),
@@ -87,6 +90,8 @@ impl Checker<'_> {
                 self.socket(value, accepts, path)
             }
             Accepts::Uri => Some(Typed::Uris(vec![self.uri(value, path)?])),
+            Accepts::TextMatch => self.text_match(value, path),
+            Accepts::HeaderMatch => self.header_match(value, path),
             Accepts::CallerId => {
                 let text = self.string(value, "a string: \"Name <number>\" or \"number\"", path)?;
                 Some(Typed::CallerId(caller_id(&text.value)))
@@ -201,7 +206,7 @@ impl Checker<'_> {
     }
 
     /// Reports that the type or the value is wrong.
-    fn wrong<T>(&mut self, value: &Value, expected: &str, path: &str) -> Option<T> {
+    pub(super) fn wrong<T>(&mut self, value: &Value, expected: &str, path: &str) -> Option<T> {
         let found = match &value.kind {
             Kind::Text(text) => format!("{:?}", text.written),
             Kind::Integer(integer) => integer.to_string(),
@@ -213,7 +218,12 @@ impl Checker<'_> {
         None
     }
 
-    fn string<'v>(&mut self, value: &'v Value, expected: &str, path: &str) -> Option<&'v Text> {
+    pub(super) fn string<'v>(
+        &mut self,
+        value: &'v Value,
+        expected: &str,
+        path: &str,
+    ) -> Option<&'v Text> {
         match &value.kind {
             Kind::Text(text) => Some(text),
             _ => self.wrong(value, expected, path),

@@ -47,6 +47,10 @@ pub(super) enum Accepts {
     Networks,
     /// An array of addresses, networks and host names.
     Hosts,
+    /// `value`, or `/regex/`.
+    TextMatch,
+    /// `NAME: value`, or `NAME: /regex/`.
+    HeaderMatch,
     /// An IP address.
     Address,
     /// An IP address, with a port or without.
@@ -123,9 +127,9 @@ const fn refused_unless(key: &'static str, accepts: Accepts, value: &'static str
 }
 
 use Accepts::{
-    Address, Bind, Boolean, CallerId, Codecs, Hosts, Inline, Integer, Integers, Listen, Networks,
-    OneOf, OneOrMore, Ports, Rate, Reference, ReferenceOr, References, Seconds, Secret, Servers,
-    SomeOf, Tables, Text, Texts, Uri, Uris, Word,
+    Address, Bind, Boolean, CallerId, Codecs, HeaderMatch, Hosts, Inline, Integer, Integers,
+    Listen, Networks, OneOf, OneOrMore, Ports, Rate, Reference, ReferenceOr, References, Seconds,
+    Secret, Servers, SomeOf, Tables, Text, TextMatch, Texts, Uri, Uris, Word,
 };
 
 const COUNT_MAX: i64 = u32::MAX as i64;
@@ -135,7 +139,14 @@ pub(super) const GLOBAL: &[Row] = &[
     acts("user_agent", Text),
     acts(
         "endpoint_identifier_order",
-        SomeOf(&["ip", "username", "auth_username", "anonymous"]),
+        SomeOf(&[
+            "ip",
+            "username",
+            "auth_username",
+            "header",
+            "request_uri",
+            "anonymous",
+        ]),
     ),
     acts("default_from_user", Word),
     acts("max_calls", Integer(1, COUNT_MAX)),
@@ -261,7 +272,10 @@ pub(super) const ENDPOINT: &[Row] = &[
 /// `[identify.*]`
 pub(super) const IDENTIFY: &[Row] = &[
     acts("endpoint", Reference("endpoint")).required(),
-    acts("match", Hosts).required(),
+    acts("match", Hosts),
+    acts("match_header", HeaderMatch),
+    acts("match_request_uri", TextMatch),
+    acts("transport", Reference("transport")),
 ];
 
 /// `[registration.*]`

@@ -68,6 +68,8 @@ pub(super) struct Fields {
     pub(super) location: Location,
     /// `endpoint.6001`
     pub(super) path: String,
+    /// All keys that are known, right or not.
+    written: Vec<&'static str>,
     fields: Vec<Field>,
 }
 
@@ -97,12 +99,13 @@ impl Checker<'_> {
         (location, path): (Location, &str),
         tell: Tell,
     ) -> Fields {
-        let mut fields = Vec::new();
+        let (mut fields, mut written) = (Vec::new(), Vec::new());
         for entry in &table.entries {
             let Some(row) = rows.iter().find(|row| row.key == entry.key) else {
                 self.unknown_key(entry, rows, kind, path);
                 continue;
             };
+            written.push(row.key);
             let key_path = join(path, row.key);
             let Some(typed) = self.accept(&entry.value, row.accepts, &key_path) else {
                 continue;
@@ -124,6 +127,7 @@ impl Checker<'_> {
             rows,
             location,
             path: path.to_owned(),
+            written,
             fields,
         }
     }
@@ -243,6 +247,11 @@ impl Fields {
 
     pub(super) fn has(&self, key: &str) -> bool {
         self.field(key).is_some()
+    }
+
+    /// True if the key stands there, whether its value was right or not.
+    pub(super) fn was_written(&self, key: &str) -> bool {
+        self.written.contains(&key)
     }
 
     /// Where the value stands, or the section if it is left out.

@@ -17,6 +17,7 @@ pub(super) fn lint(settings: &Settings, document: &Table, report: &mut Report) {
     lint.acls(report);
     lint.strangers(report);
     lint.endpoints(report);
+    lint.text_rules(report);
     lint.shared_user_names(report);
     lint.rtp_range(report);
     lint.missing_context(report);
@@ -113,6 +114,47 @@ impl Lint<'_> {
             "\"anonymous\" has no effect without an [endpoint.anonymous]"
         };
         report.warning(location, "global.endpoint_identifier_order", message);
+    }
+
+    /// A header or a Request-URI is written by whoever sends the request.
+    fn text_rules(&self, report: &mut Report) {
+        let order = &self.settings.global.identifier_order;
+        for identify in &self.settings.identifies {
+            let rules = [
+                (
+                    "match_header",
+                    "header",
+                    IdentifyBy::Header,
+                    identify.header.is_some(),
+                ),
+                (
+                    "match_request_uri",
+                    "request_uri",
+                    IdentifyBy::RequestUri,
+                    identify.request_uri.is_some(),
+                ),
+            ];
+            for (key, method, by, _) in rules.into_iter().filter(|rule| rule.3) {
+                let location = self.find(&["identify", &identify.name, key]);
+                let path = format!("{}.{key}", path_of("identify", &identify.name));
+                let Some(endpoint) = self.settings.endpoints.get(identify.endpoint.0 as usize)
+                else {
+                    continue;
+                };
+                if !order.contains(&by) {
+                    let message = format!(
+                        "no effect, for global.endpoint_identifier_order has no {method:?}"
+                    );
+                    report.warning(location, path, message);
+                } else if endpoint.auth.is_none() && endpoint.acl.is_empty() {
+                    let message = format!(
+                        "whoever writes that is taken as endpoint {0}; expected an acl or auth in [endpoint.{0}]",
+                        endpoint.name
+                    );
+                    report.warning(location, path, message);
+                }
+            }
+        }
     }
 
     fn endpoints(&self, report: &mut Report) {

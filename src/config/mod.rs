@@ -17,6 +17,7 @@ pub mod settings;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod text_match;
 
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use expand::{Lookup, NoLookup};

@@ -4,6 +4,7 @@
 
 use super::diagnostic::Location;
 pub use super::identity::{CalledParty, Identity, Presentation};
+pub use super::text_match::{HeaderMatch, TextMatch};
 use crate::codec::Codec;
 use crate::sip::auth::Algorithm;
 use crate::sip::flow::{Protocol, TransportId};
@@ -78,6 +79,10 @@ pub enum IdentifyBy {
     Username,
     /// By the user name of the digest credentials.
     AuthUsername,
+    /// By `[identify.*] match_header`.
+    Header,
+    /// By the Request-URI and `[identify.*] match_request_uri`.
+    RequestUri,
     /// The endpoint named `anonymous`.
     Anonymous,
 }
@@ -354,17 +359,23 @@ pub struct CallerId {
     pub number: String,
 }
 
-/// `[identify.*]`
+/// `[identify.*]`: whatever one of its rules matches is its endpoint's.
 #[derive(Clone, Debug)]
 pub struct Identify {
     /// The section's name.
     pub name: String,
     /// `endpoint`
     pub endpoint: EndpointId,
+    /// `transport`, else that of the endpoint: its rules count only for what came by it. None: for all.
+    pub transport: Option<TransportId>,
     /// Networks in `match`; an address is a /32 or /128.
     pub networks: Vec<IpNet>,
     /// Host names in `match`, resolved at start and again from time to time.
     pub hosts: Vec<String>,
+    /// `match_header`
+    pub header: Option<HeaderMatch>,
+    /// `match_request_uri`
+    pub request_uri: Option<TextMatch>,
 }
 
 /// `[registration.*]`: we register somewhere, for calls to come from there. Defaults as in pjsip.conf.

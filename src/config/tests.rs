@@ -92,7 +92,7 @@ fn wrong_values_are_told_with_what_is_accepted() {
         ),
         (
             "[global]\nendpoint_identifier_order = [\"ip\", \"user\"]",
-            "2:36: error: global.endpoint_identifier_order: found \"user\", expected one of \"ip\", \"username\", \"auth_username\", \"anonymous\"",
+            "2:36: error: global.endpoint_identifier_order: found \"user\", expected one of \"ip\", \"username\", \"auth_username\", \"header\", \"request_uri\", \"anonymous\"",
         ),
         (
             "[global]\nendpoint_identifier_order = [\"ip\", \"ip\"]",
@@ -375,7 +375,8 @@ fn one_source_cannot_be_two_endpoints() {
     );
     assert_eq!(
         identify("\"10.0.0.0/8\"", "\"10.1.0.0/16\", \"10.2.0.1\""),
-        "7:10: warning: identify.a.match: also covers 10.1.0.0/16 of endpoint b and 1 more; the longest prefix wins"
+        "7:10: warning: identify.a.match: also covers 10.1.0.0/16 of endpoint b (line 10) and 1 more; \
+         the longest prefix wins"
     );
     assert_eq!(
         identify("\"10.0.0.0/8\", \"10.0.0.1/8\"", "\"2001:db8::1\""),
@@ -386,6 +387,96 @@ fn one_source_cannot_be_two_endpoints() {
         identify("\"a.example\"", "\"A.example\"")
             .starts_with("10:10: error: identify.b.match: a.example is claimed")
     );
+}
+
+#[test]
+fn the_same_source_on_two_transports_can_be_two_endpoints() {
+    let endpoints = "[transport.udp]\nbind = \"127.0.0.2\"\n[endpoint.a]\ntransport = \"lo\"\n[endpoint.b]\n\
+                     [context.default]\nexten = { 1 = [\"Hangup()\"] }\n";
+    let identify = |a: &str, b: &str| {
+        findings(&format!(
+            "{endpoints}[identify.a]\nendpoint = \"a\"\nmatch = [\"10.0.0.0/8\"]\n{a}\n[identify.b]\nendpoint = \"b\"\n\
+             match = [\"10.0.0.0/8\"]\n{b}"
+        ))
+    };
+    assert_eq!(identify("", ""), "");
+    assert_eq!(identify("", "transport = \"udp\""), "");
+    let clash = identify("transport = \"lo\"", "transport = \"lo\"");
+    assert!(
+        clash.starts_with("14:10: error: identify.b.match: 10.0.0.0/8 is claimed"),
+        "{clash}"
+    );
+    assert_eq!(
+        identify("transport = \"udp\"", ""),
+        "11:13: error: identify.a.transport: [endpoint.a] has another transport, so this would never count; expected \
+         the same one, or none in one of the two"
+    );
+}
+
+#[test]
+fn rules_by_text_are_checked_for_what_can_be_told() {
+    let identify = |a: &str, b: &str| {
+        findings(&format!(
+            "[endpoint.a]\nacl = [\"x\"]\n[endpoint.b]\nacl = [\"x\"]\n[acl.x]\ndeny = [\"0.0.0.0/0\"]\n\
+             [context.default]\nexten = {{ 1 = [\"Hangup()\"] }}\n[identify.a]\nendpoint = \"a\"\n{a}\n\
+             [identify.b]\nendpoint = \"b\"\n{b}"
+        ))
+    };
+    let header = |value: &str| format!("match_header = \"{value}\"");
+    assert_eq!(identify(&header("X-T: a"), &header("X-T: b")), "");
+    assert_eq!(identify(&header("X-T: a"), "match_request_uri = \"a\""), "");
+    assert_eq!(
+        identify(&header("X-T: a"), &header("x-t:a")),
+        "14:16: error: identify.b.match_header: a is claimed by [identify.a] for endpoint a (line 11) and here for b; a \
+         request can be only one's"
+    );
+    assert_eq!(
+        identify(&header("X-T: /^a/"), &header("X-T: abc")),
+        "14:16: warning: identify.b.match_header: abc is matched by [identify.a] for endpoint a first (line 11), so \
+         this never counts; expected it before that one"
+    );
+    assert_eq!(
+        identify("match = []", "match_request_uri = \"/(/\""),
+        "11:9: error: identify.a.match: it is empty, so it matches nobody; expected addresses, networks or host names\n\
+         14:21: error: identify.b.match_request_uri: found \"/(/\", expected a string: \"sip:100@example.com\", or \
+         \"/regex/\"; error: unclosed group"
+    );
+    assert_eq!(
+        identify("", &header("no colon")),
+        "9:11: error: identify.a: match is missing, it must be set, or match_header or match_request_uri\n\
+         14:16: error: identify.b.match_header: found \"no colon\", expected a header and its value: \"X-Trunk: blue\", \
+         \"X-Trunk: /^blue/\""
+    );
+}
+
+#[test]
+fn rules_by_text_are_few() {
+    let rules = |count: usize| {
+        let rules = (0..count).map(|n| {
+            format!("[identify.i{n}]\nendpoint = \"a\"\nmatch_request_uri = \"sip:{n}@x\"\n")
+        });
+        let auth = "auth = { username = \"a\", password = \"p\" }";
+        findings(&format!(
+            "[endpoint.a]\n{auth}\ncontext = \"c\"\n[context.c.exten]\n1 = [\"Hangup()\"]\n{}",
+            rules.collect::<String>()
+        ))
+    };
+    assert_eq!(rules(64), "");
+    let found = rules(65);
+    assert!(found.contains("identify.i64.match_request_uri: one match_header or match_request_uri too many; expected 64"), "{found}");
+}
+
+#[test]
+fn what_a_text_proves_is_told() {
+    let rule = "[identify.a]\nendpoint = \"a\"\nmatch_header = \"X-T: a\"\n[context.default.exten]\n1 = [\"Hangup()\"]\n";
+    let open = findings(&format!("[endpoint.a]\n{rule}"));
+    assert_eq!(
+        open,
+        "4:1: warning: identify.a.match_header: whoever writes that is taken as endpoint a; expected an acl or auth in \
+         [endpoint.a]"
+    );
+    let order = "[global]\nendpoint_identifier_order = [\"ip\"]\n";
+    assert!(findings(&format!("{order}[endpoint.a]\n{rule}")).contains("order has no \"header\""));
 }
 
 #[test]
@@ -511,7 +602,9 @@ fn the_defaults_are_asterisks() {
         [
             IdentifyBy::Ip,
             IdentifyBy::Username,
-            IdentifyBy::AuthUsername
+            IdentifyBy::AuthUsername,
+            IdentifyBy::Header,
+            IdentifyBy::RequestUri,
         ]
     );
     assert_eq!(settings.transports[0].bind.to_string(), "127.0.0.1:5060");

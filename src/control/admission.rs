@@ -104,10 +104,10 @@ impl Controller {
         let source = flow.peer.ip().to_canonical();
         let setup = self.setup().clone();
         let identified = match request.method() {
-            Method::Register => self.identifier.identify_registrant(source, request),
+            Method::Register => self.identifier.identify_registrant(flow, request),
             _ => self
                 .by_registration(source, request)
-                .or_else(|| self.identifier.identify(source, request)),
+                .or_else(|| self.identifier.identify(flow, request)),
         };
         let endpoint = identified.as_ref().map(|who| setup.endpoint(who.endpoint));
         let needed = match (&identified, endpoint) {
@@ -118,7 +118,7 @@ impl Controller {
         let (needed, reason) = match (&identified, needed) {
             (Some(_), None) => (None, None),
             (Some(_), Some(auth)) => (Some(auth), Some(RejectReason::Auth)),
-            (None, _) => (None, Some(RejectReason::Unidentified)),
+            (None, _) => (None, Some(self.stranger(source))),
         };
         if let Some(reason) = reason {
             let checked = check(&mut self.authenticator, now, source, request, needed);
@@ -143,7 +143,9 @@ impl Controller {
         verdict: Verdict,
         reason: RejectReason,
     ) -> Refusal {
-        if self.strangers.is_news(now, flow.peer.ip()) {
+        if reason == RejectReason::Neighbour {
+            self.tell_neighbour(now, flow, request);
+        } else if self.strangers.is_news(now, flow.peer.ip()) {
             tracing::warn!(
                 source = %flow.peer,
                 method = request.method().as_str(),

@@ -11,6 +11,7 @@ use super::gate::{Offence, Pressure};
 use super::identify::Identifier;
 use super::load::Load;
 use super::names::Names;
+use super::neighbours;
 use super::outages::Outages;
 use super::outside::Outside;
 use super::owners::Owners;
@@ -92,11 +93,12 @@ pub struct Controller {
     pub(super) calls: Slab<Call>,
     pub(super) authenticator: Authenticator,
     pub(super) strangers: Strangers,
+    pub(super) neighbours_told: Strangers,
     pub(super) pressure: Pressure,
     pub(super) service: Service,
     /// Its host names have the addresses of the last look-up.
     pub(super) identifier: Identifier,
-    /// When those are looked up again. None without any.
+    /// When the next of those is looked up again. None without any.
     pub(super) identify_due: Option<Instant>,
     /// Streams to be closed when nothing is left to be sent.
     closing: VecDeque<Flow>,
@@ -151,7 +153,7 @@ impl Controller {
         };
         let challenges = challenges(setup.settings());
         let identifier = setup.identifier().clone();
-        let identify_due = identifier.hosts().next().map(|_| now);
+        let identify_due = identifier.hosts_due(now);
         let mut controller = Controller {
             ctx,
             identify_due,
@@ -163,6 +165,7 @@ impl Controller {
             calls: Slab::new(),
             authenticator: Authenticator::new(challenges, key, now),
             strangers: Strangers::default(),
+            neighbours_told: Strangers::every(neighbours::QUIET),
             pressure: Pressure::default(),
             service: Service::Serving,
             calls_begun: 0,

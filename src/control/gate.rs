@@ -61,6 +61,7 @@ impl Controller {
     pub fn hears(&mut self, now: Instant, peer: SocketAddr) -> bool {
         let ip = peer.ip().to_canonical();
         let refused = if !self.setup.permits(ip) {
+            self.tell_denied_neighbour(now, peer);
             Some(RejectReason::Acl)
         } else if self.ctx.bans.is_banned(now, peer) {
             Some(RejectReason::Banned)
@@ -86,7 +87,7 @@ impl Controller {
     }
 
     fn is_known(&self, now: Instant, ip: IpAddr) -> bool {
-        self.ctx.bans.is_vouched(now, ip) || self.identifier.by_address(ip).is_some()
+        self.ctx.bans.is_vouched(now, ip) || self.identifier.has_address(ip)
     }
 
     /// Tells how many of the inputs that may wait for control do wait. From one half on strangers have to stand back;
@@ -123,7 +124,7 @@ impl Controller {
     /// their address on a packet.
     pub(super) fn on_offence(&mut self, now: Instant, flow: Flow, offence: Offence) {
         let ip = flow.peer.ip().to_canonical();
-        if self.identifier.by_address(ip).is_some() {
+        if self.identifier.has_address(ip) {
             return;
         }
         let ban = self.ctx.bans.offend(now, flow.peer, offence.weight());

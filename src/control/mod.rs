@@ -4,7 +4,7 @@
 //! |---|---|
 //! | everything, one thing at a time; everything that is to be done comes out | [`controller`], [`context`] |
 //! | may this peer be heard at all | `gate`: [`acl`], [`bans`] |
-//! | who is it, and may it | `admission`: [`identify`], [`strangers`], [`load`] |
+//! | who is it, and may it | `admission`: [`identify`], [`strangers`], `neighbours`, [`load`] |
 //! | an INVITE becomes a call | [`call`], [`dialplan`], [`ports`]; two calls at once: [`transfer`], [`replaces`], [`pickup`] |
 //! | a REGISTER becomes a binding | [`registrar`] |
 //!
@@ -29,6 +29,7 @@ mod leftovers;
 pub mod load;
 pub mod locate;
 pub mod names;
+mod neighbours;
 mod operator;
 pub mod outages;
 pub mod outside;

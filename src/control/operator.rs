@@ -50,7 +50,10 @@ impl Controller {
                 .filter(|identify| identify.endpoint.0 == place);
             let networks = identifies.flat_map(|identify| {
                 let networks = identify.networks.iter().map(ToString::to_string);
-                networks.chain(identify.hosts.iter().cloned())
+                let header = identify.header.iter().map(ToString::to_string);
+                let uri = identify.request_uri.iter().map(ToString::to_string);
+                let hosts = identify.hosts.iter().cloned();
+                networks.chain(hosts).chain(header).chain(uri)
             });
             let mut identified_by: Vec<String> = networks.collect();
             if identified_by.is_empty() {
@@ -84,7 +87,7 @@ impl Controller {
         let report = compare(self.setup.settings(), setup.settings());
         let mut identifier = setup.identifier().clone();
         identifier.keep_addresses_of(&self.identifier);
-        self.identify_due = identifier.hosts().next().map(|_| now);
+        self.identify_due = identifier.hosts_due(now).map(|_| now);
         self.identifier = identifier;
         let algorithms = setup.settings().global.challenge_algorithms.clone();
         self.authenticator.set_algorithms(algorithms);

@@ -1,6 +1,7 @@
 //! What the DNS has answered goes to those who wait for it, and to the host names that identify endpoints.
 
 use super::controller::{Controller, Output};
+use super::identify::{HostChange, KEPT};
 use super::locate::Waiter;
 use super::names::{self, Answer};
 use crate::sip::resolve::{Question, Records};
@@ -23,33 +24,44 @@ impl Controller {
 
     /// Takes the addresses of a host name that identifies an endpoint, and asks again when their time is over.
     fn note_identify_host(&mut self, now: Instant, question: &Question, answer: &Answer) {
-        let is_its = |host| Question::address(host) == *question;
-        let Some(due) = self
-            .identify_due
-            .filter(|_| self.identifier.hosts().any(is_its))
-        else {
+        if self.identify_due.is_none() || *question != Question::address(question.name()) {
             return;
+        }
+        let addresses: &[_] = match answer {
+            Answer::Records {
+                records: Records::Addresses(addresses),
+                ..
+            } => addresses,
+            _ => &[],
         };
-        self.identify_due = Some(due.min(now + names::holds(answer)));
-        if let Answer::Records {
-            records: Records::Addresses(addresses),
-            ..
-        } = answer
-        {
-            self.identifier
-                .set_host_addresses(question.name(), addresses);
+        let (host, holds) = (question.name(), names::holds(answer));
+        let change = self
+            .identifier
+            .set_host_addresses(now, host, addresses, holds);
+        self.identify_due = self.identifier.hosts_due(now);
+        match change {
+            HostChange::None => {}
+            HostChange::Moved => {
+                tracing::info!(host, ?addresses, "addresses of an identify host name");
+            }
+            HostChange::Failing => tracing::warn!(
+                host,
+                hours = KEPT.as_secs() / 3600,
+                "no address for an identify host name; its last ones hold for so long"
+            ),
+            HostChange::Lost => tracing::warn!(
+                host,
+                "no address for an identify host name for so long that it identifies nobody now"
+            ),
         }
     }
 
     /// Asks for the addresses of the host names that identify endpoints, and again after a while.
     pub(super) fn look_up_identify_hosts(&mut self, now: Instant) {
-        let mut hosts: Vec<&str> = self.identifier.hosts().collect();
-        hosts.sort_unstable();
-        hosts.dedup();
-        for host in hosts {
-            let question = Question::address(host);
+        for host in self.identifier.take_due_hosts(now) {
+            let question = Question::address(&host);
             self.ctx.outputs.push_back(Output::Resolve { question });
         }
-        self.identify_due = Some(now + names::TTL_MAX);
+        self.identify_due = self.identifier.hosts_due(now);
     }
 }

@@ -4,23 +4,40 @@ use rustc_hash::FxHashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// How long a source is not logged again.
+/// How long a source is not logged again, where nothing else is said.
 const QUIET: Duration = Duration::from_secs(60);
-/// Most sources remembered; beyond it all are forgotten, and no more than so many lines a minute are written.
+/// Most sources remembered; beyond it all are forgotten, and no more than so many lines in that time are written.
 const SOURCES_MAX: usize = 1024;
 
 /// See the module's comment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Strangers {
+    quiet: Duration,
     logged: FxHashMap<IpAddr, Instant>,
     full_until: Option<Instant>,
 }
 
+impl Default for Strangers {
+    /// A line a minute.
+    fn default() -> Strangers {
+        Strangers::every(QUIET)
+    }
+}
+
 impl Strangers {
+    /// A source is news again after `quiet`.
+    pub fn every(quiet: Duration) -> Strangers {
+        Strangers {
+            quiet,
+            logged: FxHashMap::default(),
+            full_until: None,
+        }
+    }
+
     /// True if this source is to be logged now.
     pub fn is_news(&mut self, now: Instant, source: IpAddr) -> bool {
         if let Some(then) = self.logged.get(&source)
-            && now.saturating_duration_since(*then) < QUIET
+            && now.saturating_duration_since(*then) < self.quiet
         {
             return false;
         }
@@ -29,7 +46,7 @@ impl Strangers {
         }
         if self.logged.len() >= SOURCES_MAX {
             self.logged.clear();
-            self.full_until = Some(now + QUIET);
+            self.full_until = Some(now + self.quiet);
         }
         self.logged.insert(source, now);
         true

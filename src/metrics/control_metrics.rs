@@ -79,6 +79,8 @@ pub enum RejectReason {
     Acl,
     /// No endpoint matches.
     Unidentified,
+    /// No endpoint matches, but one has an address next to it.
+    Neighbour,
     /// Wrong or missing credentials.
     Auth,
     /// Not SIP, or not good SIP.
@@ -95,9 +97,10 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [RejectReason; 8] = [
+    pub const ALL: [RejectReason; 9] = [
         RejectReason::Acl,
         RejectReason::Unidentified,
+        RejectReason::Neighbour,
         RejectReason::Auth,
         RejectReason::Malformed,
         RejectReason::Rate,
@@ -111,6 +114,7 @@ impl RejectReason {
         match self {
             RejectReason::Acl => "acl",
             RejectReason::Unidentified => "unidentified",
+            RejectReason::Neighbour => "neighbour",
             RejectReason::Auth => "auth",
             RejectReason::Malformed => "malformed",
             RejectReason::Rate => "rate",

@@ -33,6 +33,8 @@ fn build_global(fields: &Fields, checker: &mut Checker<'_>) -> Global {
             "ip" => IdentifyBy::Ip,
             "username" => IdentifyBy::Username,
             "auth_username" => IdentifyBy::AuthUsername,
+            "header" => IdentifyBy::Header,
+            "request_uri" => IdentifyBy::RequestUri,
             _ => IdentifyBy::Anonymous,
         });
         ways.collect()
@@ -45,6 +47,8 @@ fn build_global(fields: &Fields, checker: &mut Checker<'_>) -> Global {
                 IdentifyBy::Ip,
                 IdentifyBy::Username,
                 IdentifyBy::AuthUsername,
+                IdentifyBy::Header,
+                IdentifyBy::RequestUri,
             ]
         }),
         default_from_user: text("default_from_user").unwrap_or_else(|| String::from("ringway")),

@@ -6,6 +6,7 @@ mod dialplan;
 mod endpoints;
 mod general;
 mod guards;
+mod identifies;
 mod registrations;
 mod transports;
 mod trunks;
@@ -34,7 +35,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
     let acls = guards::acls(document, &mut checker);
     let auths = endpoints::auths(document, &mut checker);
     let (aors, endpoints) = endpoints::build(document, &transports, &auths, &mut checker);
-    let identifies = guards::identifies(document, &endpoints, &mut checker);
+    let identifies = identifies::build(document, &transports, &endpoints, &mut checker);
     let registrations = registrations::build(document, &transports, &auths, &mut checker);
     let trunk_groups = trunks::build(document, &endpoints, &mut checker);
     let dialplan = dialplan::build(document, &endpoints, &mut checker);

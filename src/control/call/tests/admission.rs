@@ -147,7 +147,8 @@ fn strangers_are_counted() {
         offered(request(CAROL, Method::Invite, "nobody")),
     );
     ask(&mut world, CAROL, request(CAROL, Method::Options, "nobody"));
-    assert_eq!(rejected(&world, RejectReason::Unidentified), 2);
+    // Carol's address is next to Bob's.
+    assert_eq!(rejected(&world, RejectReason::Neighbour), 2);
     world.assert_nothing_left();
 }
 

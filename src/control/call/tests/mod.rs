@@ -3,6 +3,7 @@
 mod admission;
 mod basic;
 mod challenge;
+mod identified;
 mod identity;
 mod locating;
 mod loss;
