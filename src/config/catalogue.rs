@@ -302,6 +302,7 @@ pub(super) const REGISTRATION: &[Row] = &[
 pub(super) const TRUNK_GROUP: &[Row] = &[
     acts("members", Tables(TRUNK_MEMBER)).required(),
     acts("failover_on", Integers(400, 599)),
+    acts("response_timeout", Seconds),
 ];
 
 /// One of `members`

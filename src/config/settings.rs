@@ -424,6 +424,9 @@ pub struct TrunkGroup {
     pub members: Vec<TrunkMember>,
     /// `failover_on`: SIP status codes.
     pub failover_on: Vec<u16>,
+    /// `response_timeout`: how long a member may take for its first response before the next one is tried; 0: as long as
+    /// its INVITE lives (timer B, 32 s). Default 4 s.
+    pub response_timeout: Duration,
 }
 
 /// One of a group's `members`.

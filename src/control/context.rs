@@ -62,6 +62,8 @@ pub enum CallTimer {
     Reoffer,
     /// A re-INVITE has had no final response.
     ReinviteOverdue,
+    /// A trunk has had its time for a first response.
+    Silent(LegNo),
     /// A cancelled INVITE has had no final response (RFC 3261 §9.1).
     Cancelled(LegNo),
     /// The media of an ended call should be closed by now.

@@ -7,9 +7,13 @@ use super::super::settings::{Endpoint, TrunkGroup, TrunkMember};
 use super::endpoints::id_of;
 use super::named;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The answers that say that this trunk cannot take the call, while another might.
 const FAILOVER_ON_DEFAULT: [u16; 6] = [408, 480, 500, 502, 503, 504];
+
+/// On UDP an INVITE has gone out four times by then (RFC 3261 §17.1.1.2).
+const RESPONSE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(4);
 
 pub(super) fn build(
     document: &Table,
@@ -33,6 +37,7 @@ pub(super) fn build(
         let group = TrunkGroup {
             members: members(&fields, endpoints, checker),
             failover_on: failover_on(&fields, checker),
+            response_timeout: fields.seconds("response_timeout", RESPONSE_TIMEOUT_DEFAULT),
         };
         (name, group)
     });

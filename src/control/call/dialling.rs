@@ -129,7 +129,16 @@ pub(super) enum Failover {
     /// The contacts of one endpoint: if there was no answer at all.
     Contacts,
     /// The members of a trunk group: if there was no answer at all, or one of these.
-    Group(Vec<u16>),
+    Group(GroupFailover),
+}
+
+/// What lets a trunk group try its next member.
+#[derive(Clone, Debug)]
+pub(super) struct GroupFailover {
+    /// These statuses.
+    pub on: Vec<u16>,
+    /// No response for so long; 0: as long as the INVITE lives.
+    pub response_timeout: Duration,
 }
 
 impl Failover {
@@ -138,7 +147,7 @@ impl Failover {
         match (outcome, self) {
             (Outcome::NotTried, _) | (Outcome::NoResponse, _) => true,
             (Outcome::Response(486 | 600..), _) => false,
-            (Outcome::Response(status), Failover::Group(on)) => on.contains(&status),
+            (Outcome::Response(status), Failover::Group(group)) => group.on.contains(&status),
             (Outcome::Response(_), Failover::Contacts) => false,
         }
     }
@@ -240,7 +249,7 @@ impl Call {
                 let branch = &mut dialling.branches[index];
                 (branch.state, branch.elsewhere) = tried;
             }
-            return;
+            return self.await_response(ctx, now, index);
         }
     }
 

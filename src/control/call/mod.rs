@@ -61,6 +61,7 @@ pub mod replace;
 mod report;
 mod script;
 mod session;
+mod silence;
 mod targets;
 #[cfg(test)]
 pub(in crate::control) mod tests;
@@ -370,6 +371,7 @@ impl Call {
             CallTimer::Session(leg) => self.on_session_due(ctx, now, leg),
             CallTimer::Reoffer => self.on_reoffer_due(ctx, now),
             CallTimer::ReinviteOverdue => self.on_reinvite_overdue(ctx, now),
+            CallTimer::Silent(leg) => self.on_silent(ctx, now, leg),
             CallTimer::Cancelled(leg) => self.on_cancel_unanswered(ctx, now, leg),
             CallTimer::Closing => self.on_closing_overdue(),
         }

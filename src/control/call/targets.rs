@@ -1,6 +1,6 @@
 //! What a Dial's targets come to: the URIs that are tried, and in which order.
 
-use super::dialling::{Branch, BranchState, Candidate, Failover};
+use super::dialling::{Branch, BranchState, Candidate, Failover, GroupFailover};
 use crate::config::settings::{EndpointId, TrunkGroup};
 use crate::control::context::Context;
 use crate::control::dialplan::DialTarget;
@@ -51,7 +51,10 @@ pub(super) fn branches_of(
                 all.extend(to.registered(setup, ctx, endpoint));
                 all
             });
-            let failover = Failover::Group(group.failover_on.clone());
+            let failover = Failover::Group(GroupFailover {
+                on: group.failover_on.clone(),
+                response_timeout: group.response_timeout,
+            });
             vec![branch(candidates.collect(), failover)]
         }
         (None, None) => vec![branch(Vec::new(), Failover::Contacts)],
@@ -150,4 +153,34 @@ fn order(rng: &mut fastrand::Rng, group: &TrunkGroup) -> Vec<EndpointId> {
         ordered.push(members.remove(chosen).endpoint);
     }
     ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::TrunkMember;
+    use std::time::Duration;
+
+    #[test]
+    fn members_of_one_priority_have_their_share_and_the_next_priority_comes_after() {
+        let member = |endpoint, priority, weight| TrunkMember {
+            endpoint: EndpointId(endpoint),
+            priority,
+            weight,
+        };
+        let group = TrunkGroup {
+            members: vec![member(3, 2, 1), member(1, 1, 70), member(2, 1, 30)],
+            failover_on: vec![503],
+            response_timeout: Duration::ZERO,
+        };
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut firsts = [0; 4];
+        for _ in 0..10_000 {
+            let order = order(&mut rng, &group);
+            assert_eq!((order.len(), order[2]), (3, EndpointId(3)));
+            firsts[order[0].0 as usize] += 1;
+        }
+        assert!((6_800..=7_200).contains(&firsts[1]), "{firsts:?}");
+        assert_eq!(firsts[1] + firsts[2], 10_000);
+    }
 }
