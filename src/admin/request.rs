@@ -32,6 +32,8 @@ pub enum AdminRequest {
         /// ADDRESS
         address: String,
     },
+    /// `GET /api/v1/strangers`
+    Strangers,
     /// `GET /api/v1/workers`
     Workers,
     /// `GET /api/v1/transports`

@@ -51,6 +51,10 @@ pub fn router(guard: Guard, control: Control) -> Router {
         )
         .route("/api/v1/bans/{address}", delete(unban))
         .route(
+            "/api/v1/strangers",
+            get(async |control| ask(control, AdminRequest::Strangers).await),
+        )
+        .route(
             "/api/v1/workers",
             get(async |control| ask(control, AdminRequest::Workers).await),
         )

@@ -5,7 +5,7 @@ use super::output::{print, table};
 use super::{Failure, Gateway};
 use crate::admin::rows::DialplanRow;
 use crate::link::query::{
-    BanRow, CallRow, ContactRow, EndpointRow, RegistrationRow, TransportRow, WorkerRow,
+    BanRow, CallRow, ContactRow, EndpointRow, RegistrationRow, StrangerRow, TransportRow, WorkerRow,
 };
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
@@ -37,6 +37,8 @@ enum What {
     Transports,
     /// Sources that are not heard
     Bans,
+    /// Sources whose requests were refused lately
+    Strangers,
     /// Media workers
     Workers,
     /// Extensions and their steps
@@ -55,6 +57,7 @@ pub fn show(args: &ShowArgs) -> Result<(), Failure> {
         What::Registrations => args.print("/api/v1/registrations", REGISTRATIONS, registration),
         What::Transports => args.print("/api/v1/transports", TRANSPORTS, transport),
         What::Bans => args.print("/api/v1/bans", BANS, ban),
+        What::Strangers => args.print("/api/v1/strangers", STRANGERS, stranger),
         What::Workers => args.print("/api/v1/workers", WORKERS, worker),
         What::Dialplan { context } => {
             let query = context
@@ -150,6 +153,24 @@ fn ban(row: BanRow) -> Vec<String> {
         duration(row.age_s),
         duration(row.left_s),
         row.times.to_string(),
+    ]
+}
+
+const STRANGERS: &[&str] = &[
+    "SOURCE", "REQUESTS", "FIRST", "LAST", "REASON", "METHOD", "FROM", "NEXT TO",
+];
+
+fn stranger(row: StrangerRow) -> Vec<String> {
+    let or_none = |text: String| if text.is_empty() { NONE.into() } else { text };
+    vec![
+        row.source,
+        row.requests.to_string(),
+        duration(row.first_s),
+        duration(row.last_s),
+        row.reason,
+        or_none(row.method),
+        or_none(row.from),
+        row.beside.unwrap_or_else(|| NONE.into()),
     ]
 }
 

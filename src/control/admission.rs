@@ -13,6 +13,7 @@ use super::gate::Offence;
 use super::identify::Identified;
 use super::load::Over;
 use super::path::Path;
+use super::refusals::Refused;
 use super::replaces::Replaces;
 use super::setup::Setup;
 use crate::config::settings::{Auth, Endpoint, EndpointId};
@@ -143,6 +144,18 @@ impl Controller {
         verdict: Verdict,
         reason: RejectReason,
     ) -> Refusal {
+        let has_credentials = request.headers().get("Authorization").is_some();
+        // A first request without credentials is the way it goes, not a rejection.
+        let is_first = reason == RejectReason::Auth && !has_credentials;
+        if !is_first && verdict != Verdict::Stale {
+            let refused = Refused {
+                reason,
+                method: request.method().as_str(),
+                from: request.headers().get("From").unwrap_or(""),
+            };
+            self.refusals
+                .note(now, flow.peer.ip().to_canonical(), refused);
+        }
         if reason == RejectReason::Neighbour {
             self.tell_neighbour(now, flow, request);
         } else if self.strangers.is_news(now, flow.peer.ip()) {
@@ -155,7 +168,6 @@ impl Controller {
                 "request refused with 401"
             );
         }
-        let has_credentials = request.headers().get("Authorization").is_some();
         match verdict {
             Verdict::Invalid if has_credentials => self.on_offence(now, flow, Offence::Guessed),
             Verdict::Invalid => self.on_offence(now, flow, Offence::Challenged),
@@ -169,8 +181,6 @@ impl Controller {
             .fold(ResponseDraft::new(401), |response, challenge| {
                 response.header(Asker::User.challenge_header(), challenge)
             });
-        // A first request without credentials is the way it goes, not a rejection.
-        let is_first = reason == RejectReason::Auth && !has_credentials;
         if is_first {
             Refusal::new(response)
         } else {

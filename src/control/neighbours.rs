@@ -2,6 +2,8 @@
 //! follows. Nothing of this makes anybody trusted; it is said in the log, and counted apart from other strangers.
 
 use super::controller::Controller;
+use super::refusals::Refused;
+use crate::link::query::StrangerRow;
 use crate::metrics::RejectReason;
 use crate::sip::flow::Flow;
 use crate::sip::message::Request;
@@ -49,9 +51,15 @@ impl Controller {
     /// An ACL has denied a packet. One of a neighbour's is worth a line, for nothing else tells of it.
     pub(super) fn tell_denied_neighbour(&mut self, now: Instant, peer: SocketAddr) {
         let source = peer.ip().to_canonical();
-        let Some(_) = self.identifier.neighbour(source) else {
+        if self.identifier.neighbour(source).is_none() {
             return;
+        }
+        let refused = Refused {
+            reason: RejectReason::Acl,
+            method: "",
+            from: "",
         };
+        self.refusals.note(now, source, refused);
         if !self.neighbours_told.is_news(now, source) {
             return;
         }
@@ -63,6 +71,12 @@ impl Controller {
                  to permit, and to match in the section, and reload"
             );
         }
+    }
+
+    /// The sources whose requests were refused lately.
+    pub fn strangers(&self, now: Instant) -> Vec<StrangerRow> {
+        let beside = |source| self.beside(source).map(|(endpoint, _)| endpoint);
+        self.refusals.rows(now, beside)
     }
 
     /// The endpoint and the section that have an address next to this one.

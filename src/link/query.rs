@@ -42,6 +42,27 @@ pub struct BanRow {
     pub times: u32,
 }
 
+/// A source whose requests were refused lately (`show strangers`, `GET /api/v1/strangers`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StrangerRow {
+    /// Its address.
+    pub source: String,
+    /// How many were refused.
+    pub requests: u64,
+    /// Seconds since the first.
+    pub first_s: u64,
+    /// Seconds since the last.
+    pub last_s: u64,
+    /// Why the last was refused, as `ringway_sip_rejected_total` counts it.
+    pub reason: String,
+    /// The method of the first; empty where an ACL denied it unread.
+    pub method: String,
+    /// The From of the first, cut to 128 characters; empty where an ACL denied it unread.
+    pub from: String,
+    /// The endpoint that has an address next to it (the same /24, or /64 of IPv6).
+    pub beside: Option<String>,
+}
+
 /// One media worker (`show workers`, `GET /api/v1/workers`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkerRow {

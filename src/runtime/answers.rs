@@ -25,6 +25,7 @@ impl ControlLoop {
             AdminRequest::Contacts => AdminResponse::ok(self.controller.contacts(now)),
             AdminRequest::Registrations => AdminResponse::ok(self.controller.registrations(now)),
             AdminRequest::Bans => AdminResponse::ok(self.controller.bans(now)),
+            AdminRequest::Strangers => AdminResponse::ok(self.controller.strangers(now)),
             AdminRequest::Unban { address } => self.unban(&address),
             AdminRequest::Workers => AdminResponse::ok(self.worker_rows()),
             AdminRequest::Transports => AdminResponse::ok(self.transport_rows()),

@@ -161,6 +161,17 @@ fn a_stranger_next_to_a_trunk_is_told_once_an_hour_and_trusted_no_more() {
     }
     assert_eq!(rejected(&world, RejectReason::Neighbour), 3);
     assert_eq!(rejected(&world, RejectReason::Unidentified), 0);
+    let rows = world.gateway.strangers(world.now);
+    let row = &rows[0];
+    assert_eq!((rows.len(), row.requests), (1, 3));
+    assert_eq!(
+        (row.source.as_str(), row.reason.as_str()),
+        ("203.0.113.30", "neighbour")
+    );
+    assert_eq!(
+        (row.method.as_str(), row.beside.as_deref()),
+        ("OPTIONS", Some("bob"))
+    );
     let lines = logged(|| {
         world.run(100 * SECOND);
         assert_eq!(status(&mut world, CAROL, 4), Some(401));
@@ -181,6 +192,21 @@ fn a_neighbour_whom_an_acl_denies_is_told_and_gets_no_answer() {
     assert_eq!(told.len(), 1, "{lines}");
     assert!(told[0].contains("section=\"identify.bob\""));
     assert_eq!(world.to(CAROL).len(), 0);
+    let row = &world.gateway.strangers(world.now)[0];
+    assert_eq!(
+        (row.reason.as_str(), row.beside.as_deref()),
+        ("acl", Some("bob"))
+    );
+}
+
+#[test]
+fn who_is_challenged_and_answers_is_no_stranger() {
+    let mut world = World::new();
+    assert_eq!(
+        ask(&mut world, CAROL, options(CAROL, "phone", 1)),
+        Some(401)
+    );
+    assert!(world.gateway.strangers(world.now).is_empty());
 }
 
 #[test]
