@@ -18,11 +18,13 @@ use super::owners::Owners;
 use super::path::streams_beside;
 use super::ports::Ports;
 use super::qualify::Qualify;
+use super::refusals::Refusals;
 use super::register_out::Registrations;
 use super::registrar::Registrar;
 use super::setup::Setup;
 use super::strangers::Strangers;
 use crate::config::Settings;
+use crate::config::settings::Transport;
 use crate::link::{Command, Event, LegId, PortRange, RtpPort, WorkerId};
 use crate::metrics::{ControlMetrics, Direction, RejectReason};
 use crate::sip::auth::{AuthSettings, Authenticator};
@@ -90,10 +92,13 @@ const NONCE_LIFETIME: Duration = Duration::from_secs(60);
 pub struct Controller {
     pub(super) ctx: Context,
     pub(super) setup: Arc<Setup>,
+    /// As at the start: the sockets that there are.
+    pub(super) listening: Vec<Transport>,
     pub(super) calls: Slab<Call>,
     pub(super) authenticator: Authenticator,
     pub(super) strangers: Strangers,
     pub(super) neighbours_told: Strangers,
+    pub(super) refusals: Refusals,
     pub(super) pressure: Pressure,
     pub(super) service: Service,
     /// Its host names have the addresses of the last look-up.
@@ -161,11 +166,13 @@ impl Controller {
             closing: VecDeque::new(),
             malformed_counted: 0,
             overload_counted: 0,
+            listening: setup.settings().transports.clone(),
             setup: Arc::new(setup),
             calls: Slab::new(),
             authenticator: Authenticator::new(challenges, key, now),
             strangers: Strangers::default(),
             neighbours_told: Strangers::every(neighbours::QUIET),
+            refusals: Refusals::default(),
             pressure: Pressure::default(),
             service: Service::Serving,
             calls_begun: 0,

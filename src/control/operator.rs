@@ -84,7 +84,18 @@ impl Controller {
 
     /// Takes new settings: all of them, at once. Running calls keep theirs.
     pub fn reload(&mut self, now: Instant, setup: Setup) -> ReloadReport {
-        let report = compare(self.setup.settings(), setup.settings());
+        let (setup, needs_restart) = setup.with_transports_of(&self.listening);
+        let mut report = compare(self.setup.settings(), setup.settings());
+        report.needs_restart.extend(needs_restart);
+        let transports = |setup: &Setup| setup.settings().transports.clone();
+        let both = transports(&self.setup).into_iter().zip(transports(&setup));
+        for (old, new) in both.take(self.listening.len()) {
+            if said(&old) != said(&new) {
+                report
+                    .changed
+                    .push(format!("transport.{}: changed", new.name));
+            }
+        }
         let mut identifier = setup.identifier().clone();
         identifier.keep_addresses_of(&self.identifier);
         self.identify_due = identifier.hosts_due(now).map(|_| now);
@@ -193,10 +204,19 @@ fn live(global: &Global) -> String {
     )
 }
 
+/// What a section says, whatever line it says it on.
+fn said(section: &dyn Debug) -> String {
+    let text = format!("{section:?}");
+    let (first, others) = text.split_once("Location {").unwrap_or((&text, ""));
+    let others = others.split("Location {");
+    let others = others.map(|part| part.split_once('}').map_or("", |(_, rest)| rest));
+    std::iter::once(first).chain(others).collect()
+}
+
 /// What differs between two settings.
 fn compare(old: &Settings, new: &Settings) -> ReloadReport {
     let mut report = ReloadReport::default();
-    let differ = |a: &dyn Debug, b: &dyn Debug| format!("{a:?}") != format!("{b:?}");
+    let differ = |a: &dyn Debug, b: &dyn Debug| said(a) != said(b);
     if old.global.user_agent != new.global.user_agent {
         let what = String::from("global.user_agent: changed");
         report.needs_restart.push(what);
@@ -232,18 +252,6 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
     if differ(&old.admin, &new.admin) {
         report.needs_restart.push(String::from("admin: changed"));
     }
-    let listens = |settings: &Settings| -> Vec<_> {
-        let transports = settings.transports.iter();
-        transports
-            .map(|t| (t.name.clone(), (t.protocol, t.bind)))
-            .collect()
-    };
-    if listens(old) != listens(new) {
-        let what = String::from("transport: listening addresses changed");
-        report.needs_restart.push(what);
-    } else if differ(&old.transports, &new.transports) {
-        report.changed.push(String::from("transport: changed"));
-    }
     compare_sections(&sections(old), &sections(new), &mut report.changed);
     if differ(&old.identifies, &new.identifies) {
         report.changed.push(String::from("identify: changed"));
@@ -258,18 +266,17 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
 /// a password is not named, though it holds.
 fn sections(settings: &Settings) -> BTreeMap<String, String> {
     let endpoints = settings.endpoints.iter();
-    let endpoints = endpoints.map(|one| (format!("endpoint.{}", one.name), format!("{one:?}")));
+    let endpoints = endpoints.map(|one| (format!("endpoint.{}", one.name), said(one)));
     let aors = settings.aors.iter();
-    let aors = aors.map(|one| (format!("aor.{}", one.name), format!("{one:?}")));
+    let aors = aors.map(|one| (format!("aor.{}", one.name), said(one)));
     let contexts = settings.dialplan.contexts.iter();
-    let contexts = contexts.map(|one| (format!("context.{}", one.name), format!("{one:?}")));
+    let contexts = contexts.map(|one| (format!("context.{}", one.name), said(one)));
     let groups = settings.trunk_groups.iter();
-    let groups = groups.map(|(name, one)| (format!("trunk_group.{name}"), format!("{one:?}")));
+    let groups = groups.map(|(name, one)| (format!("trunk_group.{name}"), said(one)));
     let registrations = settings.registrations.iter();
-    let registrations =
-        registrations.map(|one| (format!("registration.{}", one.name), format!("{one:?}")));
+    let registrations = registrations.map(|one| (format!("registration.{}", one.name), said(one)));
     let acls = settings.acls.iter();
-    let acls = acls.map(|(name, one)| (format!("acl.{name}"), format!("{one:?}")));
+    let acls = acls.map(|(name, one)| (format!("acl.{name}"), said(one)));
     endpoints
         .chain(aors)
         .chain(contexts)

@@ -1,7 +1,8 @@
 //! All that follows from one reading of the configuration, swapped whole at a reload. A running call keeps the one
 //! that it began with.
 
-use crate::config::settings::{Aor, Endpoint, EndpointId, TrunkGroup};
+use super::listening::Arranged;
+use crate::config::settings::{Aor, Endpoint, EndpointId, Transport, TrunkGroup};
 use crate::config::{Diagnostic, Settings};
 use crate::control::acl::AccessControl;
 use crate::control::dialplan::Dialplan;
@@ -47,6 +48,19 @@ impl Setup {
             dialplan: Arc::new(dialplan),
         };
         Ok((setup, warnings))
+    }
+
+    /// The same with its transports in the places of those that listen since the start, and what of them waits for a
+    /// restart, a line each.
+    pub fn with_transports_of(mut self, listening: &[Transport]) -> (Setup, Vec<String>) {
+        let mut arranged = Arranged::new(listening, &self.settings.transports);
+        let needs_restart = std::mem::take(&mut arranged.needs_restart);
+        let moves = arranged.moves();
+        arranged.apply(&mut self.settings);
+        if moves {
+            self.identifier = Identifier::new(&self.settings);
+        }
+        (self, needs_restart)
     }
 
     /// The compiled dialplan.

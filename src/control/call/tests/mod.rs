@@ -3,6 +3,7 @@
 mod admission;
 mod basic;
 mod challenge;
+mod groups;
 mod identified;
 mod identity;
 mod locating;
@@ -14,6 +15,7 @@ mod redirect;
 mod referral;
 mod registered;
 mod reliable;
+mod reload;
 mod reoffer;
 mod replace;
 mod session;
