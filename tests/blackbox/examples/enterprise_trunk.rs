@@ -91,7 +91,11 @@ fn an_address_that_was_not_named_is_refused_and_told_in_the_log() {
     assert_eq!(call.refused(), 401);
     let unidentified = "ringway_sip_rejected_total{reason=\"unidentified\"}";
     assert_eq!(running.gateway.metric(unidentified), 1.0);
-    let log = running.gateway.log();
-    assert!(log.contains(&moved.address.to_string()), "{log}");
+    let source = format!("source={}", moved.address);
+    running
+        .gateway
+        .eventually("its address is in the log", |gateway| {
+            gateway.log().contains(&source)
+        });
     running.finish();
 }

@@ -122,14 +122,14 @@ fn the_number_rings_the_telephone() {
 fn a_registration_that_is_refused_is_asked_for_again() {
     let network = Network::new();
     let flowroute = flowroute(network);
-    flowroute.refuse_registration(ResponseDraft::new(403));
-    let retry = "forbidden_retry_interval = 60";
-    let sooner = example(network).replace(retry, "forbidden_retry_interval = 1");
-    let running = sooner.start();
-    let contact = flowroute.registered().contact();
-    assert_eq!(contact, format!("sip:12345678@{OUTSIDE}:5060"));
-    running.registered();
-    assert!(running.gateway.log().contains("403 Forbidden"));
+    let refusals = [
+        ResponseDraft::new(403),
+        ResponseDraft::new(404),
+        ResponseDraft::new(503).header("Retry-After", 1),
+    ];
+    let (running, registered) = example(network).start_refused(&flowroute, &refusals);
+    let contact = format!("sip:12345678@{OUTSIDE}:5060");
+    assert_eq!(registered.contact(), contact);
     running.finish();
 }
 

@@ -11,8 +11,9 @@ mod telekom;
 mod voipms_phones;
 
 use crate::gateway::{Gateway, Network};
-use crate::peer::{Login, Peer};
+use crate::peer::{Login, Peer, Registered};
 use names::{NameServer, Record};
+use ringway::sip::message::ResponseDraft;
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::Path;
@@ -71,6 +72,43 @@ impl Example {
     fn home_network(self, old: &str) -> Example {
         let new = self.network.host(HOME);
         self.replace(old, format_args!("{new}/26"))
+    }
+
+    /// Runs it with a registrar that refuses, in so many ways, and then takes the registration, which is given back.
+    /// The waits after refusals last a second.
+    fn start_refused(
+        mut self,
+        registrar: &Peer,
+        refusals: &[ResponseDraft],
+    ) -> (Running, Registered) {
+        for refusal in refusals {
+            registrar.refuse_registration(refusal.clone());
+        }
+        let mut waits = 0;
+        let sooner = |line: &str| match line.split_once(" = ") {
+            Some((key, _)) if key.ends_with("retry_interval") => {
+                waits += 1;
+                format!("{key} = 1\n")
+            }
+            _ => format!("{line}\n"),
+        };
+        self.text = self.text.lines().map(sooner).collect();
+        assert!(
+            waits >= 2,
+            "the example says how long it waits after refusals"
+        );
+        let running = self.start();
+        let registered = registrar.registered();
+        running.registered();
+        for refusal in refusals.iter().filter(|refusal| refusal.status != 423) {
+            let told = format!("{} {}", refusal.status, refusal.reason);
+            running
+                .gateway
+                .eventually("it is told in the log", |gateway| {
+                    gateway.log().contains(&told)
+                });
+        }
+        (running, registered)
     }
 
     /// Runs it.

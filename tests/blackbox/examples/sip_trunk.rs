@@ -3,6 +3,7 @@
 use super::{ALAW, Example, HOME, PROVIDER, Record, Running, SIP, ULAW, gateway};
 use crate::gateway::Network;
 use crate::peer::{Call, Login, Peer, Registered, converse};
+use ringway::sip::message::ResponseDraft;
 use std::net::SocketAddrV4;
 
 const ACCOUNT: Login = Login {
@@ -36,21 +37,24 @@ fn provider(network: Network, number: u8, realm: &str, login: Login) -> Peer {
     provider.with_account(realm, login)
 }
 
+fn example(network: Network) -> Example {
+    let (first, second) = (network.host(PROVIDER), network.host(PROVIDER + 1));
+    let records = vec![
+        Record::address("mysipsp.com", first),
+        Record::address("sip.example.net", second),
+    ];
+    Example::new("sip-trunk.toml", network, records)
+        .provider_network("203.0.113.0/24")
+        .replace("198.51.100.0/24", second)
+        .home_network("192.168.0.0/16")
+}
+
 impl Office {
     fn new() -> Office {
         let network = Network::new();
-        let records = vec![
-            Record::address("mysipsp.com", network.host(PROVIDER)),
-            Record::address("sip.example.net", network.host(PROVIDER + 1)),
-        ];
         let mysipsp = provider(network, 0, "mysipsp.com", ACCOUNT);
         let world = provider(network, 1, "sip.example.net", WORLD);
-        let second = format!("{}/32", network.host(PROVIDER + 1));
-        let running = Example::new("sip-trunk.toml", network, records)
-            .provider_network("203.0.113.0/24")
-            .replace("198.51.100.0/24", second)
-            .home_network("192.168.0.0/16")
-            .start();
+        let running = example(network).start();
         let trunk = mysipsp.registered();
         running.registered();
         Office {
@@ -175,6 +179,21 @@ fn two_calls_abroad_are_all_that_the_second_trunk_takes() {
     }
     office.world.assert_not_called();
     office.running.finish();
+}
+
+#[test]
+fn a_registration_that_is_refused_is_asked_for_again() {
+    let network = Network::new();
+    let mysipsp = provider(network, 0, "mysipsp.com", ACCOUNT);
+    let refusals = [
+        ResponseDraft::new(403),
+        ResponseDraft::new(404),
+        ResponseDraft::new(503).header("Retry-After", 1),
+    ];
+    let (running, registered) = example(network).start_refused(&mysipsp, &refusals);
+    let to = registered.request.headers().to().uri.to_string();
+    assert_eq!(to, "sip:43212345@mysipsp.com");
+    running.finish();
 }
 
 #[test]

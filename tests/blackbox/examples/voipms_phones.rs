@@ -219,17 +219,12 @@ fn a_telephone_that_logs_in_elsewhere_is_called_there() {
 fn a_registration_that_is_refused_is_asked_for_again() {
     let network = Network::new();
     let voipms = voipms(network);
-    voipms.refuse_registration(ResponseDraft::new(403));
-    voipms.refuse_registration(ResponseDraft::new(503).header("Retry-After", 1));
-    let retry = "forbidden_retry_interval = 60";
-    let sooner = example(network).replace(retry, "forbidden_retry_interval = 1");
-    let running = sooner.start();
-    voipms.registered();
-    running.registered();
-    let log = running.gateway.log();
-    for refusal in ["403 Forbidden", "503 Service Unavailable"] {
-        assert!(log.contains(refusal), "{log}");
-    }
+    let refusals = [
+        ResponseDraft::new(403),
+        ResponseDraft::new(404),
+        ResponseDraft::new(503).header("Retry-After", 1),
+    ];
+    let (running, _) = example(network).start_refused(&voipms, &refusals);
     running.finish();
 }
 

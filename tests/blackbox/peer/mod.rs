@@ -221,11 +221,11 @@ impl Peer {
                 return found;
             }
             let left = PATIENCE.saturating_sub(start.elapsed());
-            assert!(
-                !left.is_zero(),
-                "{}: no {what}; there is {desk:#?}",
-                self.address
-            );
+            if left.is_zero() {
+                let there = format!("{desk:#?}");
+                drop(desk);
+                panic!("{}: no {what}; there is {there}", self.address);
+            }
             desk = self.line.wait(desk, left);
         }
     }
