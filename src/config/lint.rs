@@ -4,7 +4,7 @@ use super::diagnostic::Location;
 use super::fields::Names;
 use super::raw::{Kind, Table};
 use super::report::Report;
-use super::settings::{Endpoint, IdentifyBy, Settings};
+use super::settings::{Endpoint, Identify, IdentifyBy, Settings};
 use crate::sip::message::{Scheme, Uri};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ pub(super) fn lint(settings: &Settings, document: &Table, report: &mut Report) {
     lint.acls(report);
     lint.strangers(report);
     lint.endpoints(report);
-    lint.text_rules(report);
+    lint.rules(report);
     lint.shared_user_names(report);
     lint.rtp_range(report);
     lint.missing_context(report);
@@ -116,43 +116,27 @@ impl Lint<'_> {
         report.warning(location, "global.endpoint_identifier_order", message);
     }
 
-    /// A header or a Request-URI is written by whoever sends the request.
-    fn text_rules(&self, report: &mut Report) {
+    /// Rules of a kind that is never asked for, and those that prove nothing: a header or a Request-URI is written by
+    /// whoever sends the request.
+    fn rules(&self, report: &mut Report) {
         let order = &self.settings.global.identifier_order;
         for identify in &self.settings.identifies {
-            let rules = [
-                (
-                    "match_header",
-                    "header",
-                    IdentifyBy::Header,
-                    identify.header.is_some(),
-                ),
-                (
-                    "match_request_uri",
-                    "request_uri",
-                    IdentifyBy::RequestUri,
-                    identify.request_uri.is_some(),
-                ),
-            ];
-            for (key, method, by, _) in rules.into_iter().filter(|rule| rule.3) {
-                let location = self.find(&["identify", &identify.name, key]);
-                let path = format!("{}.{key}", path_of("identify", &identify.name));
-                let Some(endpoint) = self.settings.endpoints.get(identify.endpoint.0 as usize)
-                else {
+            let endpoint = self.settings.endpoints.get(identify.endpoint.0 as usize);
+            let is_open = endpoint.is_some_and(|one| one.auth.is_none() && one.acl.is_empty());
+            for (key, method, by) in rules_of(identify) {
+                let message = if !order.contains(&by) {
+                    format!("no effect, for global.endpoint_identifier_order has no {method:?}")
+                } else if is_open && by != IdentifyBy::Ip {
+                    let name = endpoint.map_or("", |one| &one.name);
+                    format!(
+                        "whoever writes that is taken as endpoint {name}; expected an acl or auth in [endpoint.{name}]"
+                    )
+                } else {
                     continue;
                 };
-                if !order.contains(&by) {
-                    let message = format!(
-                        "no effect, for global.endpoint_identifier_order has no {method:?}"
-                    );
-                    report.warning(location, path, message);
-                } else if endpoint.auth.is_none() && endpoint.acl.is_empty() {
-                    let message = format!(
-                        "whoever writes that is taken as endpoint {0}; expected an acl or auth in [endpoint.{0}]",
-                        endpoint.name
-                    );
-                    report.warning(location, path, message);
-                }
+                let location = self.find(&["identify", &identify.name, key]);
+                let path = format!("{}.{key}", path_of("identify", &identify.name));
+                report.warning(location, path, message);
             }
         }
     }
@@ -272,6 +256,17 @@ impl Lint<'_> {
             }
         }
     }
+}
+
+/// The keys of its rules, and the way of `endpoint_identifier_order` that each is for.
+fn rules_of(identify: &Identify) -> impl Iterator<Item = (&'static str, &'static str, IdentifyBy)> {
+    let has_match = !identify.networks.is_empty() || !identify.hosts.is_empty();
+    let address = has_match.then_some(("match", "ip", IdentifyBy::Ip));
+    let header = identify.header.as_ref();
+    let header = header.map(|_| ("match_header", "header", IdentifyBy::Header));
+    let uri = identify.request_uri.as_ref();
+    let uri = uri.map(|_| ("match_request_uri", "request_uri", IdentifyBy::RequestUri));
+    address.into_iter().chain(header).chain(uri)
 }
 
 /// The protocol that a URI insists on.

@@ -477,6 +477,9 @@ fn what_a_text_proves_is_told() {
     );
     let order = "[global]\nendpoint_identifier_order = [\"ip\"]\n";
     assert!(findings(&format!("{order}[endpoint.a]\n{rule}")).contains("order has no \"header\""));
+    let order = "[global]\nendpoint_identifier_order = [\"username\"]\n";
+    let address = rule.replace("match_header = \"X-T: a\"", "match = [\"10.0.0.1\"]");
+    assert!(findings(&format!("{order}[endpoint.a]\n{address}")).contains("order has no \"ip\""));
 }
 
 #[test]

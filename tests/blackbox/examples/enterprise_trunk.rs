@@ -89,13 +89,16 @@ fn an_address_that_was_not_named_is_refused_and_told_in_the_log() {
     let moved = peer(network, PROVIDER + 40);
     let call = moved.call(None, moved.invitation("1800123456", "+4917612345678"));
     assert_eq!(call.refused(), 401);
-    let unidentified = "ringway_sip_rejected_total{reason=\"unidentified\"}";
-    assert_eq!(running.gateway.metric(unidentified), 1.0);
-    let source = format!("source={}", moved.address);
+    let neighbour = "ringway_sip_rejected_total{reason=\"neighbour\"}";
+    assert_eq!(running.gateway.metric(neighbour), 1.0);
+    // It is next to the addresses that are named, so the log says what to add, and where.
+    let add = format!("add={}", moved.address.ip());
     running
         .gateway
-        .eventually("its address is in the log", |gateway| {
-            gateway.log().contains(&source)
+        .eventually("the log says what to add", |gateway| {
+            let log = gateway.log();
+            let mut lines = log.lines().filter(|line| line.contains(&add));
+            lines.any(|line| line.contains("section=\"identify."))
         });
     running.finish();
 }
