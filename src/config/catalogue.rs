@@ -88,8 +88,6 @@ pub(super) enum Effect {
     Acts,
     /// Nothing yet; a warning says so.
     Later,
-    /// Nothing yet but for this value, which is what happens anyway.
-    LaterUnless(&'static str),
     /// Any value but this one is an error: to ignore it would weaken security or break its promise.
     RefusedUnless(&'static str),
 }
@@ -116,10 +114,6 @@ const fn acts(key: &'static str, accepts: Accepts) -> Row {
 
 const fn later(key: &'static str, accepts: Accepts) -> Row {
     Row::new(key, accepts, Effect::Later)
-}
-
-const fn later_unless(key: &'static str, accepts: Accepts, value: &'static str) -> Row {
-    Row::new(key, accepts, Effect::LaterUnless(value))
 }
 
 const fn refused_unless(key: &'static str, accepts: Accepts, value: &'static str) -> Row {
@@ -257,7 +251,7 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("dtmf_mode", OneOf(&["rfc4733", "inband", "info", "auto"])),
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("cps", Rate),
-    later_unless("direct_media", Boolean, "false"),
+    acts("direct_media", Boolean),
     acts(
         "timers",
         OneOf(&["no", "yes", "required", "always", "forced"]),

@@ -143,8 +143,7 @@ impl Checker<'_> {
     ) {
         match row.effect {
             Effect::Acts => {}
-            Effect::LaterUnless(value) if typed.is(value) => {}
-            Effect::Later | Effect::LaterUnless(_) => {
+            Effect::Later => {
                 if tell == Tell::EachKey {
                     self.report
                         .no_effect(&join(kind, row.key), entry.location, path);

@@ -261,6 +261,8 @@ pub struct Endpoint {
     pub rtp_symmetric: bool,
     /// `force_rport`: answer to the source address and port, asked or not (RFC 3581). Default true.
     pub force_rport: bool,
+    /// `direct_media`: it and the other side of its calls may send their media to each other. Default false.
+    pub direct_media: bool,
     /// `rewrite_contact`: in-dialog requests go to where it sends from, not to its Contact.
     pub rewrite_contact: bool,
     /// `100rel`. Default yes.

@@ -144,6 +144,7 @@ fn endpoint(
         from_domain: text("from_domain"),
         identity: identity(fields),
         rtp_symmetric: fields.boolean("rtp_symmetric", false),
+        direct_media: fields.boolean("direct_media", false),
         force_rport: fields.boolean("force_rport", true),
         rewrite_contact: fields.boolean("rewrite_contact", false),
         rel100: match fields.text("100rel").map(String::as_str) {

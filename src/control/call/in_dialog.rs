@@ -162,14 +162,15 @@ impl Call {
             .filter(|leg| matches!(leg.state, LegState::Up))
     }
 
-    /// The leg of a side of a joined call.
+    /// The leg of a side; there is a callee only in a joined call.
     pub(super) fn side(&mut self, side: Side) -> Option<&mut Leg> {
-        let Phase::Bridged { callee, .. } = self.phase else {
-            return None;
-        };
-        match side {
-            Side::Caller => Some(&mut self.caller),
-            Side::Callee => self.leg_mut(callee),
+        match (side, &self.phase) {
+            (Side::Caller, _) => Some(&mut self.caller),
+            (Side::Callee, Phase::Bridged { callee }) => {
+                let callee = *callee;
+                self.leg_mut(callee)
+            }
+            (Side::Callee, _) => None,
         }
     }
 

@@ -5,6 +5,7 @@ use super::leg::Leg;
 use super::media::LegMedia;
 use super::{Call, Phase, Side};
 use crate::control::context::{CallTimer, Context, Timer};
+use crate::sdp::Direction;
 use std::time::{Duration, Instant};
 
 /// Longest wait for another try after 491, in tens of milliseconds, and the least of the side that owns the Call-ID
@@ -63,11 +64,24 @@ impl Call {
         }
     }
 
+    /// A caller whose far side has gone, and who was on hold or sent its media past us, is told to send it to us.
+    pub(super) fn recall_caller(&mut self, ctx: &mut Context, now: Instant) {
+        let must_renew = self.caller.media().is_some_and(LegMedia::must_renew);
+        if !must_renew || !matches!(self.exchange, Exchange::Idle) {
+            return;
+        }
+        let formats = self.caller_formats();
+        if let Ok(passed) = self.reinvite(ctx, now, Side::Caller, &formats, Direction::SendRecv) {
+            self.exchange = Exchange::Own { passed };
+        }
+    }
+
     /// One side has learnt of its new far side; the other one may still have to.
     pub(super) fn settle_renewed(&mut self, ctx: &mut Context, now: Instant) {
         if self.legs().filter_map(Leg::media).any(LegMedia::must_renew) {
             self.settle(ctx, now, Side::Caller);
         }
+        self.settle_direct(ctx, now);
     }
 
     /// Brings two joined sides together again that have come apart: one may send what the other cannot hear, or one
@@ -94,7 +108,7 @@ impl Call {
         } else if a.peer_direction() != b.peer_direction().reversed() {
             newest.other()
         } else {
-            return;
+            return self.settle_direct(ctx, now);
         };
         let (formats, direction) = match to {
             Side::Caller => (b.formats().to_vec(), b.wanted_direction()),

@@ -30,6 +30,10 @@ pub struct LegMedia {
     agreed: Option<Agreed>,
     /// Our last offer.
     offered: String,
+    /// Where it says that the peer is to send: None for our port.
+    offered_aim: Option<SocketAddr>,
+    /// Where our next description says so.
+    aim: Option<SocketAddr>,
     told: Option<Remote>,
     /// What was agreed was agreed for another far side: it is to be offered anew.
     must_renew: bool,
@@ -48,6 +52,8 @@ struct Agreed {
     said: String,
     /// They were an answer: a 200 repeats what its 183 said.
     is_answer: bool,
+    /// Where they send the peer's media: None for our port.
+    aim: Option<SocketAddr>,
 }
 
 /// An offer of ours that is not answered yet.
@@ -98,6 +104,8 @@ impl LegMedia {
             },
             agreed: None,
             offered: String::new(),
+            offered_aim: None,
+            aim: None,
             told: None,
             must_renew: false,
             latched: None,
@@ -132,10 +140,12 @@ impl LegMedia {
             direction: offered.direction,
             ptime_ms,
         };
+        let local = self.described();
         self.offered = match &self.agreed {
-            Some(agreed) => self.local.offer_like(&agreed.remote, &offer),
-            None => self.local.offer(&offer),
+            Some(agreed) => local.offer_like(&agreed.remote, &offer),
+            None => local.offer(&offer),
         };
+        self.offered_aim = self.aim;
         self.offered.clone()
     }
 
@@ -163,6 +173,7 @@ impl LegMedia {
             direction: offered.direction,
             said: self.offered.clone(),
             is_answer: false,
+            aim: self.offered_aim,
         });
         Ok(())
     }
@@ -184,7 +195,7 @@ impl LegMedia {
         }
         let direction = audio.direction.reversed().and(direction);
         self.local.version += 1;
-        let body = answer(&self.local, offer, &formats, direction);
+        let body = answer(&self.described(), offer, &formats, direction);
         self.agreed = Some(Agreed {
             remote: offer.clone(),
             theirs: formats.clone(),
@@ -192,6 +203,7 @@ impl LegMedia {
             direction,
             said: body.clone(),
             is_answer: true,
+            aim: self.aim,
         });
         Ok(body)
     }
@@ -206,7 +218,9 @@ impl LegMedia {
     /// (RFC 3264 §8). None before the first exchange is over.
     pub fn offer_again(&mut self) -> Option<(String, Offered)> {
         let terms = self.our_terms()?;
-        self.offered.clone_from(&self.agreed.as_ref()?.said);
+        let agreed = self.agreed.as_ref()?;
+        self.offered.clone_from(&agreed.said);
+        self.offered_aim = agreed.aim;
         Some((self.offered.clone(), terms))
     }
 
@@ -241,7 +255,71 @@ impl LegMedia {
     /// The far side has gone: where it had put the peer on hold, that no longer holds.
     pub fn part(&mut self) {
         let direction = self.agreed.as_ref().map(|agreed| agreed.direction);
-        self.must_renew |= direction.is_some_and(|direction| direction != Direction::SendRecv);
+        let was_held = direction.is_some_and(|direction| direction != Direction::SendRecv);
+        self.must_renew |= was_held || self.is_direct();
+        self.aim = None;
+    }
+
+    /// The next description tells the peer to send its media there; None for our port.
+    pub fn aim(&mut self, at: Option<SocketAddr>) {
+        self.aim = at;
+    }
+
+    /// The next description sends the peer's media where the last one did.
+    pub fn keep_aim(&mut self) {
+        self.aim = self.agreed.as_ref().and_then(|agreed| agreed.aim);
+    }
+
+    /// True if the peer sends its media where it is to.
+    pub fn is_aimed(&self) -> bool {
+        self.agreed
+            .as_ref()
+            .is_none_or(|agreed| agreed.aim == self.aim)
+    }
+
+    /// True if the peer sends its media past us.
+    pub fn is_direct(&self) -> bool {
+        self.agreed
+            .as_ref()
+            .is_some_and(|agreed| agreed.aim.is_some())
+    }
+
+    /// Where the peer hears, if anybody may send there: it is not on hold, has its RTCP beside its RTP (we can say no
+    /// other), and its own media, if it came, came from there.
+    pub fn open_address(&self) -> Option<SocketAddr> {
+        let audio = self.agreed.as_ref()?.remote.audio()?;
+        let port = audio.rtp.port();
+        let is_open = self.peer_direction() == Direction::SendRecv
+            && !audio.rtp.ip().is_unspecified()
+            && audio.rtcp.ip() == audio.rtp.ip()
+            && Some(audio.rtcp.port()) == port.checked_add(1)
+            && self.latched.is_none_or(|source| source == audio.rtp);
+        is_open.then_some(audio.rtp)
+    }
+
+    /// True if each of the two peers may send to the other what it sends to us, by the same numbers.
+    pub fn speak_alike(a: &LegMedia, b: &LegMedia) -> bool {
+        let (Some(of_a), Some(of_b)) = (&a.agreed, &b.agreed) else {
+            return false;
+        };
+        let knows = |theirs: &[Format], format: &Format| {
+            theirs.iter().any(|other| {
+                other.payload == format.payload && other.payload_type == format.payload_type
+            })
+        };
+        of_a.ours.iter().all(|format| knows(&of_b.theirs, format))
+            && of_b.ours.iter().all(|format| knows(&of_a.theirs, format))
+    }
+
+    /// What we say of our media, with the address that the peer is to send to.
+    fn described(&self) -> LocalMedia {
+        let at = self.aim.map(|at| (at.ip(), at.port()));
+        let (address, port) = at.unwrap_or((self.local.address, self.local.port));
+        LocalMedia {
+            address,
+            port,
+            ..self.local.clone()
+        }
     }
 
     /// There is a far side that the peer knows nothing of.
@@ -308,7 +386,8 @@ impl LegMedia {
             send: peer.receives() && !audio.rtp.ip().is_unspecified(),
             receive: peer.sends(),
             // On hold the held side may send music or nothing, so no silence is held against either.
-            timeout_s: if peer == Direction::SendRecv {
+            // Nor if it sends past us.
+            timeout_s: if peer == Direction::SendRecv && !self.is_direct() {
                 timeout_s
             } else {
                 0

@@ -22,6 +22,7 @@
 //! | `exchange` | the offer/answer exchange that runs |
 //! | `update` | UPDATE from either side |
 //! | `session` | session timers, each leg by itself |
+//! | `direct` | the two sides send their media to each other |
 //! | `joining` | who hears whom, and our own re-INVITEs |
 //! | `transfer` | REFER: one side sends the other elsewhere |
 //! | `referral` | Transfer: the caller is sent elsewhere itself |
@@ -41,6 +42,7 @@ pub mod cause;
 mod challenge;
 mod channel;
 mod dialling;
+mod direct;
 pub mod diversion;
 mod ending;
 mod exchange;
@@ -84,6 +86,7 @@ use crate::sip::message::{Headers, Request};
 use crate::sip::timer::TimerId;
 use cause::{Cause, Failure};
 use dialling::Dialling;
+use direct::DirectMedia;
 use diversion::Diversion;
 use ending::End;
 use exchange::Exchange;
@@ -189,6 +192,8 @@ pub struct Call {
     added: AddedHeaders,
     phase: Phase,
     exchange: Exchange,
+    /// Whether the media may leave the relay.
+    direct: DirectMedia,
     /// What joins the media now, as the worker was told.
     bridge: Option<Command>,
     /// What the last Dial left, for the caller if the dialplan says nothing else.
@@ -295,6 +300,7 @@ impl Call {
             added: AddedHeaders::default(),
             phase: Phase::Ready,
             exchange: Exchange::Idle,
+            direct: DirectMedia::Open { reinvites: 0 },
             bridge: None,
             failure: None,
             transfer: None,

@@ -129,7 +129,10 @@ impl Call {
         let answered = leg.media_mut().and_then(|media| {
             let (formats, direction) = match media.our_terms() {
                 Some(ours) if media.remote() == Some(offer) => (ours.formats, ours.direction),
-                _ => (usable, Direction::SendRecv),
+                _ => {
+                    media.aim(None);
+                    (usable, Direction::SendRecv)
+                }
             };
             media.answer(offer, formats, direction).ok()
         });
@@ -185,6 +188,7 @@ impl Call {
             formats: media.formats().to_vec(),
             direction,
         };
+        media.aim(None);
         let body = media.offer(&offered, None);
         let response = leg.response(200).body(SDP, body);
         let response = leg.answer_session(ctx, now, key, response);
@@ -200,6 +204,7 @@ impl Call {
         let (from, tx) = (asking.from, asking.invite);
         let no = self.number_of(from);
         let usable = self.usable(no, &asking.offer);
+        self.aim_at_relay();
         let direction = asking
             .offer
             .audio()
@@ -222,7 +227,10 @@ impl Call {
                 }
                 self.exchange = Exchange::Passing { asking, passed };
             }
-            Err(status) => ctx.sip.respond(now, tx, ResponseDraft::new(status)),
+            Err(status) => {
+                self.keep_aims();
+                ctx.sip.respond(now, tx, ResponseDraft::new(status));
+            }
         }
     }
 
@@ -354,11 +362,14 @@ impl Call {
                     408 | 481 => {
                         self.end_by_us(ctx, now, Cause::TIMER, "a re-INVITE found no dialog")
                     }
-                    _ => tracing::warn!(
-                        call = self.id,
-                        status,
-                        "a side refuses to change its session"
-                    ),
+                    _ => {
+                        tracing::warn!(
+                            call = self.id,
+                            status,
+                            "a side refuses to change its session"
+                        );
+                        self.on_way_refused(ctx, now, passed.to);
+                    }
                 }
             }
             other => self.exchange = other,
@@ -378,6 +389,7 @@ impl Call {
         let status = response.status();
         if status >= 300 {
             // RFC 3261 §14.1: the session goes on as it was, unless the far dialog is gone.
+            self.keep_aims();
             let told = match status {
                 491 => 491,
                 _ => Failure::of_response(status, None).status,
@@ -462,7 +474,7 @@ impl Call {
     ) {
         let offered = match &self.exchange {
             Exchange::Offering { invite, offered } if *invite == tx => offered.clone(),
-            _ => return,
+            _ => return self.settle_direct(ctx, now),
         };
         self.exchange = Exchange::Idle;
         let accepted = self.leg_mut(no).and_then(|leg| {
@@ -502,6 +514,7 @@ impl Call {
                 ctx.sip
                     .respond(now, asking.invite, ResponseDraft::new(status));
                 ctx.servers.remove(asking.invite);
+                self.keep_aims();
                 passed.cancel(ctx, now)
             }
             Exchange::Own { passed } => passed.cancel(ctx, now),

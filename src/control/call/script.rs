@@ -118,6 +118,7 @@ impl Call {
             return false;
         }
         self.join(ctx);
+        self.recall_caller(ctx, now);
         self.transfer_succeeded(ctx, now);
         true
     }

@@ -3,6 +3,7 @@
 mod admission;
 mod basic;
 mod challenge;
+mod direct;
 mod groups;
 mod identified;
 mod identity;
