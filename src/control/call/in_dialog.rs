@@ -5,6 +5,7 @@ use super::leg::{Leg, LegState};
 use super::{ALLOW, Call, LegNo, Phase, SDP, Side};
 use crate::config::settings::DtmfMode;
 use crate::control::context::{CallClient, ClientRole, Context};
+use crate::control::extensions;
 use crate::sip::endpoint::{ClientFailure, ClientTx, ServerTx};
 use crate::sip::flow::Flow;
 use crate::sip::message::{Method, Request, Response, ResponseDraft};
@@ -42,6 +43,9 @@ impl Call {
             // RFC 3261 §12.2.2: a lower CSeq than one seen before.
             return ctx.sip.respond(now, tx, ResponseDraft::new(500));
         }
+        if let Err(refusal) = self.speaks_as_required(no, request) {
+            return ctx.sip.respond(now, tx, refusal);
+        }
         match request.method() {
             Method::Bye => self.on_bye(ctx, now, no, tx, request),
             Method::Invite => self.on_reinvite(ctx, now, no, tx, request),
@@ -62,6 +66,19 @@ impl Call {
             }
         }
         self.advance(ctx, now);
+    }
+
+    /// Whether we speak all that a request in a dialog requires. A BYE ends the call whatever it requires.
+    ///
+    /// # Errors
+    /// 420 (RFC 3261 §8.2.2.3).
+    fn speaks_as_required(&self, no: LegNo, request: &Request) -> Result<(), ResponseDraft> {
+        match self.leg(no) {
+            Some(leg) if *request.method() != Method::Bye => {
+                extensions::check(request, self.setup.endpoint(leg.endpoint))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn on_bye(

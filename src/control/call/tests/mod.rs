@@ -9,6 +9,7 @@ mod identified;
 mod identity;
 mod locating;
 mod loss;
+mod offer_answer;
 mod offers;
 mod options;
 mod pickup;
