@@ -107,11 +107,22 @@ impl Kamailio {
 
 impl Drop for Kamailio {
     fn drop(&mut self) {
-        // Its main process ends its children when it is asked to end, not when it is killed.
+        // Its main process ends its children when it is asked to end, not when it is killed. A signal that comes while
+        // it looks at another one (a child that goes on is one) is lost on it, so it is asked until it ends.
         let processes = self.processes();
-        let _ = kill(processes[0], Signal::SIGTERM);
-        for process in processes {
-            let _ = kill(process, Signal::SIGCONT);
+        for process in &processes {
+            let _ = kill(*process, Signal::SIGCONT);
+        }
+        let start = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if start.elapsed() < PATIENCE / 3 {
+                let _ = kill(processes[0], Signal::SIGTERM);
+            } else {
+                for process in &processes {
+                    let _ = kill(*process, Signal::SIGKILL);
+                }
+            }
+            std::thread::park_timeout(POLL * 10);
         }
         let _ = self.process.wait();
     }

@@ -282,6 +282,46 @@ fn a_phone_with_a_wrong_password_is_told_so() {
     assert_eq!(contacts(&gateway, "6001"), 0);
 }
 
+#[test]
+fn a_call_that_is_rejected_or_given_up_ends_for_the_other_too() {
+    let gateway = gateway();
+    let (mut first, mut second) = pair(&gateway);
+    first.command("dial", "6002");
+    second.expect("CALL_INCOMING");
+    second.command("hangup", "");
+    assert_eq!(first.expect("CALL_CLOSED")["param"], "486 Busy Here");
+    second.expect("CALL_CLOSED");
+
+    first.command("dial", "6002");
+    second.expect("CALL_INCOMING");
+    first.expect("CALL_RINGING");
+    first.hang_up();
+    second.expect("CALL_CLOSED");
+    assert_eq!(second.received("CANCEL").len(), 1, "{}", second.trace());
+
+    first.command("dial", "6003");
+    let why = first.expect("CALL_CLOSED");
+    assert_eq!(why["param"], "480 Temporarily Unavailable");
+    finish(gateway);
+}
+
+#[test]
+fn a_phone_whose_connection_breaks_is_gone_at_once() {
+    let gateway = gateway();
+    let mut first = Phone::start(&gateway.network, 11, Way::Tcp, TONES[0]);
+    let mut second = Phone::start(&gateway.network, 12, Way::Udp, TONES[1]);
+    first.register("6005", "five");
+    second.register("6002", "two");
+    // Its process is killed, so nothing is un-registered, but only by that connection could it be reached.
+    drop(first);
+    gateway.eventually("gone", |gateway| contacts(gateway, "6005") == 0);
+    assert!(gateway.log().contains("why=FlowLost"), "{}", gateway.log());
+    second.command("dial", "6005");
+    let why = second.expect("CALL_CLOSED");
+    assert_eq!(why["param"], "480 Temporarily Unavailable");
+    finish(gateway);
+}
+
 /// The direction attribute of an offer or answer.
 fn direction(message: &str) -> &str {
     let directions = ["sendrecv", "sendonly", "recvonly", "inactive"];
