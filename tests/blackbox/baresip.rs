@@ -153,9 +153,9 @@ impl Phone {
         let messages = trace.split("\u{1b}[36;1m#").filter_map(|block| {
             let (first, rest) = block.trim_start().split_once('\n')?;
             let source = first.split(" -> ").next()?;
-            source
-                .contains(&from)
-                .then(|| rest.split("\u{1b}[;m").next())?
+            // Without its end it is being written still.
+            let (message, _) = rest.split_once("\u{1b}[;m")?;
+            source.contains(&from).then_some(message)
         });
         let messages = messages.filter(|message| message.starts_with(beginning));
         messages.map(|message| message.replace('\r', "")).collect()

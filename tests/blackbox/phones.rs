@@ -142,14 +142,19 @@ fn finish(gateway: Gateway) {
     gateway.stop();
 }
 
-/// Every packet that came in on a call was sent on.
+/// Every packet that came in on a call was sent on, but for the first and the last of a leg, which may cross with the
+/// answer or the BYE on their way.
 fn nothing_is_lost(gateway: &Gateway) {
+    const CROSSING_MAX: u64 = 4;
     gateway.eventually("every call and port comes home", Gateway::is_empty);
-    let packets = |direction: &str| gateway.rows("workers")[0][direction].as_u64();
+    let packets = |direction: &str| {
+        let packets = gateway.rows("workers")[0][direction].as_u64();
+        packets.expect("a number")
+    };
     let (came, went) = (packets("packets_in"), packets("packets_out"));
     assert!(
-        came > Some(0) && came == went,
-        "{came:?} came, {went:?} went"
+        went > 0 && (went..=went + CROSSING_MAX).contains(&came),
+        "{came} came, {went} went"
     );
 }
 
@@ -315,7 +320,9 @@ fn a_phone_whose_connection_breaks_is_gone_at_once() {
     // Its process is killed, so nothing is un-registered, but only by that connection could it be reached.
     drop(first);
     gateway.eventually("gone", |gateway| contacts(gateway, "6005") == 0);
-    assert!(gateway.log().contains("why=FlowLost"), "{}", gateway.log());
+    gateway.eventually("the log says why", |gateway| {
+        gateway.log().contains("why=FlowLost")
+    });
     second.command("dial", "6005");
     let why = second.expect("CALL_CLOSED");
     assert_eq!(why["param"], "480 Temporarily Unavailable");
