@@ -21,6 +21,10 @@ const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\
 const CALLER: u8 = 10;
 const CALLED: u8 = 11;
 
+/// As the binary does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 struct Here;
 
 impl Surroundings for Here {

@@ -154,6 +154,7 @@ fn start_ringway(comparison: &Comparison, hosts: &Hosts, folder: &Path) -> Resul
             "workers = 1\ncores = [0]\ntimeout = 7200\n{}",
             comparison.rtp
         ),
+        phones: 0,
     };
     let gateway = settings.start(folder)?;
     let signalling = Signalling {

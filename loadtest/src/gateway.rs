@@ -4,6 +4,7 @@ use crate::child::Running;
 use crate::place::Place;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub struct GatewaySettings {
     pub codecs: (String, String),
     /// More lines for `[rtp]`.
     pub rtp: String,
+    /// Telephones that may register: `p0`, `p1` …, their passwords the same.
+    pub phones: u32,
 }
 
 /// A running gateway.
@@ -55,13 +58,13 @@ impl GatewaySettings {
         let (sip, admin, caller, called) = (self.sip, self.admin, self.caller, self.called);
         let (caller_codec, called_codec) = (&self.codecs.0, &self.codecs.1);
         let rtp = &self.rtp;
-        format!(
+        let trunks = format!(
             r#"# Two trunks of the load test: calls come in by one and go out by the other.
 [global]
-max_calls = 10000
+max_calls = 4000
 
 [rtp]
-ports = "10000-19999"
+ports = "20000-37999"
 {rtp}
 
 [admin]
@@ -90,7 +93,15 @@ aor = {{ contact = ["sip:{called}"] }}
 [context.from-called.exten]
 "_X." = ["Hangup()"]
 "#
-        )
+        );
+        (0..self.phones).fold(trunks, |mut text, phone| {
+            let _ = write!(
+                text,
+                "\n[endpoint.p{phone}]\ncontext = \"from-called\"\nallow = [\"{called_codec}\"]\n\
+                 auth = {{ username = \"p{phone}\", password = \"p{phone}\" }}\naor = {{ max_contacts = 1 }}\n"
+            );
+            text
+        })
     }
 
     /// Starts it and waits for its word `ready`.
@@ -147,20 +158,74 @@ impl Gateway {
         serde_json::from_str(&self.get("/api/v1/status")?).context("GET /api/v1/status")
     }
 
+    /// Waits until no call is up.
+    pub fn wait_for_no_calls(&self) -> Result<()> {
+        for _ in 0..100 {
+            if self.number("calls_active")? == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("calls stay up")
+    }
+
+    /// What is left once the calls are over: waits for their transactions' timers (64*T1, RFC 3261 §17) to run out.
+    pub fn wait_empty(&self) -> Result<String> {
+        let mut left = String::new();
+        for _ in 0..80 {
+            let ports = self
+                .status()?
+                .get("rtp_pairs")
+                .and_then(|pairs| pairs.get(0)?.as_u64())
+                .context("rtp_pairs")?;
+            let (calls, transactions) =
+                (self.number("calls_active")?, self.number("transactions")?);
+            left = format!("{calls} calls, {transactions} transactions, {ports} port pairs");
+            if calls + transactions + ports == 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(left)
+    }
+
+    /// Contacts that are registered with it.
+    pub fn registered_contacts(&self) -> Result<u64> {
+        self.number("contacts")
+    }
+
+    fn number(&self, name: &str) -> Result<u64> {
+        let status = self.status()?;
+        let value = status.get(name).and_then(serde_json::Value::as_u64);
+        value.with_context(|| format!("{name} in the gateway's status"))
+    }
+
+    /// Has it read its configuration again; an error if it refuses.
+    pub fn reload(&self) -> Result<()> {
+        self.ask("POST", "/api/v1/reload").map(drop)
+    }
+
     fn get(&self, path: &str) -> Result<String> {
+        self.ask("GET", path)
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect_timeout(&self.admin.into(), Duration::from_secs(5))
             .with_context(|| format!("the gateway's admin address {}", self.admin))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         write!(
             stream,
-            "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n",
+            "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Length: 0\r\n\r\n",
             self.admin
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
         if !head.contains(" 200 ") {
-            bail!("GET {path}: {}", head.lines().next().unwrap_or_default());
+            bail!(
+                "{method} {path}: {}",
+                head.lines().next().unwrap_or_default()
+            );
         }
         Ok(body.to_owned())
     }
@@ -168,6 +233,11 @@ impl Gateway {
     /// CPU seconds of its media worker threads so far, as the scheduler counts them.
     pub fn worker_cpu_s(&self) -> Result<f64> {
         thread_cpu_s(self.process.id(), "media")
+    }
+
+    /// CPU seconds of its control thread so far.
+    pub fn control_cpu_s(&self) -> Result<f64> {
+        thread_cpu_s(self.process.id(), "ringway")
     }
 
     /// CPU seconds of the whole process so far.

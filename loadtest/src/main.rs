@@ -2,14 +2,17 @@
 //!
 //! SIPp does the signalling on both sides, this program the media. It shares no parser with the gateway.
 
+mod calls;
 mod child;
 mod compare;
 mod gateway;
+mod kamailio;
 mod ledger;
 mod media;
 mod netns;
 mod packet;
 mod place;
+mod report;
 mod rtpengine;
 mod run;
 mod sipp;
@@ -52,7 +55,7 @@ enum Command {
         #[arg(long, default_value = "ulaw:ulaw")]
         codecs: String,
     },
-    /// New calls at a steady rate, without media
+    /// New calls at a steady rate, without media; the gateway on one core, the load on another
     Calls {
         /// New calls a second
         #[arg(long, default_value_t = 200)]
@@ -60,6 +63,15 @@ enum Command {
         /// For so many seconds
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+        /// Telephones that are registered and register again every 60 s
+        #[arg(long, default_value_t = 0)]
+        phones: u32,
+        /// Reloads of the configuration meanwhile
+        #[arg(long, default_value_t = 0)]
+        reloads: u32,
+        /// Then the same calls through Kamailio (Debian: kamailio)
+        #[arg(long)]
+        beside_kamailio: bool,
     },
     /// Ringway and rtpengine in turn, over veth between network namespaces (root; Debian: rtpengine-daemon, iproute2)
     Compare {
@@ -108,17 +120,20 @@ fn main() -> Result<()> {
                 codecs,
             })
         }
-        Command::Calls { cps, seconds } => {
-            let codecs = ("ulaw".to_owned(), "ulaw".to_owned());
-            let test = run::LoadTest {
-                gateway,
-                calls: 0,
-                seconds: 0,
-                cps,
-                codecs,
-            };
-            run::calls_only(&test, Duration::from_secs(seconds))
-        }
+        Command::Calls {
+            cps,
+            seconds,
+            phones,
+            reloads,
+            beside_kamailio,
+        } => calls::run(&calls::CallsTest {
+            gateway,
+            cps,
+            length: Duration::from_secs(seconds),
+            phones,
+            reloads,
+            beside_kamailio,
+        }),
         Command::Compare {
             calls,
             rounds,

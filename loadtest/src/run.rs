@@ -1,11 +1,11 @@
 //! `make loadtest`: a gateway on loopback between two SIPps, with media on every call, and one table.
 
-use crate::gateway::{Gateway, GatewaySettings};
-use crate::ledger::MediaResult;
+use crate::gateway::GatewaySettings;
 use crate::media::Media;
 use crate::place::Place;
-use crate::sipp::{self, Calls, Signalling, SippResult};
-use anyhow::{Context, Result, bail};
+use crate::report;
+use crate::sipp::{self, Calls, Signalling};
+use anyhow::{Result, bail};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct LoadTest {
     pub gateway: PathBuf,
     /// Calls at once.
     pub calls: u32,
-    /// Seconds of media with all calls up; not used by [`calls_only`].
+    /// Seconds of media with all calls up.
     pub seconds: u64,
     /// New calls a second.
     pub cps: u32,
@@ -65,10 +65,10 @@ pub fn with_media(test: &LoadTest) -> Result<()> {
     let workers = gateway.workers()?;
     eprintln!("ending the calls …");
     let sipp = sipps.finish(hold + ramp + Duration::from_secs(60))?;
-    let leftovers = wait_empty(&gateway)?;
+    let leftovers = gateway.wait_empty()?;
     gateway.stop()?;
-    println!("{}", signalling_rows(&sipp));
-    println!("{}", media_rows(&result));
+    println!("{}", report::signalling_rows(&sipp));
+    println!("{}", report::media_rows(&result));
     for worker in &workers {
         let (p50, p99, p999) = worker.latency_us;
         println!(
@@ -88,60 +88,7 @@ pub fn with_media(test: &LoadTest) -> Result<()> {
         memory.0, memory.1
     );
     println!("left over after the last call   {leftovers}");
-    judge(&sipp, Some(&result), test.calls, &leftovers)
-}
-
-/// A little longer than the longest transaction lives (64*T1), so that tables have their size when memory is compared.
-const WARM_UP_S: u32 = 35;
-
-/// Sets up and ends calls without media at a steady rate, prints the table; an error if any failed or was repeated.
-pub fn calls_only(test: &LoadTest, length: Duration) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (settings, signalling) = on_loopback(test)?;
-    let gateway = settings.start(folder.path())?;
-    let count = test.cps * length.as_secs() as u32;
-    let calls = Calls {
-        count,
-        rate: test.cps,
-        hold: Duration::from_secs(1),
-    };
-    let warm = Calls {
-        count: test.cps * WARM_UP_S,
-        ..calls
-    };
-    eprintln!("warming up for {WARM_UP_S} s …");
-    sipp::start(folder.path(), &signalling, &warm)?.finish(Duration::from_secs(120))?;
-    wait_empty(&gateway)?;
-    let (memory_before, cpu_before) = (gateway.memory_mib()?, gateway.cpu_s()?);
-    eprintln!(
-        "{} new calls a second for {} s …",
-        test.cps,
-        length.as_secs()
-    );
-    let second = tempfile::tempdir()?;
-    let sipps = sipp::start(second.path(), &signalling, &calls)?;
-    let sipp = sipps.finish(length + Duration::from_secs(90))?;
-    let cpu = gateway.cpu_s()? - cpu_before;
-    let leftovers = wait_empty(&gateway)?;
-    let memory_after = gateway.memory_mib()?;
-    gateway.stop()?;
-    println!("{}", signalling_rows(&sipp));
-    println!(
-        "retransmissions                 caller {}, called {}",
-        sipp.retransmissions.0, sipp.retransmissions.1
-    );
-    println!(
-        "CPU per call                    {:.3} ms (whole process, both legs)",
-        cpu * 1e3 / sipp.offered.max(1) as f64
-    );
-    println!(
-        "memory                          {memory_before:.1} MiB before, {memory_after:.1} MiB after"
-    );
-    println!("left over after the last call   {leftovers}");
-    if sipp.retransmissions != (0, 0) {
-        bail!("messages had to be sent again");
-    }
-    judge(&sipp, None, count, &leftovers)
+    report::judge(&sipp, Some(&result), test.calls, &leftovers)
 }
 
 fn on_loopback(test: &LoadTest) -> Result<(GatewaySettings, Signalling)> {
@@ -163,6 +110,7 @@ fn on_loopback(test: &LoadTest) -> Result<(GatewaySettings, Signalling)> {
         called,
         codecs: test.codecs.clone(),
         rtp: String::new(),
+        phones: 0,
     };
     let signalling = Signalling {
         place: Place::default(),
@@ -186,79 +134,4 @@ fn payload_type(codec: &str) -> Result<u8> {
         "g722" => Ok(9),
         other => bail!("CODECS: {other} is none of ulaw, alaw, g722"),
     }
-}
-
-/// What is left once the calls are over: waits for their transactions' timers (64*T1, RFC 3261 §17) to run out.
-fn wait_empty(gateway: &Gateway) -> Result<String> {
-    let mut left = String::new();
-    for _ in 0..80 {
-        let status = gateway.status()?;
-        let number = |name: &str| {
-            status
-                .get(name)
-                .and_then(serde_json::Value::as_u64)
-                .context(name.to_owned())
-        };
-        let ports = status
-            .get("rtp_pairs")
-            .and_then(|pairs| pairs.get(0)?.as_u64())
-            .context("rtp_pairs")?;
-        let (calls, transactions) = (number("calls_active")?, number("transactions")?);
-        left = format!("{calls} calls, {transactions} transactions, {ports} port pairs");
-        if calls + transactions + ports == 0 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    Ok(left)
-}
-
-fn signalling_rows(sipp: &SippResult) -> String {
-    format!(
-        "calls                           offered {}   answered and ended {}   failed {}\n\
-         call set-up (INVITE to 200)     p50 {:.0} ms   p99 {:.0} ms",
-        sipp.offered,
-        sipp.successful,
-        sipp.failed,
-        sipp.setup_quantile(0.5),
-        sipp.setup_quantile(0.99),
-    )
-}
-
-fn media_rows(result: &MediaResult) -> String {
-    let [p50, p99, p999, highest] = result.latency_us;
-    format!(
-        "RTP packets                     sent {}   received {}   lost {}   wrong {}   ({:.0}/s)\n\
-         latency (generator to generator) p50 {p50:.0} us   p99 {p99:.0} us   p99.9 {p999:.0} us   max {highest:.0} us",
-        result.sent,
-        result.received,
-        result.lost,
-        result.rubbish + result.wrong_source + result.broken_sequence + result.send_failed,
-        result.rate,
-    )
-}
-
-fn judge(
-    sipp: &SippResult,
-    media: Option<&MediaResult>,
-    calls: u32,
-    leftovers: &str,
-) -> Result<()> {
-    if sipp.successful != u64::from(calls) || sipp.failed != 0 {
-        bail!(
-            "{} of {calls} calls went well, {} failed; SIPp says: {}",
-            sipp.successful,
-            sipp.failed,
-            sipp.errors
-        );
-    }
-    if let Some(media) = media
-        && (media.loss() > 0.0 || media.sent == 0)
-    {
-        bail!("RTP was lost or wrong: {media:?}");
-    }
-    if leftovers != "0 calls, 0 transactions, 0 port pairs" {
-        bail!("left over: {leftovers}");
-    }
-    Ok(())
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 const CALLER: &str = include_str!("../scenarios/uac.xml");
 const CALLED: &str = include_str!("../scenarios/uas.xml");
+const REGISTER: &str = include_str!("../scenarios/register.xml");
 /// The first call's RTP port; each further call's is four higher (SIPp's `auto_media_port`).
 const FIRST_RTP_PORT: u16 = 30_000;
 /// SIPp begins again after so many ports, so this is four times the most calls at once.
@@ -307,6 +308,95 @@ impl Sipps {
             .collect();
         times.sort_by(f64::total_cmp);
         Ok(times)
+    }
+}
+
+/// Telephones `p0`, `p1` … that register, each with digest.
+pub struct Phones {
+    sipp: Running,
+    folder: PathBuf,
+    name: &'static str,
+}
+
+/// How many phones, at which rate, and how many registrations in all (None: until stopped, but an hour at most).
+#[derive(Clone, Copy, Debug)]
+pub struct PhonesLoad {
+    /// Telephones; they take turns.
+    pub phones: u32,
+    /// Registrations a second.
+    pub rate: u32,
+    /// Registrations in all.
+    pub count: Option<u32>,
+}
+
+impl Phones {
+    /// Starts them.
+    pub fn start(
+        folder: &Path,
+        place: &Place,
+        local: SocketAddrV4,
+        registrar: SocketAddrV4,
+        load: PhonesLoad,
+    ) -> Result<Phones> {
+        let name = if load.count.is_some() {
+            "first"
+        } else {
+            "again"
+        };
+        std::fs::write(folder.join("register.xml"), REGISTER)?;
+        let users = (0..load.phones).fold(String::from("SEQUENTIAL\n"), |text, phone| {
+            text + &format!("p{phone};[authentication username=p{phone} password=p{phone}]\n")
+        });
+        std::fs::write(folder.join("phones.csv"), users)?;
+        let count = load.count.unwrap_or(load.rate.saturating_mul(3_600));
+        let mut command = place.command("sipp");
+        command.current_dir(folder);
+        command.args(["-sf", "register.xml", "-inf", "phones.csv", "-nostdin"]);
+        command.args(["-i", &local.ip().to_string()]);
+        command.args(["-p", &local.port().to_string()]);
+        command.args(["-m", &count.to_string(), "-r", &load.rate.to_string()]);
+        command.args(["-trace_stat", "-stf", &format!("{name}.csv"), "-fd", "1"]);
+        command.args(["-trace_err", "-error_file", &format!("{name}.errors")]);
+        command.args(["-timeout", "3600", "-buff_size", "4194304"]);
+        command.arg(registrar.to_string());
+        let screen = std::fs::File::create(folder.join(format!("{name}.screen")))?;
+        command
+            .stdout(screen.try_clone()?)
+            .stderr(screen)
+            .stdin(std::process::Stdio::null());
+        Ok(Phones {
+            sipp: Running::start("sipp (phones)", &mut command)?,
+            folder: folder.to_owned(),
+            name,
+        })
+    }
+
+    /// Waits until all have registered.
+    pub fn finish(mut self, longest: Duration) -> Result<SippResult> {
+        self.sipp.wait(longest)?;
+        self.counted()
+    }
+
+    /// Lets what has begun end, and begins no more.
+    pub fn stop(mut self) -> Result<SippResult> {
+        // SIPp takes SIGUSR1 as the key `q`.
+        let id = nix::unistd::Pid::from_raw(self.sipp.id() as i32);
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGUSR1)?;
+        self.sipp.wait(Duration::from_secs(20))?;
+        self.counted()
+    }
+
+    fn counted(&self) -> Result<SippResult> {
+        let all = Statistics::read(&self.folder.join(format!("{}.csv", self.name)))?;
+        let errors = std::fs::read_to_string(self.folder.join(format!("{}.errors", self.name)));
+        Ok(SippResult {
+            offered: all.last("OutgoingCall(C)"),
+            successful: all.last("SuccessfulCall(C)"),
+            failed: all.last("FailedCall(C)"),
+            retransmissions: (all.last("Retransmissions(C)"), 0),
+            setup_ms: Vec::new(),
+            errors: errors.unwrap_or_default().chars().take(1_000).collect(),
+        })
     }
 }
 

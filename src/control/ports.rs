@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 /// packet back, so that a late one of the old call never meets the new one.
 pub const REST: Duration = Duration::from_secs(5);
 
+/// How long a pair rests at least. Where no rested pair is free, the one that rested longest goes to a new call before
+/// the call is refused: a thousand short calls a second need 12,000 pairs otherwise.
+pub const REST_MIN: Duration = Duration::from_secs(1);
+
 /// How long a pair is left alone that the system would not bind (somebody else has it).
 pub const QUARANTINE: Duration = Duration::from_secs(60);
 
@@ -88,7 +92,7 @@ impl Ports {
     /// [`NoPorts`], if no worker has so many.
     pub fn choose_worker(&mut self, now: Instant, pairs: usize) -> Result<WorkerId, NoPorts> {
         for slice in &mut self.slices {
-            slice.wake(now);
+            slice.wake(now, pairs);
         }
         let best = (0..)
             .map(WorkerId)
@@ -106,7 +110,7 @@ impl Ports {
         let Some(slice) = self.slices.get_mut(usize::from(worker.0)) else {
             return Err(NoPorts::Full);
         };
-        slice.wake(now);
+        slice.wake(now, 1);
         match slice.free.pop_front() {
             Some(port) => Ok(slice.take(port)),
             None => Err(slice.lack()),
@@ -218,13 +222,21 @@ impl Slice {
         usize::from(port.rtp() - self.first) / 2
     }
 
-    /// Ends the rests that are over. Each pair pays once for its own rest.
-    fn wake(&mut self, now: Instant) {
+    /// Ends the rests that are over, and more of them early where fewer pairs than `wanted` are free. Each pair pays
+    /// once for its own rest.
+    fn wake(&mut self, now: Instant, wanted: usize) {
         for queue in [&mut self.resting, &mut self.quarantined] {
             while let Some((_, port)) = queue.front().filter(|(end, _)| *end <= now) {
                 self.free.push_back(*port);
                 queue.pop_front();
             }
+        }
+        let early = now + (REST - REST_MIN);
+        while self.free.len() < wanted
+            && let Some((_, port)) = self.resting.front().filter(|(end, _)| *end <= early)
+        {
+            self.free.push_back(*port);
+            self.resting.pop_front();
         }
     }
 
@@ -292,7 +304,11 @@ mod tests {
         assert!(ports.closed(start, first));
         assert!(!ports.closed(start, first), "a lease ends once");
         assert_eq!(ports.choose_worker(start, 1), Err(NoPorts::Resting));
-        let again = ports.lease(start + REST, worker).expect("rested");
+        let early = start + REST_MIN;
+        let nearly = ports.choose_worker(early - Duration::from_millis(1), 1);
+        assert_eq!(nearly, Err(NoPorts::Resting));
+        assert_eq!(ports.choose_worker(early, 2), Err(NoPorts::Full));
+        let again = ports.lease(early, worker).expect("rested a little");
         assert_eq!(again.port, first.port);
         assert_ne!(again.generation, first.generation);
         assert!(!ports.closed(start, first), "a late word of the old lease");
@@ -333,6 +349,22 @@ mod tests {
         }
         let gauges = ports.gauges();
         assert_eq!((gauges.in_use, gauges.resting, gauges.total), (0, 8, 8));
+    }
+
+    #[test]
+    fn a_rest_is_whole_while_others_are_free() {
+        let start = Instant::now();
+        let mut ports = ports(3, 1);
+        let first = ports.lease(start, WorkerId(0)).expect("free");
+        assert!(ports.closed(start, first));
+        let now = start + REST - Duration::from_millis(1);
+        for _ in 0..2 {
+            let other = ports.lease(now, WorkerId(0)).expect("free");
+            assert_ne!(other.port, first.port);
+        }
+        assert_eq!(ports.gauges().resting, 1);
+        let last = ports.lease(now, WorkerId(0)).expect("rested a little");
+        assert_eq!(last.port, first.port);
     }
 
     #[test]

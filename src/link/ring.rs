@@ -15,11 +15,12 @@
 //! What is kept goes out in order before anything newer, so the order of one leg's messages holds. The never-lost ones
 //! need no limit of their own: a lease of a port pair has one of each, and there are only so many port pairs.
 //!
-//! The bell is rung only for a receiver that said that it is about to sleep:
+//! The bell is rung by [`Sender::flush`], once for all that was sent since the last one, and only for a receiver that
+//! said that it is about to sleep:
 //!
 //! ```text
 //! receiver: asleep = true ── fence ── queue empty? ── sleeps ─────── woken, asleep = false
-//! sender:   push ── fence ── asleep? ── asleep = false, ring
+//! sender:   push … push ── flush: fence ── asleep? ── asleep = false, ring
 //! ```
 //!
 //! With the fences one of the two always sees the other, so no message waits for a sleeper.
@@ -100,6 +101,7 @@ pub fn queue<T: Message, B: Bell>(limits: Limits, bell: B) -> (Sender<T, B>, Rec
         backlog: VecDeque::new(),
         backlog_max: limits.backlog_max,
         dropped: 0,
+        unheard: false,
         bell,
     };
     (sender, Receiver { shared })
@@ -118,18 +120,20 @@ pub struct Sender<T, B> {
     backlog: VecDeque<T>,
     backlog_max: usize,
     dropped: u64,
+    /// Something was pushed since the bell last had its turn.
+    unheard: bool,
     bell: B,
 }
 
 impl<T: Message, B: Bell> Sender<T, B> {
-    /// Sends, keeps or drops the message as [`Message::at_limit`] says, and wakes the receiver if it sleeps.
+    /// Sends, keeps or drops the message as [`Message::at_limit`] says. A receiver that sleeps is woken by the next
+    /// [`Sender::flush`].
     ///
     /// # Errors
     /// The message itself, if it was refused.
     pub fn send(&mut self, message: T) -> Result<(), T> {
         // Nothing may overtake what is kept.
-        if self.flush() && self.shared.queue.push(message).is_ok() {
-            self.wake();
+        if self.send_kept() && self.push(message) {
             return Ok(());
         }
         let room = self.backlog.len() < self.backlog_max;
@@ -142,19 +146,30 @@ impl<T: Message, B: Bell> Sender<T, B> {
         Ok(())
     }
 
-    /// Sends what was kept, as far as there is room. True if nothing is left. To be called each turn of a loop.
+    /// Sends what was kept, as far as there is room, and wakes the receiver if it sleeps and anything was sent. True if
+    /// nothing is left. To be called after all that is sent at one time, and each turn of a loop.
     pub fn flush(&mut self) -> bool {
-        if self.backlog.is_empty() {
-            return true;
+        let is_all = self.send_kept();
+        if std::mem::take(&mut self.unheard) {
+            self.wake();
         }
-        while let Some(message) = self.backlog.front() {
-            if self.shared.queue.push(*message).is_err() {
-                break;
+        is_all
+    }
+
+    fn send_kept(&mut self) -> bool {
+        while let Some(message) = self.backlog.front().copied() {
+            if !self.push(message) {
+                return false;
             }
             self.backlog.pop_front();
         }
-        self.wake();
-        self.backlog.is_empty()
+        true
+    }
+
+    fn push(&mut self, message: T) -> bool {
+        let is_pushed = self.shared.queue.push(message).is_ok();
+        self.unheard |= is_pushed;
+        is_pushed
     }
 
     /// How many messages are kept for a full queue.
@@ -343,16 +358,23 @@ mod tests {
         let rings = Rings::default();
         let (mut sender, mut receiver) = queue(SMALL, rings.clone());
         assert_eq!(sender.send(echo(1)), Ok(()));
+        assert!(sender.flush());
         assert_eq!(rings.0.get(), 0);
         assert!(!receiver.may_sleep(), "a message waits");
         assert_eq!(drain(&mut receiver).len(), 1);
         assert!(receiver.may_sleep());
+        assert!(sender.flush());
+        assert_eq!(rings.0.get(), 0, "there is nothing to hear");
         assert_eq!(sender.send(echo(1)), Ok(()));
         assert_eq!(sender.send(echo(1)), Ok(()));
+        assert_eq!(rings.0.get(), 0, "not before all is sent");
+        assert!(sender.flush());
+        assert!(sender.flush());
         assert_eq!(rings.0.get(), 1);
         receiver.awake();
         assert_eq!(drain(&mut receiver).len(), 2);
         assert_eq!(sender.send(echo(1)), Ok(()));
+        assert!(sender.flush());
         assert_eq!(rings.0.get(), 1);
     }
 

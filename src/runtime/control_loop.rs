@@ -187,9 +187,6 @@ impl ControlLoop {
 
     fn handle_time(&mut self, now: Instant) {
         self.controller.handle_timeout(now);
-        for worker in &mut self.workers {
-            worker.commands.flush();
-        }
         if matches!(self.phase, Phase::Stopping(deadline) if deadline <= now) {
             tracing::warn!("not every peer has answered our BYE, ending anyway");
             self.phase = Phase::Over;
@@ -300,6 +297,9 @@ impl ControlLoop {
                     }
                 }
             }
+        }
+        for worker in &mut self.workers {
+            worker.commands.flush();
         }
     }
 

@@ -202,11 +202,11 @@ impl<'ring> MediaLoop<'ring> {
     }
 
     fn tell_events(&mut self) {
-        self.events.flush();
         while let Some(event) = self.worker.poll_event() {
             // Never refused: what may not be lost is kept, the rest is dropped and counted by the queue.
             let _ = self.events.send(event);
         }
+        self.events.flush();
     }
 
     fn publish(&mut self) {

@@ -297,42 +297,64 @@ fn push_request_uri(out: &mut String, uri: &str) {
 struct Lines {
     /// `Name: value` CRLF, again and again; no value holds a CR or LF.
     text: String,
+    /// Each line's field and where it ends in the text.
+    index: Vec<(Field, usize)>,
 }
 
 impl Lines {
     fn append(&mut self, name: &str, value: impl std::fmt::Display) {
-        if !text::is_token(name) || Field::of(name.as_bytes()) == Field::ContentLength {
+        let field = Field::of(name.as_bytes());
+        if !text::is_token(name) || field == Field::ContentLength {
             return;
         }
         self.text.push_str(name);
         self.text.push_str(": ");
         let _ = write!(Cleaner(&mut self.text), "{value}");
         self.text.push_str("\r\n");
+        self.index.push((field, self.text.len()));
     }
 
     fn remove(&mut self, name: &str) {
         if self.get(name).is_none() {
             return;
         }
-        let kept = self
-            .text
-            .split_inclusive("\r\n")
-            .filter(|line| !is_named(line, name));
-        self.text = kept.collect();
+        let mut kept = Lines::default();
+        for (field, line) in self.iter() {
+            if !is_named(field, line, name) {
+                kept.text.push_str(line);
+                kept.index.push((field, kept.text.len()));
+            }
+        }
+        *self = kept;
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        let line = self
-            .text
-            .split_terminator("\r\n")
-            .find(|line| is_named(line, name))?;
-        line.split_once(": ").map(|(_, value)| value)
+        let wanted = Field::of(name.as_bytes());
+        let (_, line) = self
+            .iter()
+            .find(|&(field, line)| field == wanted && is_named(field, line, name))?;
+        let (_, value) = text::cut(line, b':')?;
+        value.strip_prefix(' ')?.strip_suffix("\r\n")
+    }
+
+    /// Every line with its line end.
+    fn iter(&self) -> impl Iterator<Item = (Field, &str)> {
+        let mut start = 0;
+        self.index.iter().map(move |&(field, end)| {
+            let line = &self.text[std::mem::replace(&mut start, end)..end];
+            (field, line)
+        })
     }
 }
 
-fn is_named(line: &str, name: &str) -> bool {
-    line.split_once(':')
-        .is_some_and(|(found, _)| Field::same(found, name))
+/// True if the line of that field has that name, in its long or compact form.
+fn is_named(field: Field, line: &str, name: &str) -> bool {
+    match field {
+        Field::Other => {
+            text::cut(line, b':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name))
+        }
+        known => known == Field::of(name.as_bytes()),
+    }
 }
 
 /// Writes through to the lines, without line ends.

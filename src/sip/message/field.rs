@@ -100,12 +100,4 @@ impl Field {
             _ => Field::Other,
         }
     }
-
-    /// True if both names are of the same header.
-    pub(super) fn same(one: &str, other: &str) -> bool {
-        match Field::of(one.as_bytes()) {
-            Field::Other => one.eq_ignore_ascii_case(other),
-            known => known == Field::of(other.as_bytes()),
-        }
-    }
 }

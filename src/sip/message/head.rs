@@ -1,7 +1,7 @@
 //! From bytes to a head: finds its end and its lines, and tidies it where it must be copied.
 
 use super::field::Field;
-use super::headers::{Line, Span};
+use super::headers::{Line, Span, Tags};
 use super::text;
 use super::{HEAD_LENGTH_MAX, HEADER_LINES_MAX, Headers, ParseError, ParseErrorKind};
 use bytes::Bytes;
@@ -70,6 +70,7 @@ impl Scan {
         let headers = Headers {
             head,
             lines: self.lines,
+            tags: Tags::default(),
         };
         Head {
             headers,

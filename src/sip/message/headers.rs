@@ -13,6 +13,15 @@ pub struct Headers {
     /// Start line and header lines, without folds; every range of `lines` lies in it.
     pub(super) head: ByteString,
     pub(super) lines: Vec<Line>,
+    pub(super) tags: Tags,
+}
+
+/// Where the tags of From and To stand in the head: they tell which dialog a message belongs to, and are asked for
+/// at every step of its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tags {
+    pub(super) from: Option<Span>,
+    pub(super) to: Option<Span>,
 }
 
 /// Where a header line stands in the head. A head is at most 65,535 bytes long.
@@ -31,6 +40,16 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// The place of a part of the head in it.
+    pub(super) fn find(part: &str, head: &str) -> Span {
+        let start = (part.as_ptr() as usize).saturating_sub(head.as_ptr() as usize);
+        let narrow = |at: usize| u16::try_from(at).expect("a part of the head lies in the head");
+        Span {
+            start: narrow(start),
+            end: narrow(start + part.len()),
+        }
+    }
+
     pub(super) fn of(self, head: &str) -> &str {
         &head[usize::from(self.start)..usize::from(self.end)]
     }
@@ -135,12 +154,12 @@ impl Headers {
 
     /// The tag of From. None only from a peer of RFC 2543.
     pub fn from_tag(&self) -> Option<&str> {
-        text::param(self.address(Field::From).params, "tag")
+        self.tags.from.map(|tag| tag.of(&self.head))
     }
 
     /// The tag of To.
     pub fn to_tag(&self) -> Option<&str> {
-        text::param(self.address(Field::To).params, "tag")
+        self.tags.to.map(|tag| tag.of(&self.head))
     }
 
     /// The top Via.

@@ -3,7 +3,7 @@
 use super::error::BadRequest;
 use super::field::Field;
 use super::head::{self, Head};
-use super::headers::{CSeq, Headers, Span};
+use super::headers::{CSeq, Headers, Span, Tags};
 use super::name_addr::NameAddrText;
 use super::text;
 use super::uri::{UriText, digits};
@@ -20,20 +20,23 @@ enum Start {
 pub(super) fn message(bytes: Bytes) -> Result<Message, ParseError> {
     let head = head::read(&bytes, head::leading_line_ends(&bytes))?;
     let checked = start_line(&head).and_then(|start| {
-        check(&head.headers, &start)?;
+        let tags = check(&head.headers, &start)?;
         let body = body(&head, &bytes)?;
-        Ok((start, body))
+        Ok((start, tags, body))
     });
-    let headers = head.headers;
+    let mut headers = head.headers;
+    if let Ok((_, tags, _)) = checked {
+        headers.tags = tags;
+    }
     match checked {
-        Ok((Start::Request { method, uri }, body)) => Ok(Message::Request(Request {
+        Ok((Start::Request { method, uri }, _, body)) => Ok(Message::Request(Request {
             headers,
             method,
             uri,
             body,
             source: None,
         })),
-        Ok((Start::Response { status, reason }, body)) => Ok(Message::Response(Response {
+        Ok((Start::Response { status, reason }, _, body)) => Ok(Message::Response(Response {
             headers,
             status,
             reason,
@@ -126,23 +129,28 @@ fn check_version(text: &str) -> Result<(), ParseErrorKind> {
 
 /// The place in the head of a part of it.
 fn span_of(head: &Head, part: &str) -> Span {
-    let start = (part.as_ptr() as usize).saturating_sub(head.headers.head.as_ptr() as usize);
-    let narrow = |at: usize| u16::try_from(at).expect("a part of the head lies in the head");
-    Span {
-        start: narrow(start),
-        end: narrow(start + part.len()),
-    }
+    Span::find(part, &head.headers.head)
 }
 
-/// Checks the headers that every user of a message relies on (RFC 3261 §8.1.1, §20).
-fn check(headers: &Headers, start: &Start) -> Result<(), ParseError> {
+/// Checks the headers that every user of a message relies on (RFC 3261 §8.1.1, §20), and finds the tags.
+fn check(headers: &Headers, start: &Start) -> Result<Tags, ParseError> {
     let mut seen = Seen::default();
+    let mut tags = Tags::default();
+    let mut tag = |place: fn(&mut Tags) -> &mut Option<Span>, value: &str, name| {
+        let address = NameAddrText::parse(value).ok_or(ParseErrorKind::Invalid(name))?;
+        let tag = text::param(address.params, "tag");
+        *place(&mut tags) = tag.map(|tag| Span::find(tag, &headers.head));
+        Ok(())
+    };
     for line in &headers.lines {
         let value = line.value.of(&headers.head);
         let outcome = match line.field {
             Field::Via => seen.via(value),
-            Field::From => once(&mut seen.from, "From").and_then(|()| address(value, "From")),
-            Field::To => once(&mut seen.to, "To").and_then(|()| address(value, "To")),
+            Field::From => once(&mut seen.from, "From")
+                .and_then(|()| tag(|tags| &mut tags.from, value, "From")),
+            Field::To => {
+                once(&mut seen.to, "To").and_then(|()| tag(|tags| &mut tags.to, value, "To"))
+            }
             Field::CallId => once(&mut seen.call_id, "Call-ID")
                 .and_then(|()| valid(text::is_visible(value), "Call-ID")),
             Field::CSeq => once(&mut seen.cseq, "CSeq").and_then(|()| cseq(value, start)),
@@ -162,6 +170,7 @@ fn check(headers: &Headers, start: &Start) -> Result<(), ParseError> {
         outcome.map_err(|kind| ParseError::new(kind, usize::from(line.value.start)))?;
     }
     seen.complete()
+        .map(|()| tags)
         .map_err(|kind| ParseError::new(kind, headers.head.len()))
 }
 
@@ -223,10 +232,6 @@ fn valid(valid: bool, name: &'static str) -> Result<(), ParseErrorKind> {
     } else {
         Err(ParseErrorKind::Invalid(name))
     }
-}
-
-fn address(value: &str, name: &'static str) -> Result<(), ParseErrorKind> {
-    valid(NameAddrText::parse(value).is_some(), name)
 }
 
 fn cseq(value: &str, start: &Start) -> Result<(), ParseErrorKind> {
