@@ -12,6 +12,7 @@
 
 use super::bell::Bell;
 use super::input::{INPUTS_MAX, Input};
+use super::pace::{Pace, Wait};
 use super::reload::{Loader, ReloadDone};
 use super::resolver::Resolver;
 use super::signals::{Signal, Signals};
@@ -26,18 +27,25 @@ use crate::control::controller::Output;
 use crate::control::names::Answer;
 use crate::control::strangers::Strangers;
 use crate::link::{Command, WorkerId};
+use crate::media::Nanos;
 use crate::metrics::{ControlMetrics, RejectReason};
 use crate::sip::{Flow, Protocol, Transmit, TransportId};
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Inputs, events of one worker, and admin requests handled before the next thing has its turn.
-const BATCH: usize = 64;
+/// Inputs, events of one worker, and admin requests handled before the next thing has its turn. The workers hear of
+/// what a turn decided at its end, some milliseconds after its beginning at most.
+const BATCH: usize = 32;
+/// Under load, messages may gather for so long before they are handled: little beside T1 (500 ms, RFC 3261 §17.1.1.1),
+/// and a wake-up for each costs as much as the message itself.
+pub(super) const GATHER_US: u32 = 1_000;
 /// How long a stop waits for the answers to our BYEs.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the end waits for the last answers to be written, to SIP streams and admin connections.
@@ -66,6 +74,8 @@ pub(super) struct ControlLoop {
     /// Shared with the controller.
     pub metrics: Arc<ControlMetrics>,
     pub udp: FxHashMap<TransportId, UdpTransport>,
+    /// Datagrams that leave at the end of the turn, in their order.
+    pub outbox: FxHashMap<TransportId, Vec<(SocketAddr, Bytes)>>,
     pub streams: Streams,
     /// Peers whose failed TLS handshakes were logged lately.
     pub handshakes_told: Strangers,
@@ -87,6 +97,8 @@ pub(super) struct ControlLoop {
     /// Log lines that were given up.
     pub log_lines_dropped: Box<dyn Fn() -> u64>,
     pub phase: Phase,
+    /// How busy it is.
+    pub pace: Pace,
     /// When it began to serve.
     pub started: Instant,
     /// When the configuration was last read without error.
@@ -112,7 +124,9 @@ impl ControlLoop {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
         self.do_outputs();
+        self.end_turn();
         while self.phase != Phase::Over {
+            self.gather();
             timer.as_mut().reset(self.due().into());
             let quiet = self
                 .workers
@@ -136,6 +150,9 @@ impl ControlLoop {
                 () = &mut timer => Wake::Timer,
             };
             let now = Instant::now();
+            let since_start = now.duration_since(self.started).as_nanos();
+            self.pace
+                .count(Nanos(since_start as u64), inputs.len() as u64);
             match wake {
                 Wake::Inputs => {
                     self.controller
@@ -150,9 +167,19 @@ impl ControlLoop {
                 Wake::Timer => self.handle_time(now),
             }
             self.do_outputs();
+            self.end_turn();
         }
         self.write_the_rest().await;
         self.stop_threads();
+    }
+
+    /// Lets messages gather under load. The thread sleeps, and with it all that it runs, which has the same to gain.
+    fn gather(&self) {
+        if let Wait::Batch { longest_us, .. } = self.pace.wait()
+            && self.inputs.is_empty()
+        {
+            std::thread::sleep(Duration::from_micros(longest_us.into()));
+        }
     }
 
     /// Nothing new is heard; what was answered last is still written, if the peers take it in time.
@@ -193,7 +220,7 @@ impl ControlLoop {
         }
     }
 
-    /// One input at a time, so that its answers leave before the next one is judged.
+    /// One input at a time, so that what it leads to is done before the next one is judged.
     fn handle_inputs(&mut self, now: Instant, inputs: &mut Vec<Input>) {
         for input in inputs.drain(..) {
             match input {
@@ -298,20 +325,31 @@ impl ControlLoop {
                 }
             }
         }
+    }
+
+    /// One bell for all that a turn had to tell a worker, then one system call for the datagrams of the turn: a port
+    /// that is offered to a peer is opened first, and a peer is woken once.
+    fn end_turn(&mut self) {
         for worker in &mut self.workers {
             worker.commands.flush();
+        }
+        // What fails may be sent again elsewhere; the controller tries each target once.
+        while !self.outbox.is_empty() {
+            let outbox = std::mem::take(&mut self.outbox);
+            for (transport, datagrams) in outbox {
+                self.send_datagrams(transport, &datagrams);
+            }
+            self.do_outputs();
         }
     }
 
     fn transmit(&mut self, Transmit { flow, bytes }: Transmit) {
-        let sent = match flow.protocol {
-            Protocol::Udp => self.send_datagram(flow, &bytes),
-            Protocol::Tcp | Protocol::Tls => {
-                let domain = self.controller.domain(flow);
-                self.streams.send(flow, domain, bytes).is_ok()
-            }
-        };
-        if !sent {
+        if flow.protocol == Protocol::Udp {
+            let datagrams = self.outbox.entry(flow.transport).or_default();
+            return datagrams.push((flow.peer, bytes));
+        }
+        let domain = self.controller.domain(flow);
+        if self.streams.send(flow, domain, bytes).is_err() {
             self.controller.handle_flow_failed(Instant::now(), flow);
         }
     }
@@ -324,21 +362,27 @@ impl ControlLoop {
         }
     }
 
-    /// False if the peer cannot be reached.
-    fn send_datagram(&self, flow: Flow, bytes: &[u8]) -> bool {
-        let Some(socket) = self.udp.get(&flow.transport) else {
-            return false;
+    fn send_datagrams(&mut self, transport: TransportId, datagrams: &[(SocketAddr, Bytes)]) {
+        let (controller, metrics) = (&mut self.controller, &self.metrics);
+        let mut failed = |peer, error: io::Error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                return metrics.datagram_dropped();
+            }
+            tracing::info!(%peer, %error, "not sent");
+            let flow = Flow {
+                transport,
+                protocol: Protocol::Udp,
+                peer,
+                domain: None,
+            };
+            controller.handle_flow_failed(Instant::now(), flow);
         };
-        match socket.send(flow.peer, bytes) {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.metrics.datagram_dropped();
-                true
-            }
-            Err(error) => {
-                tracing::info!(peer = %flow.peer, %error, "not sent");
-                false
-            }
+        match self.udp.get(&transport) {
+            Some(socket) => socket.send_all(datagrams, failed),
+            None => datagrams
+                .iter()
+                .map(|(peer, _)| (*peer, io::ErrorKind::AddrNotAvailable.into()))
+                .for_each(|(peer, error)| failed(peer, error)),
         }
     }
 

@@ -9,7 +9,8 @@
 //! ```
 
 use super::bell::Bell;
-use super::uring::{self, Edge, EdgeConfig, EdgeCounts, Pace, Wait};
+use super::pace::{Pace, Wait};
+use super::uring::{self, Edge, EdgeConfig, EdgeCounts};
 use crate::link::ring::{Receiver, Sender};
 use crate::link::{Command, Event, PortRange, WorkerId};
 use crate::media::worker::Counters;

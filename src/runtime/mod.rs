@@ -11,6 +11,7 @@ mod control_loop;
 pub mod input;
 pub mod logging;
 pub mod media_loop;
+pub mod pace;
 pub mod preflight;
 pub mod reload;
 pub mod resolver;

@@ -5,10 +5,11 @@ use crate::sip::{Flow, Protocol, TransportId};
 use bytes::Bytes;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
+    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmsg, sendmmsg, setsockopt,
+    sockopt,
 };
 use socket2::{Domain, SockRef, Socket, Type};
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
@@ -18,6 +19,8 @@ use tokio::sync::mpsc;
 
 /// Datagrams taken from a socket before other tasks have their turn.
 const BATCH: usize = 32;
+/// Datagrams sent by one system call.
+const SEND_BATCH: usize = 64;
 /// The kernel's receive buffer: a second of a busy trunk's signalling. The kernel may allow less (net.core.rmem_max).
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// No UDP payload is longer.
@@ -77,6 +80,50 @@ impl UdpTransport {
             Err(error) if is_unreachable(&error) => socket.send_to(bytes, &peer).map(drop),
             other => other.map(drop),
         }
+    }
+
+    /// Sends datagrams in order with as few system calls as the kernel allows; `failed` is told of each that was not
+    /// sent, as by [`UdpTransport::send`].
+    pub fn send_all(
+        &self,
+        datagrams: &[(SocketAddr, Bytes)],
+        mut failed: impl FnMut(SocketAddr, io::Error),
+    ) {
+        let mut rest = datagrams;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(SEND_BATCH));
+            let sent = self.send_some(now);
+            rest = &rest[sent..];
+            if sent < now.len() {
+                // The kernel stops at the first that it cannot send: that one alone says why.
+                let (peer, bytes) = &rest[0];
+                if let Err(error) = self.send(*peer, bytes) {
+                    failed(*peer, error);
+                }
+                rest = &rest[1..];
+            } else {
+                rest = later;
+            }
+        }
+    }
+
+    /// How many of these, from the first on, the kernel took at once.
+    fn send_some(&self, datagrams: &[(SocketAddr, Bytes)]) -> usize {
+        if datagrams.len() == 1 {
+            return 0;
+        }
+        let slices: Vec<_> = datagrams
+            .iter()
+            .map(|(_, bytes)| [IoSlice::new(bytes)])
+            .collect();
+        let peers: Vec<_> = datagrams
+            .iter()
+            .map(|(peer, _)| Some(SockaddrStorage::from(*peer)))
+            .collect();
+        let mut headers = MultiHeaders::preallocate(datagrams.len(), None);
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let descriptor = self.socket.as_raw_fd();
+        sendmmsg(descriptor, &mut headers, &slices, &peers, [], flags).map_or(0, Iterator::count)
     }
 
     /// Receives for ever.
@@ -199,6 +246,30 @@ mod tests {
                 assert_eq!(bytes, wanted);
                 assert_eq!(flow.transport, TransportId(1));
                 assert_eq!(flow.peer, a.local_addr().expect("bound"));
+            }
+        });
+    }
+
+    #[test]
+    fn many_leave_together_and_one_that_cannot_stops_no_other() {
+        run(async {
+            let (a, b) = (bound(0, "127.0.0.1:0"), bound(1, "127.0.0.1:0"));
+            let (inputs, mut received) = mpsc::channel(256);
+            tokio_uring::spawn(b.clone().receive(inputs));
+            let to = b.local_addr().expect("bound");
+            let elsewhere: SocketAddr = "[::1]:9".parse().expect("an address");
+            let mut all: Vec<_> = (0..150)
+                .map(|number: usize| (to, Bytes::from(number.to_string())))
+                .collect();
+            all.insert(100, (elsewhere, Bytes::from_static(b"not over IPv4")));
+            let mut failed = Vec::new();
+            a.send_all(&all, |peer, _| failed.push(peer));
+            assert_eq!(failed, [elsewhere]);
+            for number in 0..150 {
+                let Some(Input::Datagram { bytes, .. }) = received.recv().await else {
+                    panic!("a datagram")
+                };
+                assert_eq!(bytes, number.to_string());
             }
         });
     }

@@ -3,9 +3,10 @@
 
 use super::admin_loop;
 use super::bell::Bell;
-use super::control_loop::{ControlLoop, Phase};
+use super::control_loop::{ControlLoop, GATHER_US, Phase};
 use super::input::{INPUTS_MAX, Input};
 use super::logging::{self, BadLevels, LogFormat, Logging};
+use super::pace::Pace;
 use super::preflight::{self, PreflightError};
 use super::reload::{Loader, Reading};
 use super::resolver::Resolver;
@@ -241,6 +242,8 @@ fn build(
         listening,
         log_lines_dropped: Box::new(move || logging.lines_dropped()),
         phase: Phase::Serving,
+        outbox: FxHashMap::default(),
+        pace: Pace::new(GATHER_US),
         started: now,
         config_loaded: now,
     })

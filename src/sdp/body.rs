@@ -1,10 +1,10 @@
 //! A peer's session description, as far as a media gateway needs it.
 //!
-//! The grammar is `sdp-types`'; here are the meanings: addresses, directions, payload formats, and which media lines
-//! are audio that we could carry.
+//! [`super::lines`] has the grammar; here are the meanings: addresses, directions, payload formats, and which media
+//! lines are audio that we could carry.
 
+use super::lines::{Lines, MediaLine, Section};
 use crate::codec::Codec;
-use sdp_types::{Attribute, Connection, Session};
 use std::net::{IpAddr, SocketAddr};
 
 /// Longest body that is read, in bytes. An offer of a browser with dozens of codecs has under 8 KiB.
@@ -138,16 +138,14 @@ impl Direction {
         }
     }
 
-    fn of(attributes: &[Attribute]) -> Option<Direction> {
-        attributes
-            .iter()
-            .find_map(|attribute| match attribute.attribute.as_str() {
-                "sendrecv" => Some(Direction::SendRecv),
-                "sendonly" => Some(Direction::SendOnly),
-                "recvonly" => Some(Direction::RecvOnly),
-                "inactive" => Some(Direction::Inactive),
-                _ => None,
-            })
+    fn of(section: Section) -> Option<Direction> {
+        section.attributes().find_map(|(name, _)| match name {
+            "sendrecv" => Some(Direction::SendRecv),
+            "sendonly" => Some(Direction::SendOnly),
+            "recvonly" => Some(Direction::RecvOnly),
+            "inactive" => Some(Direction::Inactive),
+            _ => None,
+        })
     }
 }
 
@@ -159,7 +157,7 @@ pub enum SdpError {
     TooLarge,
     /// Not SDP.
     #[error("session description: {0}")]
-    Syntax(String),
+    Syntax(&'static str),
     /// An audio line whose address is missing, a host name, multicast or of no use.
     #[error("audio without an IP address to send to")]
     Address,
@@ -174,17 +172,20 @@ impl Description {
         if body.len() > BODY_BYTES_MAX {
             return Err(SdpError::TooLarge);
         }
-        let session = Session::parse(body).map_err(|error| SdpError::Syntax(error.to_string()))?;
-        if session.medias.len() > MEDIA_MAX {
+        // A session's name may be in any character set, and nobody reads it.
+        let text = String::from_utf8_lossy(body);
+        let lines = Lines::read(&text).map_err(SdpError::Syntax)?;
+        let session = lines.session();
+        let (id, version) = session.origin().ok_or(SdpError::Syntax("its o= line"))?;
+        if lines.media().count() > MEDIA_MAX {
             return Err(SdpError::TooLarge);
         }
-        let media = session
-            .medias
-            .iter()
-            .map(|line| Media::read(&session, line))
+        let media = lines
+            .media()
+            .map(|section| Media::read(session, section))
             .collect::<Result<_, _>>()?;
         Ok(Description {
-            session: (session.origin.sess_id, session.origin.sess_version),
+            session: (id.to_owned(), version),
             media,
         })
     }
@@ -199,58 +200,64 @@ impl Description {
 }
 
 impl Media {
-    fn read(session: &Session, line: &sdp_types::Media) -> Result<Media, SdpError> {
+    fn read(session: Section, section: Section) -> Result<Media, SdpError> {
+        let line = section.media_line().ok_or(SdpError::Syntax("an m= line"))?;
         let is_plain_rtp = ["RTP/AVP", "RTP/AVPF"]
             .iter()
-            .any(|name| line.proto.eq_ignore_ascii_case(name));
-        if !line.media.eq_ignore_ascii_case("audio") || !is_plain_rtp || line.port == 0 {
-            let (kind, protocol, formats) =
-                (line.media.clone(), line.proto.clone(), line.fmt.clone());
+            .any(|name| line.protocol.eq_ignore_ascii_case(name));
+        if !line.kind.eq_ignore_ascii_case("audio") || !is_plain_rtp || line.port == 0 {
             return Ok(Media::Other {
-                kind,
-                protocol,
-                formats,
+                kind: line.kind.to_owned(),
+                protocol: line.protocol.to_owned(),
+                formats: line.formats.to_owned(),
             });
         }
         // RFC 8866 §5.7: a media line's own c= is stronger than the session's.
-        let connection = line
-            .connections
-            .first()
-            .or(session.connection.as_ref())
+        let connection = section
+            .value('c')
+            .or(session.value('c'))
             .ok_or(SdpError::Address)?;
         let address = unicast_address(connection)?;
         let rtp = SocketAddr::new(address, line.port);
-        let stated = Direction::of(&line.attributes).or_else(|| Direction::of(&session.attributes));
+        let stated = Direction::of(section).or_else(|| Direction::of(session));
         let direction = stated.unwrap_or(Direction::SendRecv);
         Ok(Media::Audio(Audio {
-            protocol: line.proto.clone(),
+            protocol: line.protocol.to_owned(),
             rtp,
-            rtcp: rtcp_address(&line.attributes, rtp),
+            rtcp: rtcp_address(section, rtp),
             // RFC 3264 §8.4: an unspecified address means that nothing is to be sent there.
             direction: if address.is_unspecified() {
                 Direction::new(direction.sends(), false)
             } else {
                 direction
             },
-            formats: read_formats(line),
-            ptime_ms: value_of(&line.attributes, "ptime").and_then(|text| text.trim().parse().ok()),
+            formats: read_formats(line, section),
+            ptime_ms: section
+                .attribute("ptime")
+                .and_then(|text| text.trim().parse().ok()),
         }))
     }
 }
 
 /// The address of a c= line. A host name is refused: looking up a name that a stranger wrote, for each call, is a tool
 /// for others, and no trunk sends one.
-fn unicast_address(connection: &Connection) -> Result<IpAddr, SdpError> {
-    match connection.try_address() {
-        Ok(address) if !address.ip.is_multicast() => Ok(address.ip.to_canonical()),
+fn unicast_address(connection: &str) -> Result<IpAddr, SdpError> {
+    let mut words = connection.split_ascii_whitespace();
+    let address = match (words.next(), words.next(), words.next()) {
+        (Some("IN"), Some("IP4" | "IP6"), Some(address)) => address,
+        _ => return Err(SdpError::Address),
+    };
+    // A multicast address may carry its TTL behind a slash.
+    match address.split('/').next().map(str::parse::<IpAddr>) {
+        Some(Ok(address)) if !address.is_multicast() => Ok(address.to_canonical()),
         _ => Err(SdpError::Address),
     }
 }
 
 /// `a=rtcp:port [IN IP4 address]` (RFC 3605 §2.1); without it, or where it makes no sense, the next port.
-fn rtcp_address(attributes: &[Attribute], rtp: SocketAddr) -> SocketAddr {
+fn rtcp_address(section: Section, rtp: SocketAddr) -> SocketAddr {
     let next = SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
-    let Some(text) = value_of(attributes, "rtcp") else {
+    let Some(text) = section.attribute("rtcp") else {
         return next;
     };
     let mut words = text.split_ascii_whitespace();
@@ -268,17 +275,10 @@ fn rtcp_address(attributes: &[Attribute], rtp: SocketAddr) -> SocketAddr {
     )
 }
 
-fn value_of<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
-    let attribute = attributes
-        .iter()
-        .find(|attribute| attribute.attribute.eq_ignore_ascii_case(name))?;
-    attribute.value.as_deref()
-}
-
 /// The formats of an m= line that we know, in its order.
-fn read_formats(line: &sdp_types::Media) -> Vec<Format> {
+fn read_formats(line: MediaLine, section: Section) -> Vec<Format> {
     let mut formats: Vec<Format> = Vec::new();
-    for word in line.fmt.split_ascii_whitespace().take(FORMATS_MAX) {
+    for word in line.formats.split_ascii_whitespace().take(FORMATS_MAX) {
         let Some(payload_type) = word.parse::<u8>().ok().filter(|number| *number < 128) else {
             continue;
         };
@@ -288,8 +288,8 @@ fn read_formats(line: &sdp_types::Media) -> Vec<Format> {
         {
             continue;
         }
-        if let Some(payload) = payload_of(&line.attributes, payload_type) {
-            let fmtp = numbered(&line.attributes, "fmtp", payload_type).map(str::to_owned);
+        if let Some(payload) = payload_of(section, payload_type) {
+            let fmtp = numbered(section, "fmtp", payload_type).map(str::to_owned);
             formats.push(Format {
                 payload_type,
                 payload,
@@ -301,8 +301,8 @@ fn read_formats(line: &sdp_types::Media) -> Vec<Format> {
 }
 
 /// What a payload type carries: its rtpmap's word, else the static table of RFC 3551 §6.
-fn payload_of(attributes: &[Attribute], payload_type: u8) -> Option<Payload> {
-    let Some(rtpmap) = numbered(attributes, "rtpmap", payload_type) else {
+fn payload_of(section: Section, payload_type: u8) -> Option<Payload> {
+    let Some(rtpmap) = numbered(section, "rtpmap", payload_type) else {
         return static_payload(payload_type);
     };
     let mut parts = rtpmap.trim().split('/');
@@ -331,12 +331,12 @@ fn static_payload(payload_type: u8) -> Option<Payload> {
 }
 
 /// The rest of `a=NAME:PT rest`.
-fn numbered<'a>(attributes: &'a [Attribute], name: &str, payload_type: u8) -> Option<&'a str> {
-    attributes
-        .iter()
-        .filter(|attribute| attribute.attribute.eq_ignore_ascii_case(name))
-        .find_map(|attribute| {
-            let (number, rest) = attribute.value.as_deref()?.trim().split_once(' ')?;
+fn numbered<'a>(section: Section<'a>, name: &str, payload_type: u8) -> Option<&'a str> {
+    section
+        .attributes()
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+        .find_map(|(_, value)| {
+            let (number, rest) = value?.trim().split_once(' ')?;
             (number.parse() == Ok(payload_type)).then(|| rest.trim())
         })
 }
@@ -454,6 +454,22 @@ mod tests {
             body[at % length] = byte;
             body.truncate(length - cut % length);
             let _ = Description::parse(&body);
+        }
+
+        /// Where another reader understands a body too, both see the same.
+        #[test]
+        fn another_reader_agrees(mut body in Just(TRUNK.as_bytes().to_vec()), at in 0..300usize, byte in 32..127u8) {
+            let length = body.len();
+            body[at % length] = byte;
+            if let (Ok(ours), Ok(theirs)) = (Description::parse(&body), sdp_types::Session::parse(&body)) {
+                prop_assert_eq!(&ours.session.0, &theirs.origin.sess_id);
+                prop_assert_eq!(ours.session.1, theirs.origin.sess_version);
+                prop_assert_eq!(ours.media.len(), theirs.medias.len());
+                if let Some(audio) = ours.audio() {
+                    prop_assert_eq!(audio.rtp.port(), theirs.medias[0].port);
+                    prop_assert_eq!(&audio.protocol, &theirs.medias[0].proto);
+                }
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`body`] reads what a peer describes; [`offer_answer`] decides what both sides can do and writes our side.
 
 pub mod body;
+mod lines;
 pub mod offer_answer;
 
 pub use body::{Audio, Description, Direction, Format, Media, Payload, SdpError};

@@ -168,7 +168,7 @@ impl Endpoint {
     pub fn new(settings: EndpointSettings, seed: u64) -> Self {
         let shared = Shared::new(settings, seed);
         Endpoint {
-            servers: Servers::new(shared.hash),
+            servers: Servers::default(),
             clients: Clients::default(),
             streams: Streams::new(shared.hash),
             shared,

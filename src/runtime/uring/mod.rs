@@ -9,14 +9,12 @@ pub mod counts;
 pub mod edge;
 pub mod layout;
 pub mod legs;
-pub mod pace;
 pub mod ring;
 pub mod socket;
 pub mod token;
 
 pub use counts::EdgeCounts;
 pub use edge::{Arrival, BUFFERS, Edge, EdgeConfig};
-pub use pace::{Pace, Wait};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use crate::link::{LegId, RtpPort};
 use crate::media::worker::SocketOrder;
 use crate::media::{Component, DropReason, LegSlot, Verdict};
 use crate::runtime::bell::Bell;
+use crate::runtime::pace::Wait;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 

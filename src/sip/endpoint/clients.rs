@@ -67,6 +67,33 @@ enum Machine {
     Other(NonInviteClient, Method),
 }
 
+impl Machine {
+    /// A final response came: nothing of the request is sent again, nor made from it.
+    fn is_answered(&self) -> bool {
+        match self {
+            Machine::Invite(invite) => matches!(
+                invite.machine,
+                InviteClient::Accepted { .. } | InviteClient::Completed { .. }
+            ),
+            Machine::Cancel(machine) | Machine::Other(machine, _) => {
+                matches!(machine, NonInviteClient::Completed { .. })
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Half a minute is left to such a transaction; the memory is of better use while it is warm.
+    fn forget_request(&mut self) {
+        self.request = Bytes::new();
+        self.via = String::new();
+        self.fallback = None;
+        if let Machine::Invite(invite) = &mut self.machine {
+            invite.provisional = Bytes::new();
+        }
+    }
+}
+
 struct Invite {
     machine: InviteClient,
     /// The last provisional response, to know its copies.
@@ -477,6 +504,9 @@ impl Clients {
             ),
         };
         shared.arm(now, &mut client.armed, deadline, Due::Client(index));
+        if client.machine.is_answered() {
+            client.forget_request();
+        }
         if is_over {
             let client = self.table.remove(index);
             self.by_branch.remove(&(client.branch, is_cancel));

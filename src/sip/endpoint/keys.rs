@@ -1,15 +1,46 @@
 //! What requests are matched by (RFC 3261 §17.2.3, §13.3.1.4, §8.2.2.2), written into one string each.
 
+use super::shared::SeededHash;
 use crate::sip::message::{Headers, Method, Request};
 use std::fmt::Write;
+use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
 /// Branches of RFC 3261 begin with it; others come from peers of RFC 2543 and are not unique.
 const MAGIC_COOKIE: &str = "z9hG4bK";
 /// Stands in no header value.
 const END: char = '\0';
 
+/// What a transaction is found by: 128 bits of keyed hash over what RFC 3261 compares, instead of the text itself,
+/// which a peer may make long and which would be kept for half a minute. Nobody can aim at a collision without the
+/// key, and by chance one among a million transactions has a probability below 10^-26.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key(u64, u64);
+
+/// Takes the text of a key in.
+struct KeyWriter(DefaultHasher, DefaultHasher);
+
+impl KeyWriter {
+    fn new(hash: SeededHash) -> KeyWriter {
+        let mut second = hash.build_hasher();
+        second.write_u8(1);
+        KeyWriter(hash.build_hasher(), second)
+    }
+
+    fn key(self) -> Key {
+        Key(self.0.finish(), self.1.finish())
+    }
+}
+
+impl Write for KeyWriter {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.write(text.as_bytes());
+        self.1.write(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// The key of the server transaction that the request belongs to: the one of the INVITE for an ACK and a CANCEL.
-pub(super) fn request_key(request: &Request) -> String {
+pub(super) fn request_key(hash: SeededHash, request: &Request) -> Key {
     let method = match request.method() {
         Method::Ack | Method::Cancel => "INVITE",
         other => other.as_str(),
@@ -17,43 +48,42 @@ pub(super) fn request_key(request: &Request) -> String {
     let headers = request.headers();
     let via = headers.top_via();
     let (host, port) = (&via.host, via.port.unwrap_or_default());
-    let mut key = String::with_capacity(96);
-    match via.branch().filter(|branch| has_magic_cookie(branch)) {
-        Some(branch) => {
-            let _ = write!(key, "{branch}{END}{host}:{port}{END}{method}");
-        }
+    let mut key = KeyWriter::new(hash);
+    // Writing to a hash cannot fail.
+    let _ = match via.branch().filter(|branch| has_magic_cookie(branch)) {
+        Some(branch) => write!(key, "{branch}{END}{host}:{port}{END}{method}"),
         None => {
             // The To tag is left out: the INVITE has none, its ACK has ours.
             let _ = write!(key, "{END}{}{END}", request.uri());
             push_call(&mut key, headers);
-            let _ = write!(key, "{host}:{port};{}{END}{method}", via.params);
+            write!(key, "{host}:{port};{}{END}{method}", via.params)
         }
-    }
-    key
+    };
+    key.key()
 }
 
 /// The key of the ACK of a 2xx, which has a branch of its own: Call-ID, both tags and CSeq.
-pub(super) fn ack_key(request: &Request, to_tag: &str) -> String {
-    let mut key = String::with_capacity(96);
+pub(super) fn ack_key(hash: SeededHash, request: &Request, to_tag: &str) -> Key {
+    let mut key = KeyWriter::new(hash);
     push_call(&mut key, request.headers());
-    key.push_str(to_tag);
-    key
+    let _ = key.write_str(to_tag);
+    key.key()
 }
 
 /// The key by which the same request is known when it comes on another path (RFC 3261 §8.2.2.2). None inside a
 /// dialog.
-pub(super) fn merge_key(request: &Request) -> Option<String> {
+pub(super) fn merge_key(hash: SeededHash, request: &Request) -> Option<Key> {
     let headers = request.headers();
     if headers.to_tag().is_some() {
         return None;
     }
-    let mut key = String::with_capacity(96);
+    let mut key = KeyWriter::new(hash);
     push_call(&mut key, headers);
-    key.push_str(request.method().as_str());
-    Some(key)
+    let _ = key.write_str(request.method().as_str());
+    Some(key.key())
 }
 
-fn push_call(key: &mut String, headers: &Headers) {
+fn push_call(key: &mut KeyWriter, headers: &Headers) {
     let from_tag = headers.from_tag().unwrap_or_default();
     let (call_id, number) = (headers.call_id(), headers.cseq().number);
     let _ = write!(key, "{call_id}{END}{from_tag}{END}{number}{END}");
@@ -84,6 +114,10 @@ mod tests {
     use super::*;
     use crate::sip::message::Message;
 
+    fn key_of(request: &Request) -> Key {
+        request_key(SeededHash::new(7), request)
+    }
+
     fn request(method: &str, via: &str, to_tag: &str) -> Request {
         let text = format!(
             "{method} sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP {via}\r\nFrom: <sip:a@h>;tag=f\r\n\
@@ -97,7 +131,7 @@ mod tests {
 
     #[test]
     fn branch_sent_by_and_method_tell_transactions_apart() {
-        let invite = request_key(&request("INVITE", "h:5070;branch=z9hG4bKx", ""));
+        let invite = key_of(&request("INVITE", "h:5070;branch=z9hG4bKx", ""));
         for (method, via, same) in [
             ("INVITE", "h:5070;branch=z9hG4bKx", true),
             ("INVITE", "h:5070;rport;branch=z9hG4bKx", true),
@@ -108,7 +142,7 @@ mod tests {
             ("INVITE", "g:5070;branch=z9hG4bKx", false),
             ("INVITE", "h:5070;branch=z9hG4bKy", false),
         ] {
-            let key = request_key(&request(method, via, ";tag=t"));
+            let key = key_of(&request(method, via, ";tag=t"));
             assert_eq!(key == invite, same, "{method} {via}");
         }
     }
@@ -116,11 +150,11 @@ mod tests {
     #[test]
     fn without_the_magic_cookie_the_rules_of_rfc_2543_hold() {
         for via in ["h:5070", "h:5070;branch=1", "h:5070;branch=z9hG4bK"] {
-            let invite = request_key(&request("INVITE", via, ""));
-            assert_eq!(request_key(&request("INVITE", via, "")), invite);
-            assert_eq!(request_key(&request("ACK", via, ";tag=t")), invite);
-            assert_ne!(request_key(&request("BYE", via, ";tag=t")), invite);
-            assert_ne!(request_key(&request("INVITE", "h:5071", "")), invite);
+            let invite = key_of(&request("INVITE", via, ""));
+            assert_eq!(key_of(&request("INVITE", via, "")), invite);
+            assert_eq!(key_of(&request("ACK", via, ";tag=t")), invite);
+            assert_ne!(key_of(&request("BYE", via, ";tag=t")), invite);
+            assert_ne!(key_of(&request("INVITE", "h:5071", "")), invite);
         }
     }
 

@@ -49,8 +49,8 @@ impl Endpoint {
     }
 
     fn on_request(&mut self, now: Instant, flow: Flow, request: Request) {
-        let key = keys::request_key(&request);
-        let found = self.servers.find(&key);
+        let key = keys::request_key(self.shared.hash, &request);
+        let found = self.servers.find(key);
         match (request.method(), found) {
             (Method::Ack, found) => self.on_ack(now, found, request),
             (Method::Cancel, found) => self.on_cancel(flow, found, &request),
@@ -78,7 +78,9 @@ impl Endpoint {
             counters.malformed += 1;
             return Some(ResponseDraft::new(501).header("Allow", ALLOW));
         }
-        if keys::merge_key(request).is_some_and(|key| self.servers.has_merged(&key)) {
+        if keys::merge_key(self.shared.hash, request)
+            .is_some_and(|key| self.servers.has_merged(key))
+        {
             counters.malformed += 1;
             return Some(ResponseDraft::new(482));
         }
@@ -99,7 +101,10 @@ impl Endpoint {
 
     fn on_ack(&mut self, now: Instant, found: Option<usize>, ack: Request) {
         let to_tag = ack.headers().to_tag().unwrap_or_default();
-        let found = found.or_else(|| self.servers.find_by_ack(&keys::ack_key(&ack, to_tag)));
+        let found = found.or_else(|| {
+            let key = keys::ack_key(self.shared.hash, &ack, to_tag);
+            self.servers.find_by_ack(key)
+        });
         match found {
             Some(index) => self.servers.acknowledge(&mut self.shared, now, index, ack),
             None if is_of_stateless_answer(&self.shared, &ack) => {}

@@ -1,7 +1,8 @@
 //! The server transactions: requests that came and their answers.
 
 use super::keys;
-use super::shared::{Armed, Due, SeededHash, Shared};
+use super::keys::Key;
+use super::shared::{Armed, Due, Shared};
 use super::{Event, ServerTx};
 use crate::sip::flow::Flow;
 use crate::sip::message::{Method, Request, ResponseDraft};
@@ -10,26 +11,28 @@ use crate::sip::transaction::{
     NonInviteServerInput, StatusClass,
 };
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 use slab::Slab;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-type Index = HashMap<Box<str>, usize, SeededHash>;
+type Index = FxHashMap<Key, usize>;
 
 struct Server {
     generation: u32,
     /// Where the answers go.
     flow: Flow,
-    request: Request,
+    /// Until its final response has gone out; on a stream to the end, for the address of another connection.
+    request: Option<Request>,
     machine: Machine,
     /// The tag that we put on To.
     tag: Option<String>,
     /// The last response, to be sent again.
     response: Bytes,
     armed: Option<Armed>,
-    request_key: Box<str>,
-    merge_key: Option<Box<str>>,
-    ack_key: Option<Box<str>>,
+    request_key: Key,
+    merge_key: Option<Key>,
+    ack_key: Option<Key>,
 }
 
 enum Machine {
@@ -39,6 +42,7 @@ enum Machine {
     Other(NonInviteServer),
 }
 
+#[derive(Default)]
 pub(super) struct Servers {
     table: Slab<Server>,
     by_request: Index,
@@ -49,33 +53,23 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    pub(super) fn new(hash: SeededHash) -> Self {
-        Servers {
-            table: Slab::new(),
-            by_request: Index::with_hasher(hash),
-            by_merge: Index::with_hasher(hash),
-            by_ack: Index::with_hasher(hash),
-            on_streams: BTreeSet::new(),
-        }
-    }
-
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }
 
     /// The transaction that a request belongs to, by [`keys::request_key`].
-    pub(super) fn find(&self, request_key: &str) -> Option<usize> {
-        self.by_request.get(request_key).copied()
+    pub(super) fn find(&self, request_key: Key) -> Option<usize> {
+        self.by_request.get(&request_key).copied()
     }
 
     /// The transaction whose 2xx an ACK acknowledges, by [`keys::ack_key`].
-    pub(super) fn find_by_ack(&self, ack_key: &str) -> Option<usize> {
-        self.by_ack.get(ack_key).copied()
+    pub(super) fn find_by_ack(&self, ack_key: Key) -> Option<usize> {
+        self.by_ack.get(&ack_key).copied()
     }
 
     /// True if the same request is here, come on another path (RFC 3261 §8.2.2.2).
-    pub(super) fn has_merged(&self, merge_key: &str) -> bool {
-        self.by_merge.contains_key(merge_key)
+    pub(super) fn has_merged(&self, merge_key: Key) -> bool {
+        self.by_merge.contains_key(&merge_key)
     }
 
     /// A new request.
@@ -85,7 +79,7 @@ impl Servers {
         now: Instant,
         flow: Flow,
         request: Request,
-        request_key: String,
+        request_key: Key,
     ) -> ServerTx {
         let timing = shared.timing(flow.protocol);
         let machine = match request.method() {
@@ -93,18 +87,17 @@ impl Servers {
             _ => Machine::Other(NonInviteServer::start(now, &timing)),
         };
         let generation = shared.next_generation();
-        let request_key = request_key.into_boxed_str();
-        let merge_key = keys::merge_key(&request).map(String::into_boxed_str);
+        let merge_key = keys::merge_key(shared.hash, &request);
         let index = self.table.insert(Server {
             generation,
             flow,
-            request,
+            request: Some(request),
             machine,
             tag: None,
             response: Bytes::new(),
             armed: None,
-            request_key: request_key.clone(),
-            merge_key: merge_key.clone(),
+            request_key,
+            merge_key,
             ack_key: None,
         });
         self.by_request.insert(request_key, index);
@@ -160,6 +153,10 @@ impl Servers {
             if action == InviteServerAction::DeliverAck {
                 let tx = tx(index, server.generation);
                 shared.events.push_back(Event::Ack { tx, request: ack });
+            }
+            // The response is not sent again; its memory is of better use while it is warm.
+            if let InviteServer::Acknowledged { .. } | InviteServer::Confirmed { .. } = machine {
+                server.response = Bytes::new();
             }
         }
         self.settle(shared, now, index);
@@ -222,12 +219,18 @@ impl Servers {
             return;
         }
         server.answer(shared, response);
-        if class == StatusClass::Success && matches!(server.request.method(), Method::Invite) {
-            let tag = server.request.headers().to_tag();
+        if class == StatusClass::Success
+            && let Some(request) = &server.request
+            && matches!(request.method(), Method::Invite)
+        {
+            let tag = request.headers().to_tag();
             let tag = tag.or(server.tag.as_deref()).unwrap_or_default();
-            let key = keys::ack_key(&server.request, tag).into_boxed_str();
-            server.ack_key = Some(key.clone());
+            let key = keys::ack_key(shared.hash, request, tag);
+            server.ack_key = Some(key);
             self.by_ack.insert(key, index);
+        }
+        if class != StatusClass::Provisional && !server.flow.protocol.is_reliable() {
+            server.request = None;
         }
         self.settle(shared, now, index);
     }
@@ -244,7 +247,10 @@ impl Servers {
             let Some(server) = self.table.get_mut(index) else {
                 continue;
             };
-            let listening = super::reply::to_sent_by(flow, &server.request);
+            let Some(request) = &server.request else {
+                continue;
+            };
+            let listening = super::reply::to_sent_by(flow, request);
             self.on_streams.remove(&(flow, index));
             self.on_streams.insert((listening, index));
             server.flow = listening;
@@ -325,14 +331,17 @@ impl Servers {
 impl Server {
     /// Writes a response, sends it and keeps it.
     fn answer(&mut self, shared: &mut Shared, mut response: ResponseDraft) {
-        if response.status > 100 && self.request.headers().to_tag().is_none() {
+        let Some(request) = &self.request else {
+            return;
+        };
+        if response.status > 100 && request.headers().to_tag().is_none() {
             // RFC 3261 §8.2.6.2: all answers to one request carry the same tag, but for a 100.
             let tag = response.to_tag.take().or_else(|| self.tag.take());
             let tag = tag.unwrap_or_else(|| shared.new_tag());
             response.to_tag = Some(tag.clone());
             self.tag = Some(tag);
         }
-        self.response = super::reply::write(shared, &self.request, response);
+        self.response = super::reply::write(shared, request, response);
         shared.send(self.flow, self.response.clone());
     }
 }

@@ -49,7 +49,7 @@ impl Shared {
         let mut random = Random::new(seed);
         Shared {
             settings,
-            hash: SeededHash(random.next_u64()),
+            hash: SeededHash::new(random.next_u64()),
             timers: TimerWheel::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -121,6 +121,12 @@ impl Shared {
 /// seed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeededHash(u64);
+
+impl SeededHash {
+    pub(super) fn new(seed: u64) -> SeededHash {
+        SeededHash(seed)
+    }
+}
 
 impl BuildHasher for SeededHash {
     type Hasher = DefaultHasher;

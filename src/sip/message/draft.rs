@@ -292,6 +292,10 @@ fn push_request_uri(out: &mut String, uri: &str) {
     }
 }
 
+/// What the lines of most drafts do not exceed, so that they are allocated once.
+const USUAL_BYTES: usize = 768;
+const USUAL_LINES: usize = 16;
+
 /// Header lines that are ready to be sent.
 #[derive(Clone, Debug, Default)]
 struct Lines {
@@ -306,6 +310,10 @@ impl Lines {
         let field = Field::of(name.as_bytes());
         if !text::is_token(name) || field == Field::ContentLength {
             return;
+        }
+        if self.index.is_empty() {
+            self.text.reserve(USUAL_BYTES);
+            self.index.reserve(USUAL_LINES);
         }
         self.text.push_str(name);
         self.text.push_str(": ");

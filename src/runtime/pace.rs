@@ -1,5 +1,6 @@
-//! How long to wait for a batch. A packet alone costs a wake-up; packets together share one. So a loaded worker lets
-//! some gather before it wakes, an idle one takes each as it comes.
+//! How long to wait for a batch. A packet alone costs a wake-up; packets together share one. So a loaded thread lets
+//! some gather before it wakes, an idle one takes each as it comes. Media workers count RTP packets so, the control
+//! thread SIP messages.
 //!
 //! ```text
 //!  gather
