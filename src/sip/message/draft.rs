@@ -294,75 +294,58 @@ fn push_request_uri(out: &mut String, uri: &str) {
 
 /// What the lines of most drafts do not exceed, so that they are allocated once.
 const USUAL_BYTES: usize = 768;
-const USUAL_LINES: usize = 16;
 
 /// Header lines that are ready to be sent.
 #[derive(Clone, Debug, Default)]
 struct Lines {
     /// `Name: value` CRLF, again and again; no value holds a CR or LF.
     text: String,
-    /// Each line's field and where it ends in the text.
-    index: Vec<(Field, usize)>,
 }
 
 impl Lines {
     fn append(&mut self, name: &str, value: impl std::fmt::Display) {
-        let field = Field::of(name.as_bytes());
-        if !text::is_token(name) || field == Field::ContentLength {
+        if !text::is_token(name) || Field::of(name.as_bytes()) == Field::ContentLength {
             return;
         }
-        if self.index.is_empty() {
+        if self.text.is_empty() {
             self.text.reserve(USUAL_BYTES);
-            self.index.reserve(USUAL_LINES);
         }
         self.text.push_str(name);
         self.text.push_str(": ");
         let _ = write!(Cleaner(&mut self.text), "{value}");
         self.text.push_str("\r\n");
-        self.index.push((field, self.text.len()));
     }
 
     fn remove(&mut self, name: &str) {
-        if self.get(name).is_none() {
-            return;
+        if self.get(name).is_some() {
+            let is_other = |line: &&str| value_of(line, Field::of(name.as_bytes()), name).is_none();
+            self.text = self.iter().filter(is_other).collect();
         }
-        let mut kept = Lines::default();
-        for (field, line) in self.iter() {
-            if !is_named(field, line, name) {
-                kept.text.push_str(line);
-                kept.index.push((field, kept.text.len()));
-            }
-        }
-        *self = kept;
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        let wanted = Field::of(name.as_bytes());
-        let (_, line) = self
-            .iter()
-            .find(|&(field, line)| field == wanted && is_named(field, line, name))?;
-        let (_, value) = text::cut(line, b':')?;
-        value.strip_prefix(' ')?.strip_suffix("\r\n")
+        let field = Field::of(name.as_bytes());
+        self.iter().find_map(|line| value_of(line, field, name))
     }
 
     /// Every line with its line end.
-    fn iter(&self) -> impl Iterator<Item = (Field, &str)> {
-        let mut start = 0;
-        self.index.iter().map(move |&(field, end)| {
-            let line = &self.text[std::mem::replace(&mut start, end)..end];
-            (field, line)
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut rest = self.text.as_str();
+        std::iter::from_fn(move || {
+            let end = memchr::memchr(b'\n', rest.as_bytes())? + 1;
+            let line;
+            (line, rest) = rest.split_at(end);
+            Some(line)
         })
     }
 }
 
-/// True if the line of that field has that name, in its long or compact form.
-fn is_named(field: Field, line: &str, name: &str) -> bool {
-    match field {
-        Field::Other => {
-            text::cut(line, b':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name))
-        }
-        known => known == Field::of(name.as_bytes()),
-    }
+/// The value of a line, if the line is of that field and has that name, in its long or compact form.
+fn value_of<'a>(line: &'a str, field: Field, name: &str) -> Option<&'a str> {
+    let (found, value) = text::cut(line, b':')?;
+    let is_it = Field::of(found.as_bytes()) == field
+        && (field != Field::Other || found.eq_ignore_ascii_case(name));
+    is_it.then(|| value.strip_prefix(' ')?.strip_suffix("\r\n"))?
 }
 
 /// Writes through to the lines, without line ends.
