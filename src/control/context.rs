@@ -20,7 +20,7 @@ use super::transfer::Attended;
 use crate::link::{Command, LegId, WorkerId};
 use crate::metrics::ControlMetrics;
 use crate::sip::Flow;
-use crate::sip::endpoint::ServerTx;
+use crate::sip::endpoint::{ClientTx, ServerTx};
 use crate::sip::timer::TimerWheel;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -62,8 +62,8 @@ pub enum CallTimer {
     Reoffer,
     /// A re-INVITE has had no final response.
     ReinviteOverdue,
-    /// A trunk has had its time for a first response.
-    Silent(LegNo),
+    /// A trunk has had its time for a first response to this INVITE.
+    Silent(LegNo, ClientTx),
     /// A cancelled INVITE has had no final response (RFC 3261 §9.1).
     Cancelled(LegNo),
     /// The media of an ended call should be closed by now.

@@ -377,7 +377,7 @@ impl Call {
             CallTimer::Session(leg) => self.on_session_due(ctx, now, leg),
             CallTimer::Reoffer => self.on_reoffer_due(ctx, now),
             CallTimer::ReinviteOverdue => self.on_reinvite_overdue(ctx, now),
-            CallTimer::Silent(leg) => self.on_silent(ctx, now, leg),
+            CallTimer::Silent(leg, invite) => self.on_silent(ctx, now, leg, invite),
             CallTimer::Cancelled(leg) => self.on_cancel_unanswered(ctx, now, leg),
             CallTimer::Closing => self.on_closing_overdue(),
         }

@@ -10,9 +10,10 @@
 
 use super::cause::Failure;
 use super::dialling::{BranchState, Failover, Outcome};
-use super::leg::{Calling, LegState};
+use super::leg::LegState;
 use super::{Call, LegNo, Phase};
 use crate::control::context::{CallTimer, Context, Timer};
+use crate::sip::endpoint::ClientTx;
 use std::time::{Duration, Instant};
 
 impl Call {
@@ -22,20 +23,30 @@ impl Call {
             && let Some(branch) = dialling.branches.get(index)
             && let (Failover::Group(group), BranchState::Ringing(leg)) =
                 (&branch.failover, &branch.state)
+            && let Some(LegState::Calling(calling)) = self.leg(*leg).map(|leg| &leg.state)
             && group.response_timeout > Duration::ZERO
         {
             // Never stopped: it fires a few seconds later and finds a response, or the call gone.
-            let timer = Timer::Call(self.key, CallTimer::Silent(*leg));
+            let timer = Timer::Call(self.key, CallTimer::Silent(*leg, calling.invite));
             ctx.timers.arm(now, now + group.response_timeout, timer);
         }
     }
 
-    /// A member's time for its first response is over.
-    pub(super) fn on_silent(&mut self, ctx: &mut Context, now: Instant, no: LegNo) {
-        let flow = match self.leg(no).map(|leg| (&leg.state, leg.path.flow)) {
-            Some((LegState::Calling(Calling { heard: false, .. }), flow)) => flow,
+    /// A member's time for its first response is over. One that has had us send the INVITE once more, with credentials or
+    /// other timers, has responded.
+    pub(super) fn on_silent(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        invite: ClientTx,
+    ) {
+        let Some(leg) = self.leg(no) else { return };
+        let flow = leg.path.flow;
+        match &leg.state {
+            LegState::Calling(calling) if !calling.heard && calling.invite == invite => {}
             _ => return,
-        };
+        }
         let Phase::Dialling(dialling) = &self.phase else {
             return;
         };

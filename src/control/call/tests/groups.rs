@@ -85,6 +85,34 @@ fn a_member_that_has_said_anything_keeps_its_time_and_so_does_the_last() {
 }
 
 #[test]
+fn a_member_that_asks_for_a_password_is_not_silent() {
+    let auth = "aors = [\"bob\"]\noutbound_auth = { username = \"us\", password = \"p\" }";
+    let mut world = World::with_config(&CONFIG.replace("aors = [\"bob\"]", auth));
+    let mut seen = 0;
+    // Its stack's own 100 is lost, and so are the first copies of the second INVITE.
+    world.network = Box::new(move |_, sent| {
+        let is_second = sent.to == address(BOB) && sent.text().contains("CSeq: 2 INVITE");
+        seen += u32::from(is_second);
+        match sent.name().as_str() {
+            "100 INVITE" => Fate::Lose,
+            _ if is_second && seen < 3 => Fate::Lose,
+            _ => Fate::Deliver,
+        }
+    });
+    assert_eq!(call(&mut world, "8123"), [BOB]);
+    world.run(3500 * MS);
+    let challenge = "Digest realm=\"trunk\", nonce=\"n\", algorithm=MD5, qop=\"auth\"";
+    world.answer_with(BOB, 401, None, &[("WWW-Authenticate", challenge)]);
+    world.run(2 * SECOND);
+    assert_eq!(world.to(CAROL).len(), 0);
+    world.run(SECOND);
+    world.answer(BOB, 486, None);
+    world.run(50 * MS);
+    assert_eq!(world.phone(ALICE).final_status(), Some(486));
+    world.assert_nothing_left();
+}
+
+#[test]
 fn the_time_of_a_silent_member_is_configured() {
     let with = |timeout: &str| {
         let key = format!("failover_on = [503]\nresponse_timeout = {timeout}");
