@@ -457,6 +457,11 @@ fn it_serves_sip_on_udp_and_tcp_and_ends_on_sigterm() {
         .find(|row| row.starts_with("tcp"))
         .expect("the transport");
     assert!(tcp_row.ends_with(" 1"), "one connection:\n{rows}");
+    let rows = stdout(&bench.operate(&["show", "strangers"]));
+    assert!(
+        rows.starts_with("SOURCE") && rows.lines().count() == 1,
+        "nobody was refused:\n{rows}"
+    );
 
     gateway.signal("TERM");
     assert_eq!(gateway.exit_status(), Some(0));

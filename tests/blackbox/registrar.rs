@@ -146,3 +146,32 @@ fn a_phone_with_a_wrong_password_is_not_registered() {
     assert!(gateway.metric("ringway_sip_rejected_total{reason=\"auth\"}") >= 1.0);
     gateway.stop();
 }
+
+/// SIPp 3.6 knows MD5 alone, as older telephones do, and gives up at a challenge by anything else.
+#[test]
+fn a_phone_that_knows_md5_alone_registers() {
+    let gateway = Gateway::start(&OPTIONS);
+    let register = |cseq: u32, credentials: &str| {
+        format!(
+            "<send retrans=\"500\"><![CDATA[\nREGISTER sip:[remote_ip] SIP/2.0\n\
+             Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n\
+             From: <sip:6001@[remote_ip]>;tag=[pid]r\nTo: <sip:6001@[remote_ip]>\nCall-ID: [call_id]\n\
+             CSeq: {cseq} REGISTER\nMax-Forwards: 70\nContact: <sip:6001@[local_ip]:[local_port]>\n\
+             Expires: 120\n{credentials}Content-Length: 0\n\n]]></send>\n"
+        )
+    };
+    let scenario = Scenario::new()
+        .raw(&register(1, ""))
+        .raw("<recv response=\"401\" auth=\"true\"/>\n")
+        .raw(&register(
+            2,
+            "[authentication username=6001 password=s3cret]\n",
+        ))
+        .expect(200);
+    let host = gateway.network.host(6);
+    Role::at("phone", host, true)
+        .start(&gateway, &scenario)
+        .finish();
+    assert_eq!(contacts(&gateway).len(), 1);
+    gateway.stop();
+}

@@ -50,6 +50,12 @@ fn a_stranger_is_challenged_and_learns_nothing() {
         "a known name and an unknown one get the same answer"
     );
     assert_eq!(gateway.rows("calls").as_array().map(Vec::len), Some(0));
+    let strangers = gateway.rows("strangers");
+    assert_eq!(strangers[0]["source"], gateway.network.host(66).to_string());
+    assert_eq!(
+        strangers[0]["requests"], 1,
+        "a name that exists is challenged as any"
+    );
     // All of the test is in one /24.
     assert!(gateway.metric("ringway_sip_rejected_total{reason=\"neighbour\"}") >= 1.0);
     gateway.stop();
