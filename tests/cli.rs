@@ -625,6 +625,58 @@ fn a_reload_is_all_or_nothing() {
 }
 
 #[test]
+fn a_transport_that_a_reload_adds_listens_at_once() {
+    let bench = Bench::new();
+    let _gateway = bench.serve(&[]);
+    let host = bench.host;
+    let taken = UdpSocket::bind((host, 5064)).expect("a free port");
+    let mut configuration = bench.configuration("");
+    for (name, protocol, port) in [
+        ("u2", "udp", 5062),
+        ("t2", "tcp", 5062),
+        ("no", "udp", 5064),
+    ] {
+        configuration +=
+            &format!("\n[transport.{name}]\nprotocol = \"{protocol}\"\nbind = \"{host}:{port}\"\n");
+    }
+    bench.write(&configuration);
+    let output = bench.operate(&["reload"]);
+    assert_exit(&output, 0);
+    let lines = stdout(&output);
+    assert!(
+        lines.contains("transport.u2: added\n") && lines.contains("transport.t2: added\n"),
+        "{lines}"
+    );
+    assert!(lines.contains("transport.no: added"), "{lines}");
+    let rows = stdout(&bench.operate(&["show", "transports"]));
+    assert!(
+        rows.contains("u2") && rows.contains("t2") && !rows.contains("no "),
+        "{rows}"
+    );
+
+    let phone = bench.phone();
+    let to = format!("<sip:{host}>");
+    phone
+        .socket
+        .connect((host, 5062))
+        .expect("a UDP socket is connected at once");
+    phone.send(&phone.request("OPTIONS", &to, 1, "added", ""));
+    phone.expect("SIP/2.0 200");
+    // Those that listened before go on.
+    phone.socket.connect((host, 5060)).expect("as above");
+    phone.send(&phone.request("OPTIONS", &to, 2, "first", ""));
+    phone.expect("SIP/2.0 200");
+    drop(taken);
+    let output = bench.operate(&["reload"]);
+    assert!(
+        stdout(&output).contains("transport.no: added"),
+        "its port is free now"
+    );
+    let rows = stdout(&bench.operate(&["show", "transports"]));
+    assert!(rows.contains("no "), "{rows}");
+}
+
+#[test]
 fn a_port_that_is_taken_is_named_with_what_to_change() {
     let bench = Bench::new();
     let (host, file) = (bench.host, bench.file());

@@ -92,7 +92,7 @@ const NONCE_LIFETIME: Duration = Duration::from_secs(60);
 pub struct Controller {
     pub(super) ctx: Context,
     pub(super) setup: Arc<Setup>,
-    /// As at the start: the sockets that there are.
+    /// The sockets that there are, by their [`crate::sip::TransportId`].
     pub(super) listening: Vec<Transport>,
     pub(super) calls: Slab<Call>,
     pub(super) authenticator: Authenticator,

@@ -1,5 +1,5 @@
-//! What a reload does with transports. Sockets are bound at the start and stay, so a [`TransportId`] means the same one
-//! from start to end: the place of its section in the first configuration.
+//! What a reload does with transports. Sockets stay as they were bound, so a [`TransportId`] means the same one to the
+//! end: the place of its section in the first configuration, or behind those for one that a reload has added.
 //!
 //! | in the new configuration a section | now | after a restart |
 //! |---|---|---|
@@ -7,8 +7,10 @@
 //! | has another `local_net`, external address, certificate | holds | |
 //! | has another `protocol` or `bind` | listens as before | as it says |
 //! | is gone | listens as before | is gone |
-//! | is new | does not listen: what names it reaches nobody | listens |
+//! | is new | listens, where the runtime can bind it; else what names it reaches nobody | listens |
 
+use super::controller::Controller;
+use super::setup::Setup;
 use crate::config::Settings;
 use crate::config::settings::Transport;
 use crate::sip::flow::TransportId;
@@ -69,6 +71,26 @@ impl Arranged {
             move_one(&mut identify.transport);
         }
         settings.transports = self.transports;
+    }
+}
+
+impl Controller {
+    /// The transports of a configuration that do not listen yet.
+    pub fn new_transports(&self, setup: &Setup) -> Vec<Transport> {
+        let wanted = setup.settings().transports.iter();
+        let listens = |new: &Transport| self.listening.iter().any(|old| old.name == new.name);
+        wanted.filter(|new| !listens(new)).cloned().collect()
+    }
+
+    /// What the next transport will be called that begins to listen.
+    pub fn next_transport(&self) -> TransportId {
+        TransportId(u16::try_from(self.listening.len()).unwrap_or(u16::MAX))
+    }
+
+    /// A transport listens as [`Controller::next_transport`]. Its configuration comes with the next
+    /// [`Controller::reload`].
+    pub fn listens(&mut self, transport: Transport) {
+        self.listening.push(transport);
     }
 }
 

@@ -18,6 +18,7 @@ use super::resolver::Resolver;
 use super::signals::{Signal, Signals};
 use super::sip_streams::Streams;
 use super::sip_udp::UdpTransport;
+use super::sockets::Intake;
 use super::start::Listening;
 use super::store_thread::StoreHandle;
 use super::topology::WorkerHandle;
@@ -77,6 +78,8 @@ pub(super) struct ControlLoop {
     /// Datagrams that leave at the end of the turn, in their order.
     pub outbox: FxHashMap<TransportId, Vec<(SocketAddr, Bytes)>>,
     pub streams: Streams,
+    /// Of these sockets and of those that a reload adds.
+    pub intake: Intake,
     /// Peers whose failed TLS handshakes were logged lately.
     pub handshakes_told: Strangers,
     pub resolver: Resolver,

@@ -19,6 +19,7 @@ pub mod signals;
 pub mod sip_connection;
 pub mod sip_streams;
 pub mod sip_udp;
+mod sockets;
 pub mod start;
 mod state_directory;
 mod store_sqlite;

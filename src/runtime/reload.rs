@@ -2,6 +2,7 @@
 //! nothing changes.
 
 use super::control_loop::ControlLoop;
+use super::sockets::Sockets;
 use super::tls::Contexts;
 use crate::admin::AdminResponse;
 use crate::control::setup::Setup;
@@ -64,15 +65,42 @@ impl ControlLoop {
         });
     }
 
+    /// Binds the transports that are new, and tells them, a line each. One that cannot be bound waits for a restart.
+    fn listen_on_new(&mut self, reading: &Reading) -> Vec<String> {
+        let mut added = Vec::new();
+        for transport in self.controller.new_transports(&reading.setup) {
+            let (id, crypto) = (self.controller.next_transport(), &self.intake.crypto);
+            let mut sockets = Sockets::default();
+            if let Err(error) = sockets.bind(id, &transport, &reading.tls, crypto.as_ref()) {
+                tracing::warn!(
+                    transport = transport.name,
+                    bind = %transport.bind,
+                    %error,
+                    "does not listen before a restart"
+                );
+                continue;
+            }
+            added.push(format!("transport.{}: added", transport.name));
+            self.controller.listens(transport);
+            sockets.receive(&self.intake);
+            self.udp.extend(sockets.udp);
+            self.streams.add(sockets.streams);
+            self.listening.sip.extend(sockets.addresses);
+        }
+        added
+    }
+
     /// Takes what was read, or says why not.
     pub(super) fn finish_reload(&mut self, now: Instant, done: ReloadDone) {
         self.metrics.set_reload_success(done.result.is_ok());
         let response = match done.result {
             Ok(reading) => {
                 self.streams.set_tls(&reading.tls);
+                let added = self.listen_on_new(&reading);
                 let nameservers = &reading.setup.settings().global.nameservers;
                 self.resolver.set_servers(nameservers);
-                let report = self.controller.reload(now, reading.setup);
+                let mut report = self.controller.reload(now, reading.setup);
+                report.changed.extend(added);
                 self.config_loaded = now;
                 tracing::info!(changed = ?report.changed, needs_restart = ?report.needs_restart, "reloaded");
                 AdminResponse::ok(json!({

@@ -143,6 +143,11 @@ impl Streams {
         }
     }
 
+    /// Takes transports that are new.
+    pub fn add(&mut self, transports: FxHashMap<TransportId, StreamTransport>) {
+        self.transports.extend(transports);
+    }
+
     /// True if one more from or to this address is within the limits.
     fn has_room(&self, address: IpAddr) -> bool {
         let count = self.per_address.get(&address);

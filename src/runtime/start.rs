@@ -4,18 +4,18 @@
 use super::admin_loop;
 use super::bell::Bell;
 use super::control_loop::{ControlLoop, GATHER_US, Phase};
-use super::input::{INPUTS_MAX, Input};
+use super::input::INPUTS_MAX;
 use super::logging::{self, BadLevels, LogFormat, Logging};
 use super::pace::Pace;
 use super::preflight::{self, PreflightError};
 use super::reload::{Loader, Reading};
 use super::resolver::Resolver;
 use super::signals::Signals;
-use super::sip_streams::{StreamLimits, StreamTransport, Streams, accept};
-use super::sip_udp::UdpTransport;
+use super::sip_streams::{StreamLimits, Streams};
+use super::sockets::{Intake, Sockets, listen};
 use super::store_thread::{self, StoreHandle};
 use super::surroundings::Machine;
-use super::tls::{self, Contexts, Crypto};
+use super::tls::{Contexts, Crypto};
 use super::topology::{self, Topology, TopologyError, WorkerHandle};
 use crate::admin::{Asked, Guard};
 use crate::config::settings::{Admin, Settings, Transport};
@@ -27,18 +27,13 @@ use crate::metrics::{ControlMetrics, WorkerCollector};
 use crate::sip::{Protocol, TransportId};
 use prometheus::process_collector::ProcessCollector;
 use rustc_hash::FxHashMap;
-use socket2::{Domain, Socket, Type};
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-
-/// Connections that wait in the kernel to be taken.
-const BACKLOG: i32 = 1024;
 
 /// What a gateway starts from.
 pub struct Launch {
@@ -192,7 +187,7 @@ fn build(
     let (inputs_in, inputs) = mpsc::channel(INPUTS_MAX);
     let (asked_in, asked) = mpsc::channel(admin_loop::REQUESTS_MAX);
     let (stop_admin, admin_stopped) = watch::channel(());
-    let mut sockets = Sockets::bind(settings, &launch.reading.tls, crypto.as_ref())?;
+    let mut sockets = bind(settings, &launch.reading.tls, crypto.as_ref())?;
     let admin = serve_admin(&settings.admin, asked_in, admin_stopped)?;
     let mut listening = Listening {
         sip: sockets.addresses.clone(),
@@ -222,12 +217,17 @@ fn build(
         Arc::clone(&metrics),
         crypto.clone(),
     );
-    sockets.receive(&inputs_in, crypto.as_ref());
+    let intake = Intake {
+        inputs: inputs_in,
+        crypto,
+    };
+    sockets.receive(&intake);
     Ok(ControlLoop {
         controller,
         metrics,
         udp: sockets.udp,
         streams,
+        intake,
         handshakes_told: Strangers::default(),
         resolver,
         store,
@@ -323,94 +323,18 @@ fn kernel_seed() -> io::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// The bound SIP sockets.
-#[derive(Default)]
-struct Sockets {
-    udp: FxHashMap<TransportId, UdpTransport>,
-    listeners: Vec<(TransportId, TcpListener)>,
-    /// Watched by the thread of TLS, and so are their connections.
-    tls_listeners: Vec<(TransportId, TcpListener)>,
-    streams: FxHashMap<TransportId, StreamTransport>,
-    addresses: Vec<(String, Protocol, SocketAddr)>,
-}
-
-impl Sockets {
-    /// Takes connections and datagrams from now on.
-    fn receive(&mut self, inputs: &mpsc::Sender<Input>, crypto: Option<&Handle>) {
-        for (transport, listener) in self.listeners.drain(..) {
-            tokio_uring::spawn(accept(transport, listener, inputs.clone()));
-        }
-        if let Some(crypto) = crypto {
-            for (transport, listener) in self.tls_listeners.drain(..) {
-                crypto.spawn(accept(transport, listener, inputs.clone()));
-            }
-        }
-        for socket in self.udp.values() {
-            tokio_uring::spawn(socket.clone().receive(inputs.clone()));
-        }
+/// Binds every transport.
+fn bind(
+    settings: &Settings,
+    tls: &Contexts,
+    crypto: Option<&Handle>,
+) -> Result<Sockets, StartError> {
+    let mut sockets = Sockets::default();
+    for (id, transport) in (0..).map(TransportId).zip(&settings.transports) {
+        let bound = sockets.bind(id, transport, tls, crypto);
+        bound.map_err(|source| sip_bind_error(transport, source))?;
     }
-
-    fn bind(
-        settings: &Settings,
-        tls: &Contexts,
-        crypto: Option<&Handle>,
-    ) -> Result<Sockets, StartError> {
-        let mut sockets = Sockets::default();
-        for (id, transport) in (0..).map(TransportId).zip(&settings.transports) {
-            let local = match transport.protocol {
-                Protocol::Udp => sockets.bind_udp(id, transport.bind),
-                Protocol::Tcp => sockets.bind_tcp(id, transport),
-                Protocol::Tls => sockets.bind_tls(id, transport, tls, crypto),
-            };
-            let local = local.map_err(|source| sip_bind_error(transport, source))?;
-            sockets
-                .addresses
-                .push((transport.name.clone(), transport.protocol, local));
-        }
-        Ok(sockets)
-    }
-
-    fn bind_udp(&mut self, id: TransportId, address: SocketAddr) -> io::Result<SocketAddr> {
-        let socket = UdpTransport::bind(id, address)?;
-        let local = socket.local_addr()?;
-        self.udp.insert(id, socket);
-        Ok(local)
-    }
-
-    fn bind_tcp(&mut self, id: TransportId, transport: &Transport) -> io::Result<SocketAddr> {
-        let listener = listen(transport.bind)?;
-        let local = listener.local_addr()?;
-        self.listeners.push((id, listener));
-        self.add_stream(id, transport, local, None);
-        Ok(local)
-    }
-
-    fn bind_tls(
-        &mut self,
-        id: TransportId,
-        transport: &Transport,
-        tls: &Contexts,
-        crypto: Option<&Handle>,
-    ) -> io::Result<SocketAddr> {
-        let _on_its_thread = crypto.map(Handle::enter);
-        let listener = listen(transport.bind)?;
-        let local = listener.local_addr()?;
-        self.tls_listeners.push((id, listener));
-        self.add_stream(id, transport, local, tls.of(&transport.name).cloned());
-        Ok(local)
-    }
-
-    fn add_stream(
-        &mut self,
-        id: TransportId,
-        transport: &Transport,
-        local: SocketAddr,
-        tls: Option<tls::Context>,
-    ) {
-        let name = transport.name.clone();
-        let stream = StreamTransport { name, local, tls };
-        self.streams.insert(id, stream);
-    }
+    Ok(sockets)
 }
 
 fn sip_bind_error(transport: &Transport, source: io::Error) -> StartError {
@@ -429,17 +353,4 @@ fn sip_bind_error(transport: &Transport, source: io::Error) -> StartError {
             source,
         },
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // A restart need not wait for the last connections' TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
 }

@@ -79,6 +79,24 @@ fn transports_that_come_go_or_move_wait_for_a_restart() {
 }
 
 #[test]
+fn a_transport_that_begins_to_listen_comes_behind_the_others() {
+    let new = "[transport.new]\nbind = \"192.0.2.1:5070\"\n";
+    let mut world = World::with_config(&config(&[UDP, TCP]));
+    let setup = World::setup(&config(&[new, UDP, TCP]));
+    let added = world.gateway.new_transports(&setup);
+    assert_eq!(added.len(), 1);
+    assert_eq!(world.gateway.next_transport(), crate::sip::TransportId(2));
+    world.gateway.listens(added[0].clone());
+    let report = world.gateway.reload(world.now, setup);
+    assert_eq!((report.changed.len(), report.needs_restart.len()), (0, 0));
+    let setup = world.gateway.setup();
+    assert_eq!(setup.settings().transports[2].name, "new");
+    assert!(world.gateway.new_transports(setup).is_empty());
+    assert_call_goes(&mut world);
+    end(world);
+}
+
+#[test]
 fn what_holds_at_once_is_told_by_name() {
     let local = format!("{UDP}external_signaling_address = \"192.0.2.99\"\n");
     let mut world = World::with_config(&config(&[UDP, TCP]));
