@@ -132,9 +132,9 @@ impl Call {
             }
             DirectMedia::Refused { .. } => false,
         };
-        let is_needed =
+        let needs_us =
             self.transfer.is_some() || self.talk.as_ref().is_none_or(|talk| talk.goes_on);
-        if !is_possible || is_needed || !LegMedia::speak_alike(of_caller, of_callee) {
+        if !is_possible || needs_us || !LegMedia::speak_alike(of_caller, of_callee) {
             return None;
         }
         let (caller_at, callee_at) = (self.open_address(&self.caller)?, self.open_address(callee)?);

@@ -32,6 +32,7 @@ impl Call {
         if let Exchange::Waiting { .. } = self.exchange {
             self.exchange = Exchange::Idle;
             self.settle(ctx, now, Side::Caller);
+            self.recall_caller(ctx, now);
         }
     }
 

@@ -224,9 +224,14 @@ impl Phones {
         if self.controller.poll_timeout().is_some_and(|at| at <= now) {
             self.controller.handle_timeout(now);
         }
-        let dialogs: Vec<String> = self.phones.iter().flat_map(Phone::dialogs).collect();
+        let dialogs: Vec<String> = match self.phones.iter().any(|phone| phone.calls_now(now)) {
+            true => self.phones.iter().flat_map(Phone::dialogs).collect(),
+            false => Vec::new(),
+        };
         for phone in &mut self.phones {
-            phone.handle_timeout(now, &dialogs);
+            if phone.next_deadline().is_some_and(|at| at <= now) {
+                phone.handle_timeout(now, &dialogs);
+            }
         }
         self.drain();
     }

@@ -159,6 +159,12 @@ impl Phone {
         }
     }
 
+    /// True if it is about to call somebody.
+    pub fn calls_now(&self, now: Instant) -> bool {
+        let mut todo = self.todo.iter();
+        todo.any(|(at, todo)| *at <= now && matches!(todo, Todo::Call))
+    }
+
     /// When [`Phone::handle_timeout`] is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.is_dead {
