@@ -24,6 +24,12 @@ pub(super) struct Intake {
     pub crypto: Option<Handle>,
 }
 
+impl Intake {
+    pub fn new(inputs: mpsc::Sender<Input>, crypto: Option<Handle>) -> Intake {
+        Intake { inputs, crypto }
+    }
+}
+
 /// Bound sockets.
 #[derive(Default)]
 pub(super) struct Sockets {

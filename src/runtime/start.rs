@@ -217,10 +217,7 @@ fn build(
         Arc::clone(&metrics),
         crypto.clone(),
     );
-    let intake = Intake {
-        inputs: inputs_in,
-        crypto,
-    };
+    let intake = Intake::new(inputs_in, crypto);
     sockets.receive(&intake);
     Ok(ControlLoop {
         controller,

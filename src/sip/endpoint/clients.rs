@@ -385,12 +385,10 @@ impl Clients {
                 shared.send_again(client.flow, &client.request);
             }
             (NonInviteClientAction::Deliver, Some(response)) if is_heard => {
-                shared
-                    .events
-                    .push_back(Event::Response { tx, flow, response });
+                shared.tell(Event::Response { tx, flow, response });
             }
             (NonInviteClientAction::Fail(failure), _) if is_heard => {
-                shared.events.push_back(Event::Failed { tx, failure });
+                shared.tell(Event::Failed { tx, failure });
             }
             _ => {}
         }
@@ -417,14 +415,10 @@ impl Clients {
                 shared.send_again(client.flow, &client.request);
             }
             (InviteClientAction::Deliver, Some(response)) => {
-                shared
-                    .events
-                    .push_back(Event::Response { tx, flow, response });
+                shared.tell(Event::Response { tx, flow, response });
             }
             (InviteClientAction::DeliverAndCancel, Some(response)) => {
-                shared
-                    .events
-                    .push_back(Event::Response { tx, flow, response });
+                shared.tell(Event::Response { tx, flow, response });
                 cancels = true;
             }
             (InviteClientAction::SendCancel, _) => cancels = true,
@@ -437,13 +431,11 @@ impl Clients {
                     .map(|ack| write(shared, ack, &client.via))
                     .unwrap_or_default();
                 shared.send(client.flow, invite.ack.clone());
-                shared
-                    .events
-                    .push_back(Event::Response { tx, flow, response });
+                shared.tell(Event::Response { tx, flow, response });
             }
             (InviteClientAction::Ack, _) => shared.send_again(client.flow, &invite.ack),
             (InviteClientAction::Fail(failure), _) => {
-                shared.events.push_back(Event::Failed { tx, failure });
+                shared.tell(Event::Failed { tx, failure });
             }
             _ => {}
         }
@@ -530,9 +522,7 @@ impl Invite {
                     to_tag: to_tag.to_owned(),
                     ack: None,
                 });
-                shared
-                    .events
-                    .push_back(Event::Response { tx, flow, response });
+                shared.tell(Event::Response { tx, flow, response });
             }
             None => shared.counters.unmatched += 1,
         }

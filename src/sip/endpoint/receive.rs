@@ -62,9 +62,7 @@ impl Endpoint {
                     let shown = request.clone();
                     let tx = self.servers.start(&mut self.shared, now, to, request, key);
                     let request = shown;
-                    self.shared
-                        .events
-                        .push_back(Event::Request { tx, flow, request });
+                    self.shared.tell(Event::Request { tx, flow, request });
                 }
             },
         }

@@ -152,7 +152,7 @@ impl Servers {
             let action = machine.handle(now, &timing, InviteServerInput::Ack);
             if action == InviteServerAction::DeliverAck {
                 let tx = tx(index, server.generation);
-                shared.events.push_back(Event::Ack { tx, request: ack });
+                shared.tell(Event::Ack { tx, request: ack });
             }
             // The response is not sent again; its memory is of better use while it is warm.
             if let InviteServer::Acknowledged { .. } | InviteServer::Confirmed { .. } = machine {
@@ -177,7 +177,7 @@ impl Servers {
             server.machine = Machine::CancelledInvite(machine);
             let tx = tx(index, server.generation);
             let request = cancel.clone();
-            shared.events.push_back(Event::Cancelled { tx, request });
+            shared.tell(Event::Cancelled { tx, request });
         }
         Some(server.tag.get_or_insert_with(|| shared.new_tag()).clone())
     }
@@ -278,7 +278,7 @@ impl Servers {
                     InviteServerAction::Resend => shared.send_again(server.flow, &server.response),
                     InviteServerAction::NoAck => {
                         let tx = tx(index, server.generation);
-                        shared.events.push_back(Event::AckTimeout { tx });
+                        shared.tell(Event::AckTimeout { tx });
                     }
                     InviteServerAction::Nothing
                     | InviteServerAction::Send

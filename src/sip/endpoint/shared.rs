@@ -73,6 +73,11 @@ impl Shared {
         self.transmits.push_back(Transmit { flow, bytes });
     }
 
+    /// Something for the user to hear.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
     /// Sends a kept message once more; only its handle is copied.
     pub(super) fn send_again(&mut self, flow: Flow, bytes: &Bytes) {
         if !bytes.is_empty() {
