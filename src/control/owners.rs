@@ -65,6 +65,15 @@ impl<O: Copy> Owners<O> {
     }
 }
 
+impl<O: Copy + PartialEq> Owners<O> {
+    /// All that one owner has is another's from now on.
+    pub fn hand_over(&mut self, from: O, to: O) {
+        for owner in self.owners.values_mut().filter(|owner| **owner == from) {
+            *owner = to;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +96,9 @@ mod tests {
         assert_eq!(owners.remove(old), None);
         assert_eq!(owners.remove(new), Some('n'));
         assert!(owners.is_empty());
+        owners.insert(old, 'a');
+        owners.insert(new, 'b');
+        owners.hand_over('a', 'c');
+        assert_eq!((owners.get(old), owners.get(new)), (Some('c'), Some('b')));
     }
 }

@@ -15,7 +15,7 @@ use super::leg::{Leg, LegState, MediaState};
 use super::media::LegMedia;
 use super::transfer::Subscription;
 use super::{Call, LEGS_MAX, LegNo, Phase, Side};
-use crate::control::context::{CallTimer, Context, Timer};
+use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
 use crate::control::replaces::Replaces;
 use crate::control::setup::Setup;
 use crate::sip::endpoint::ServerTx;
@@ -25,6 +25,8 @@ use std::time::Instant;
 /// A leg between two calls.
 pub struct Adopted {
     pub(super) leg: Leg,
+    /// Whose it was: the INVITEs of its peer that wait for an ACK go with it.
+    pub(super) owner: ServerOwner,
     /// The settings that its endpoint's number belongs to.
     pub(super) setup: Arc<Setup>,
     pub(super) number: String,
@@ -101,6 +103,7 @@ impl Call {
         }
         let place = self.callees.iter().position(|leg| leg.no == far)?;
         let leg = self.callees.remove(place);
+        let call = self.key;
         self.phase = Phase::Ready;
         let is_told =
             subscription.is_some_and(|subscription| self.notify(ctx, now, by, subscription, 200));
@@ -111,6 +114,7 @@ impl Call {
         }
         Some(Adopted {
             leg,
+            owner: ServerOwner { call, leg: far },
             setup: self.setup.clone(),
             number: facts.caller,
             name: facts.caller_name,
@@ -121,14 +125,16 @@ impl Call {
     pub fn adopt(&mut self, ctx: &mut Context, now: Instant, replaced: LegNo, adopted: Adopted) {
         let Adopted {
             mut leg,
+            owner,
             setup,
             number,
             name,
         } = adopted;
         self.rename(ctx, now, &mut leg, &setup);
+        let (call, no) = (self.key, leg.no);
+        ctx.servers.hand_over(owner, ServerOwner { call, leg: no });
         self.part(ctx);
         let is_housed = self.house(ctx, now, &mut leg);
-        let no = leg.no;
         self.refuse_replaced(ctx, now, replaced);
         if replaced == self.caller.no {
             self.facts.caller = number;

@@ -15,7 +15,7 @@ use super::caller::Far;
 use super::cause::{Cause, Failure};
 use super::dialling::{Branch, BranchState};
 use super::ending::EndedBy;
-use super::leg::{Asked, Leg, LegState, MediaState};
+use super::leg::{Leg, LegState, MediaState};
 use super::media::{LegMedia, answered_by};
 use super::replace::Newcomer;
 use super::{Call, LEGS_MAX, Phase};
@@ -126,8 +126,10 @@ impl Call {
         self.part(ctx);
         let departed = self.caller.departed(&self.setup);
         let leg = std::mem::replace(&mut self.caller, departed);
+        let (call, no) = (self.key, leg.no);
         let adopted = Adopted {
             leg,
+            owner: ServerOwner { call, leg: no },
             setup: self.setup.clone(),
             number: self.facts.caller.clone(),
             name: self.facts.caller_name.clone(),
@@ -151,13 +153,15 @@ impl Call {
 
     /// Makes a leg of another call one of this one's. It may not have been answered yet.
     fn take_in(&mut self, ctx: &mut Context, now: Instant, adopted: Adopted) -> Leg {
-        let Adopted { mut leg, setup, .. } = adopted;
+        let Adopted {
+            mut leg,
+            owner,
+            setup,
+            ..
+        } = adopted;
         self.rename(ctx, now, &mut leg, &setup);
         let (call, no) = (self.key, leg.no);
-        if let LegState::Asked(Asked { invite, .. }) | LegState::Unacked { invite, .. } = &leg.state
-        {
-            ctx.servers.insert(*invite, ServerOwner { call, leg: no });
-        }
+        ctx.servers.hand_over(owner, ServerOwner { call, leg: no });
         if let MediaState::None = leg.media {
             leg.media = self.open_beside(ctx, now, &leg);
         } else if !self.house(ctx, now, &mut leg) {

@@ -574,3 +574,38 @@ fn a_leg_that_moves_in_the_middle_of_its_refresh_is_refreshed_again() {
     assert_eq!(world.gateway.calls(world.now)[0].state, "up");
     finish(world, CAROL);
 }
+
+#[test]
+fn the_ack_of_a_leg_that_moves_is_waited_for_in_its_new_call() {
+    for comes in [true, false] {
+        let (mut world, first, second) = consulting(true);
+        // Alice says again what she said, and is slow with her ACK.
+        let same = sdp("198.51.100.10", 4000, 1, "8 0 101", "sendrecv");
+        world.request(ALICE, Method::Invite, Some(("application/sdp", &same)));
+        world.run(50 * MS);
+        assert_eq!(world.phone(ALICE).final_status(), Some(200));
+        let accepted = world.phone(ALICE).events.clone();
+        world.phone(BOB).dialog = Some(first);
+        refer(&mut world, BOB, &[("Refer-To", &naming(&second))]);
+        world.confirm(BOB, 200);
+        world.run(50 * MS);
+        world.confirm(BOB, 200);
+        let answer = sdp("198.51.100.10", 4000, 2, "8 0 101", "sendrecv");
+        world.answer(ALICE, 200, Some(&answer));
+        world.run(50 * MS);
+        if comes {
+            world.phone(ALICE).events = accepted;
+            world.ack(ALICE, None);
+        }
+        world.run(seconds(40));
+        let byes = world.distinct_to(CAROL, "BYE");
+        assert_eq!(byes, usize::from(!comes), "RFC 3261 §13.3.1.4");
+        if comes {
+            finish(world, ALICE);
+        } else {
+            world.confirm(ALICE, 200);
+            world.confirm(CAROL, 200);
+            world.assert_nothing_left();
+        }
+    }
+}
