@@ -44,7 +44,7 @@ endef
 
 help:
 	@echo "make run        serve with the default configuration (config/ringway.toml)"
-	@echo "make test       format, lints, unit tests, simulator, black-box tests with SIPp and Prometheus"
+	@echo "make test       format, lints, unit tests, simulator, black-box tests with SIPp, baresip, Kamailio and Prometheus"
 	@echo "make build      the release binary, target/release/ringway"
 	@echo "make lint       format and lints only"
 	@echo "make loadtest   CALLS=$(CALLS) SECONDS=$(SECONDS) CPS=$(CPS) CODECS=$(CODECS): calls with media, one table"
