@@ -10,6 +10,9 @@ CALLS ?= 500
 SECONDS ?= 30
 CPS ?= 100
 CODECS ?= ulaw:ulaw
+PHONES ?= 0
+RELOADS ?= 0
+BESIDE ?=
 ROUNDS ?= 5
 FUZZ_SECONDS ?= 60
 
@@ -48,7 +51,8 @@ help:
 	@echo "make build      the release binary, target/release/ringway"
 	@echo "make lint       format and lints only"
 	@echo "make loadtest   CALLS=$(CALLS) SECONDS=$(SECONDS) CPS=$(CPS) CODECS=$(CODECS): calls with media, one table"
-	@echo "make loadtest-calls  CPS=200 SECONDS=60: new calls at a steady rate, no media"
+	@echo "make loadtest-calls  CPS=200 SECONDS=60 PHONES=10000 RELOADS=5 BESIDE=kamailio: new calls at a steady rate,"
+	@echo "                no media, beside registered telephones and reloads; then the same calls through Kamailio"
 	@echo "make bench      benchmarks of each layer"
 	@echo "make compare    ROUNDS=$(ROUNDS): Ringway and rtpengine in turn over network namespaces (root)"
 	@echo "make fuzz       FUZZ_SECONDS=$(FUZZ_SECONDS): every fuzz target for so long"
@@ -86,7 +90,8 @@ loadtest: build
 
 loadtest-calls: build
 	$(call need,$(TEST_PACKAGES))
-	target/release/ringway-loadtest calls --cps $(CPS) --seconds $(SECONDS)
+	target/release/ringway-loadtest calls --cps $(CPS) --seconds $(SECONDS) --phones $(PHONES) --reloads $(RELOADS) \
+	  $(if $(BESIDE),--beside-$(BESIDE))
 
 fuzz:
 	$(call need,$(BUILD_PACKAGES) g++)

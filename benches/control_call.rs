@@ -227,7 +227,7 @@ impl World {
 fn calls(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("controller call, both legs");
     group.throughput(Throughput::Elements(1));
-    for (others, running) in [(0, 0), (0, 10_000), (10_000, 0)] {
+    for (others, running) in [(0, 0), (0, 10_000), (100_000, 0)] {
         let interval = Duration::from_millis(1);
         let mut world = World::new(others, running);
         // Until as many transactions die as are made.
