@@ -5,6 +5,7 @@
 //! (§13.3.1.4), an ACK to a 2xx is sent again when the 2xx is (§13.2.2.4), a CANCEL is answered and reported,
 //! a malformed or unmatched message is answered or dropped as the RFC asks, and counted.
 
+mod ask;
 mod clients;
 mod keys;
 mod large;

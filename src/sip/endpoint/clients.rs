@@ -1,11 +1,12 @@
 //! The client transactions: our requests and their answers.
 
+use super::ask::{follow_up, write, write_via};
 use super::keys;
 use super::large::{Large, StreamBeside};
 use super::shared::{Armed, Due, Shared};
 use super::{ClientTx, Event};
-use crate::sip::flow::{Flow, Protocol, TransportId};
-use crate::sip::message::{Message, Method, NameAddr, RequestDraft, Response};
+use crate::sip::flow::{Flow, TransportId};
+use crate::sip::message::{Method, NameAddr, RequestDraft, Response};
 use crate::sip::transaction::{
     InviteClient, InviteClientAction, InviteClientInput, NonInviteClient, NonInviteClientAction,
     NonInviteClientInput, StatusClass,
@@ -527,55 +528,6 @@ impl Invite {
             None => shared.counters.unmatched += 1,
         }
     }
-}
-
-/// The ACK of a final response other than 2xx (RFC 3261 §17.1.1.3), with the To of that response, or the CANCEL
-/// (§9.1), with the To of the INVITE: the rest is the INVITE's own.
-fn follow_up(
-    invite: &Bytes,
-    method: Method,
-    to: &str,
-    reason: Option<&str>,
-) -> Option<RequestDraft> {
-    // What we have written ourselves parses, unless the user put in what is no SIP; then there is nothing to send.
-    let Ok(Message::Request(invite)) = Message::parse(invite.clone()) else {
-        return None;
-    };
-    let headers = invite.headers();
-    let to = match to {
-        "" => headers.get("To")?,
-        to => to,
-    };
-    let cseq = format!("{} {method}", headers.cseq().number);
-    let mut draft = RequestDraft::new(method, invite.uri());
-    for route in headers.lines("Route") {
-        draft = draft.header("Route", route);
-    }
-    draft = draft
-        .header("From", headers.get("From")?)
-        .header("To", to)
-        .header("Call-ID", headers.call_id())
-        .header("CSeq", cseq);
-    Some(match reason {
-        Some(reason) => draft.header("Reason", reason),
-        None => draft,
-    })
-}
-
-/// Writes a request with our name in it.
-fn write(shared: &Shared, request: RequestDraft, via: &str) -> Bytes {
-    let name = &shared.settings.user_agent;
-    if name.is_empty() || request.get_header("User-Agent").is_some() {
-        return request.write(via);
-    }
-    request.header("User-Agent", name).write(via)
-}
-
-/// Our Via. `rport` (RFC 3581) lets the answer come back through a NAT; a stream does that by itself.
-fn write_via(protocol: Protocol, sent_by: &str, branch: u64) -> String {
-    let rport = if protocol.is_reliable() { "" } else { ";rport" };
-    let (name, branch) = (protocol.via_name(), keys::write_branch(branch));
-    format!("SIP/2.0/{name} {sent_by};branch={branch}{rport}")
 }
 
 fn input_of(class: StatusClass) -> InviteClientInput {
