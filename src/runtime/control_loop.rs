@@ -333,13 +333,15 @@ impl ControlLoop {
     /// One bell for all that a turn had to tell a worker, then one system call for the datagrams of the turn: a port
     /// that is offered to a peer is opened first, and a peer is woken once.
     fn end_turn(&mut self) {
-        for worker in &mut self.workers {
-            worker.commands.flush();
-        }
-        // What fails may be sent again elsewhere; the controller tries each target once.
-        while !self.outbox.is_empty() {
-            let outbox = std::mem::take(&mut self.outbox);
-            for (transport, datagrams) in outbox {
+        // What fails leads to more commands and may be sent again elsewhere; the controller tries each target once.
+        loop {
+            for worker in &mut self.workers {
+                worker.commands.flush();
+            }
+            if self.outbox.is_empty() {
+                return;
+            }
+            for (transport, datagrams) in std::mem::take(&mut self.outbox) {
                 self.send_datagrams(transport, &datagrams);
             }
             self.do_outputs();
