@@ -1,5 +1,10 @@
 //! The codecs that Ringway knows by name. Their arithmetic (G.711, G.722 …) comes here too.
 
+pub mod resample;
+
+#[cfg(test)]
+mod testing;
+
 /// A codec as `allow` names it, with its RTP payload format (RFC 3551 and the format's own RFC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
