@@ -1,4 +1,4 @@
-//! The codecs that Ringway knows by name. Their arithmetic (G.711, G.722 …) comes here too.
+//! The codecs that Ringway knows by name, and their arithmetic.
 
 pub mod resample;
 
@@ -77,6 +77,11 @@ impl Codec {
         }
     }
 
+    /// Ringway can decode and encode it, so that it joins peers that have no codec in common. The others are relayed.
+    pub fn is_transcoded(self) -> bool {
+        matches!(self, Codec::Ulaw | Codec::Alaw | Codec::G722)
+    }
+
     /// The channel count of the rtpmap, where it is not 1.
     pub fn channels(self) -> u8 {
         match self {
@@ -96,4 +101,18 @@ impl Codec {
             Codec::Opus | Codec::Ilbc => None,
         }
     }
+}
+
+/// What an RTP payload type carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Payload {
+    /// Audio.
+    Codec(Codec),
+    /// Telephone events at this clock rate (RFC 4733).
+    TelephoneEvent {
+        /// In Hz.
+        clock_rate: u32,
+    },
+    /// Comfort noise at 8 kHz (RFC 3389).
+    ComfortNoise,
 }

@@ -254,6 +254,9 @@ impl Controller {
             Event::Latched { leg, .. }
             | Event::Stranger { leg, .. }
             | Event::Silent { leg }
+            | Event::Digit { leg, .. }
+            | Event::Played { leg, .. }
+            | Event::Hushed { leg }
             | Event::Report { leg, .. } => (leg, false),
         };
         if let Some((key, no)) = self.owner_of_media(leg, is_over) {

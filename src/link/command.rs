@@ -1,11 +1,14 @@
 //! What control tells a worker.
 
+use super::clip::{ClipHandle, PlayId, PlayMode};
+use super::formats::LegFormats;
 use super::ids::LegId;
+use super::recording::RecordingSink;
 use std::net::{IpAddr, SocketAddr};
 
 /// One command. Commands for one leg are obeyed in their order; one for a leg that is closed, or of an older
 /// generation, is ignored.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Bind the leg's two sockets and receive. Nothing passes before [`Command::SetRemote`].
     Open {
@@ -21,8 +24,16 @@ pub enum Command {
         /// The peer.
         remote: Remote,
     },
-    /// Relays between two legs of one worker: what comes in on one goes out on the other. Replaces whatever either
-    /// was doing before.
+    /// Tells, or changes, what the leg's peer may send and what it hears. Told before a bridge that depends on it.
+    SetFormats {
+        /// The leg.
+        leg: LegId,
+        /// Its formats.
+        formats: LegFormats,
+    },
+    /// Joins two legs of one worker: what comes in on one goes out on the other. Payload types that a map has pass as
+    /// they are; audio of others is transcoded into the first codec that the far leg hears and we can code, if its
+    /// formats were told. Replaces whatever either was doing before.
     Bridge {
         /// One leg.
         a: LegId,
@@ -38,6 +49,67 @@ pub enum Command {
         /// The leg.
         leg: LegId,
     },
+    /// Plays a clip to the leg's peer, in place of what it would hear. Replaces what is played already, which is told
+    /// by its own [`super::Event::Played`]. Needs formats with a codec that we can code, else it is over at once.
+    Play {
+        /// The leg.
+        leg: LegId,
+        /// Names this playing.
+        play: PlayId,
+        /// What.
+        clip: ClipHandle,
+        /// How often, from where.
+        mode: PlayMode,
+    },
+    /// Stops what [`Command::Play`] began; the peer hears again what it would.
+    StopPlay {
+        /// The leg.
+        leg: LegId,
+    },
+    /// Sends a digit to the leg's peer, after those that are still to be sent: as telephone events if it hears any,
+    /// else as a tone in its audio. Beyond 32 that wait it is dropped.
+    SendDigit {
+        /// The leg.
+        leg: LegId,
+        /// Which.
+        digit: Digit,
+        /// How long, in milliseconds; 40 to 6,000.
+        duration_ms: u16,
+    },
+    /// Whether digits of the leg's peer are told by [`super::Event::Digit`].
+    Listen {
+        /// The leg.
+        leg: LegId,
+        /// Which.
+        listening: Listening,
+    },
+    /// Records the leg, beside all else that is done with it, until [`Command::StopRecord`] or its end. Replaces a
+    /// recording that runs.
+    Record {
+        /// The leg.
+        leg: LegId,
+        /// Where the audio goes.
+        sink: RecordingSink,
+        /// Milliseconds of silence of the peer after which [`super::Event::Hushed`] is told, once; 0 for never.
+        silence_ms: u32,
+    },
+    /// Ends the leg's recording.
+    StopRecord {
+        /// The leg.
+        leg: LegId,
+    },
+    /// Puts the leg into a room, where all hear all but themselves. A bridge that it was in ends for both. Rooms begin
+    /// with their first leg and end with their last. In a room of 64 legs it is not taken in, and stands alone.
+    Join {
+        /// The leg.
+        leg: LegId,
+        /// The room, of the leg's worker.
+        room: RoomId,
+        /// The others hear it.
+        talks: bool,
+        /// It hears the others.
+        hears: bool,
+    },
     /// The leg stands alone: what comes is counted and goes nowhere. A bridge that it was in ends for both.
     Detach {
         /// The leg.
@@ -50,6 +122,72 @@ pub enum Command {
     },
     /// Close all legs and end the worker's thread.
     Stop,
+}
+
+impl Command {
+    /// The leg that it is about; None for [`Command::Stop`]. A bridge is about its first.
+    pub fn leg(&self) -> Option<LegId> {
+        match self {
+            Command::Open { leg, .. }
+            | Command::SetRemote { leg, .. }
+            | Command::SetFormats { leg, .. }
+            | Command::Bridge { a: leg, .. }
+            | Command::Echo { leg }
+            | Command::Play { leg, .. }
+            | Command::StopPlay { leg }
+            | Command::SendDigit { leg, .. }
+            | Command::Listen { leg, .. }
+            | Command::Record { leg, .. }
+            | Command::StopRecord { leg }
+            | Command::Join { leg, .. }
+            | Command::Detach { leg }
+            | Command::Close { leg } => Some(*leg),
+            Command::Stop => None,
+        }
+    }
+}
+
+/// A room of one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoomId(pub u32);
+
+/// A DTMF digit (RFC 4733 §3.2): `0` to `9`, `*`, `#`, `A` to `D`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digit(u8);
+
+impl Digit {
+    /// From its event code, 0 to 15; None for other events (flash, fax tones).
+    pub fn from_event(event: u8) -> Option<Digit> {
+        (event < 16).then_some(Digit(event))
+    }
+
+    /// From its character, either case.
+    pub fn from_char(character: char) -> Option<Digit> {
+        let upper = character.to_ascii_uppercase();
+        let event = "0123456789*#ABCD".find(upper)?;
+        Digit::from_event(event as u8)
+    }
+
+    /// Its event code.
+    pub fn event(self) -> u8 {
+        self.0
+    }
+
+    /// Its character.
+    pub fn char(self) -> char {
+        char::from(b"0123456789*#ABCD"[usize::from(self.0)])
+    }
+}
+
+/// Which digits of a leg's peer are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listening {
+    /// None.
+    Off,
+    /// Telephone events (RFC 4733). They pass as well, where the far side hears any.
+    Events,
+    /// Tones in the audio. From its detection on a tone does not pass.
+    Tones,
 }
 
 /// The far side of a leg, as its SDP and its signalling tell.

@@ -1,5 +1,7 @@
 //! What a worker tells control.
 
+use super::clip::PlayId;
+use super::command::Digit;
 use super::ids::LegId;
 use std::net::SocketAddr;
 
@@ -29,6 +31,27 @@ pub enum Event {
     },
     /// No RTP for the remote's `timeout_s`. Told once; control ends the call.
     Silent {
+        /// The leg.
+        leg: LegId,
+    },
+    /// The leg's peer has pressed a digit; told at its end, once, if [`super::Command::Listen`] asks for it.
+    Digit {
+        /// The leg.
+        leg: LegId,
+        /// Which.
+        digit: Digit,
+        /// How long it was pressed, in milliseconds.
+        duration_ms: u16,
+    },
+    /// A clip has been played to its end, or was stopped or replaced.
+    Played {
+        /// The leg.
+        leg: LegId,
+        /// Which playing.
+        play: PlayId,
+    },
+    /// The leg's peer has been silent for as long as [`super::Command::Record`] asks. Told once a recording.
+    Hushed {
         /// The leg.
         leg: LegId,
     },

@@ -8,12 +8,13 @@
 //! |---|---|
 //! | `Open` | handed back: control answers 503 |
 //! | other commands | kept by the sender up to [`Limits::backlog_max`], then handed back |
-//! | `Close`, `Stop`; `Closed`, `OpenFailed`, `Silent` | kept by the sender: never lost |
-//! | `Latched`, `Stranger` | kept by the sender up to `backlog_max`, then dropped |
+//! | `Close`, `Stop`; `Closed`, `OpenFailed`, `Silent`, `Played`, `Hushed` | kept by the sender: never lost |
+//! | `Latched`, `Stranger`, `Digit` | kept by the sender up to `backlog_max`, then dropped |
 //! | `Report` | dropped |
 //!
 //! What is kept goes out in order before anything newer, so the order of one leg's messages holds. The never-lost ones
-//! need no limit of their own: a lease of a port pair has one of each, and there are only so many port pairs.
+//! need no limit of their own: a lease of a port pair has one of each (a playing or a recording one more), and there are only
+//! so many port pairs.
 //!
 //! The bell is rung by [`Sender::flush`], once for all that was sent since the last one, and only for a receiver that
 //! said that it is about to sleep:
@@ -53,7 +54,7 @@ pub enum AtLimit {
 }
 
 /// Something that goes through a [`queue`].
-pub trait Message: Copy + Send {
+pub trait Message: Send {
     /// What becomes of it at a full queue.
     fn at_limit(&self) -> AtLimit;
 }
@@ -62,11 +63,8 @@ impl Message for Command {
     fn at_limit(&self) -> AtLimit {
         match self {
             Command::Open { .. } => AtLimit::Refuse,
-            Command::SetRemote { .. }
-            | Command::Bridge { .. }
-            | Command::Echo { .. }
-            | Command::Detach { .. } => AtLimit::KeepOrRefuse,
             Command::Close { .. } | Command::Stop => AtLimit::Keep,
+            _ => AtLimit::KeepOrRefuse,
         }
     }
 }
@@ -74,9 +72,15 @@ impl Message for Command {
 impl Message for Event {
     fn at_limit(&self) -> AtLimit {
         match self {
-            Event::Latched { .. } | Event::Stranger { .. } => AtLimit::KeepOrDrop,
+            Event::Latched { .. } | Event::Stranger { .. } | Event::Digit { .. } => {
+                AtLimit::KeepOrDrop
+            }
             Event::Report { .. } => AtLimit::Drop,
-            Event::OpenFailed { .. } | Event::Silent { .. } | Event::Closed { .. } => AtLimit::Keep,
+            Event::OpenFailed { .. }
+            | Event::Silent { .. }
+            | Event::Played { .. }
+            | Event::Hushed { .. }
+            | Event::Closed { .. } => AtLimit::Keep,
         }
     }
 }
@@ -133,9 +137,13 @@ impl<T: Message, B: Bell> Sender<T, B> {
     /// The message itself, if it was refused.
     pub fn send(&mut self, message: T) -> Result<(), T> {
         // Nothing may overtake what is kept.
-        if self.send_kept() && self.push(message) {
-            return Ok(());
-        }
+        let message = match self.send_kept() {
+            true => match self.push(message) {
+                Ok(()) => return Ok(()),
+                Err(message) => message,
+            },
+            false => message,
+        };
         let room = self.backlog.len() < self.backlog_max;
         match message.at_limit() {
             AtLimit::Keep => self.backlog.push_back(message),
@@ -157,19 +165,19 @@ impl<T: Message, B: Bell> Sender<T, B> {
     }
 
     fn send_kept(&mut self) -> bool {
-        while let Some(message) = self.backlog.front().copied() {
-            if !self.push(message) {
+        while let Some(message) = self.backlog.pop_front() {
+            if let Err(message) = self.push(message) {
+                self.backlog.push_front(message);
                 return false;
             }
-            self.backlog.pop_front();
         }
         true
     }
 
-    fn push(&mut self, message: T) -> bool {
-        let is_pushed = self.shared.queue.push(message).is_ok();
-        self.unheard |= is_pushed;
-        is_pushed
+    fn push(&mut self, message: T) -> Result<(), T> {
+        self.shared.queue.push(message)?;
+        self.unheard = true;
+        Ok(())
     }
 
     /// How many messages are kept for a full queue.

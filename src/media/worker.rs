@@ -58,6 +58,14 @@ impl Worker {
                 a_to_b,
                 b_to_a,
             } => self.bridge((a, a_to_b), (b, b_to_a)),
+            Command::SetFormats { .. }
+            | Command::Play { .. }
+            | Command::StopPlay { .. }
+            | Command::SendDigit { .. }
+            | Command::Listen { .. }
+            | Command::Record { .. }
+            | Command::StopRecord { .. }
+            | Command::Join { .. } => {}
             Command::Echo { leg } => self.set_alone(leg, Role::Echo),
             Command::Detach { leg } => self.set_alone(leg, Role::Alone),
             Command::Close { leg } => self.close(leg),

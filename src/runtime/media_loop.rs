@@ -146,9 +146,10 @@ impl<'ring> MediaLoop<'ring> {
             let Some(command) = self.commands.receive() else {
                 break;
             };
+            let is_last = command == Command::Stop;
             self.worker.handle_command(self.now, command);
             self.obey_orders()?;
-            if command == Command::Stop {
+            if is_last {
                 self.life = Life::Stopping {
                     until: Nanos(self.now.0 + STOP_WITHIN.as_nanos() as u64),
                 };

@@ -5,6 +5,7 @@
 
 use super::lines::{Lines, MediaLine, Section};
 use crate::codec::Codec;
+pub use crate::codec::Payload;
 use std::net::{IpAddr, SocketAddr};
 
 /// Longest body that is read, in bytes. An offer of a browser with dozens of codecs has under 8 KiB.
@@ -65,20 +66,6 @@ pub struct Format {
     pub payload: Payload,
     /// The format's parameters (`a=fmtp`), as written.
     pub fmtp: Option<String>,
-}
-
-/// What a payload type carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Payload {
-    /// Audio.
-    Codec(Codec),
-    /// Telephone events at this clock rate (RFC 4733).
-    TelephoneEvent {
-        /// In Hz.
-        clock_rate: u32,
-    },
-    /// Comfort noise at 8 kHz (RFC 3389).
-    ComfortNoise,
 }
 
 /// The direction attribute (RFC 8866 §6.7), from the view of who wrote it.

@@ -57,10 +57,11 @@ impl Call {
         }
         if let (Some(a), Some(b)) = (self.caller.media(), self.callees[index].media()) {
             let bridge = LegMedia::bridge(a, b);
-            if let Some(bridge) = bridge
-                && self.bridge.replace(bridge) != Some(bridge)
-            {
-                ctx.command(a.worker(), bridge);
+            if bridge.is_some() && self.bridge != bridge {
+                self.bridge.clone_from(&bridge);
+                bridge
+                    .into_iter()
+                    .for_each(|bridge| ctx.command(a.worker(), bridge));
             }
         }
     }

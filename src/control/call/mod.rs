@@ -402,7 +402,10 @@ impl Call {
             Event::Stranger { leg, source } => {
                 tracing::warn!(call = self.id, port = leg.port.rtp(), %source, "RTP from a stranger is dropped");
             }
-            Event::Report { .. } => {}
+            Event::Report { .. }
+            | Event::Digit { .. }
+            | Event::Played { .. }
+            | Event::Hushed { .. } => {}
         }
         self.advance(ctx, now);
     }

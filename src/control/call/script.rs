@@ -145,7 +145,7 @@ impl Call {
         }
         if let Some(media) = self.caller.media() {
             let echo = Command::Echo { leg: media.leg };
-            ctx.command(media.worker(), echo);
+            ctx.command(media.worker(), echo.clone());
             self.bridge = Some(echo);
         }
         self.phase = Phase::Echo;

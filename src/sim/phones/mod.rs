@@ -360,13 +360,13 @@ impl Phones {
                     self.outcome.violations.push(violation);
                 }
             }
-            Command::SetRemote { leg, .. } | Command::Echo { leg } | Command::Detach { leg } => {
-                if !is_open(&self.open, leg) && self.open_fails == 0.0 {
-                    let violation = format!("not open: {command:?}");
+            other => {
+                let is_known = other.leg().is_none_or(|leg| is_open(&self.open, leg));
+                if !is_known && self.open_fails == 0.0 {
+                    let violation = format!("not open: {other:?}");
                     self.outcome.violations.push(violation);
                 }
             }
-            Command::Stop => {}
         }
     }
 

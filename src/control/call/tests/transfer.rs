@@ -179,7 +179,7 @@ fn a_transfer_that_fails_leaves_the_call_as_it_was() {
                 matches!(command, Command::Detach { .. } | Command::Bridge { .. })
             })
             .expect("there are");
-        assert_eq!(Some(*last), bridge);
+        assert_eq!(Some(last), bridge.as_ref());
         let row = &world.gateway.calls(world.now)[0];
         assert_eq!(
             (row.state.as_str(), row.to_endpoint.as_deref()),

@@ -415,19 +415,16 @@ impl World {
                     assert!(self.open_fails, "closed but not open");
                 }
             }
-            Command::SetRemote { leg, .. } | Command::Echo { leg } | Command::Detach { leg } => {
-                assert!(
-                    self.open.contains(&leg) || self.open_fails,
-                    "not open: {command:?}"
-                );
-            }
             Command::Bridge { a, b, .. } => {
                 assert!(
                     self.open.contains(&a) && self.open.contains(&b),
                     "{command:?}"
                 );
             }
-            Command::Stop => {}
+            ref other => {
+                let is_open = other.leg().is_none_or(|leg| self.open.contains(&leg));
+                assert!(is_open || self.open_fails, "not open: {command:?}");
+            }
         }
         self.commands.push((worker, command));
     }
@@ -444,7 +441,7 @@ impl World {
     pub fn last_bridge(&self) -> Option<Command> {
         let mut commands = self.commands.iter().rev();
         commands.find_map(|(_, command)| match command {
-            Command::Bridge { .. } => Some(*command),
+            Command::Bridge { .. } => Some(command.clone()),
             _ => None,
         })
     }
