@@ -1,9 +1,12 @@
-//! The codecs that Ringway knows by name, and their arithmetic.
+//! The codecs that Ringway knows by name, and the arithmetic of audio: coding, resampling.
 
+pub mod g711;
+pub mod g722;
 pub mod resample;
-
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 /// A codec as `allow` names it, with its RTP payload format (RFC 3551 and the format's own RFC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
