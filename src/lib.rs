@@ -28,7 +28,7 @@
 //! | layer | may import (of ours) |
 //! |---|---|
 //! | `codec`, `rtp`, `sip`, `metrics`, `store` | nothing |
-//! | `sdp` | `codec` |
+//! | `sdp` | `codec`, `rtp` |
 //! | `config`, `link` | `codec`, `sip` types, `metrics` |
 //! | `media` | `codec`, `rtp`, `link`, `metrics` |
 //! | `control` | `codec`, `sdp`, `sip`, `config`, `link`, `metrics`, `store` |

@@ -23,7 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("rtp", &[]),
     ("sip", &[]),
     ("metrics", &[]),
-    ("sdp", &["codec"]),
+    ("sdp", &["codec", "rtp"]),
     ("config", &["codec", "sip", "metrics"]),
     ("link", &["codec", "sip", "metrics"]),
     ("media", &["codec", "rtp", "link", "metrics"]),

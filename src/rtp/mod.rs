@@ -1,6 +1,8 @@
-//! RTP and RTCP packets (RFC 3550), checked views over bytes, and what a receiver keeps of a source.
+//! RTP and RTCP packets (RFC 3550), checked views over bytes, what a receiver keeps of a source, and their secure form
+//! (RFC 3711).
 
 pub mod jitter;
 pub mod packet;
 pub mod rtcp;
+pub mod srtp;
 pub mod statistics;

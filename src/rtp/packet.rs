@@ -79,17 +79,35 @@ impl Header {
     }
 }
 
+/// Where the payload begins, behind CSRCs and extension. Padding is not looked at: in an SRTP packet it is encrypted.
+///
+/// # Errors
+/// [`Malformed::Version`], or [`Malformed::Short`] if the packet ends before that.
+pub fn payload_offset(packet: &[u8]) -> Result<usize, Malformed> {
+    let fixed = packet.first_chunk::<HEADER_LEN>().ok_or(Malformed::Short)?;
+    if fixed[0] >> 6 != VERSION {
+        return Err(Malformed::Version);
+    }
+    let rest = after_header(&packet[HEADER_LEN..], fixed[0])?;
+    Ok(packet.len() - rest.len())
+}
+
+/// What follows the CSRC list and the extension that begin `rest`.
+fn after_header(rest: &[u8], first: u8) -> Result<&[u8], Malformed> {
+    let csrcs = usize::from(first & 0x0f) * 4;
+    let rest = rest.get(csrcs..).ok_or(Malformed::Short)?;
+    if first & 0x10 == 0 {
+        return Ok(rest);
+    }
+    // §5.3.1: 16 bits of the profile's, 16 bits of length in words, then the words.
+    let (head, body) = rest.split_first_chunk::<4>().ok_or(Malformed::Short)?;
+    let words = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    body.get(words * 4..).ok_or(Malformed::Short)
+}
+
 /// CSRC list, extension and padding lie within the packet.
 fn check_variable_part(packet: &[u8], first: u8) -> Result<(), Malformed> {
-    let mut rest = &packet[HEADER_LEN..];
-    let csrcs = usize::from(first & 0x0f) * 4;
-    rest = rest.get(csrcs..).ok_or(Malformed::Short)?;
-    if first & 0x10 != 0 {
-        // §5.3.1: 16 bits of the profile's, 16 bits of length in words, then the words.
-        let (head, body) = rest.split_first_chunk::<4>().ok_or(Malformed::Short)?;
-        let words = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        rest = body.get(words * 4..).ok_or(Malformed::Short)?;
-    }
+    let rest = after_header(&packet[HEADER_LEN..], first)?;
     if first & 0x20 != 0 {
         let count = usize::from(*rest.last().ok_or(Malformed::Padding)?);
         if count == 0 || count > rest.len() {
@@ -149,6 +167,21 @@ mod tests {
             let result = Header::parse(&packet(first, tail));
             assert_eq!(result.err(), expected, "{first:#x} {tail:?}");
         }
+    }
+
+    #[test]
+    fn the_payload_begins_behind_csrcs_and_extension() {
+        for (first, tail, expected) in [
+            (0x80, &b"payload"[..], Ok(12)),
+            (0xa0, b"\xff", Ok(12)), // padding is not looked at
+            (0x82, b"csrccsrc", Ok(20)),
+            (0x91, b"csrc\0\0\0\x01ext.payload", Ok(24)),
+            (0x91, b"csrc\0\0\0\x02ext.", Err(Malformed::Short)),
+            (0x40, b"", Err(Malformed::Version)),
+        ] {
+            assert_eq!(payload_offset(&packet(first, tail)), expected, "{first:#x}");
+        }
+        assert_eq!(payload_offset(&[0x80; 11]), Err(Malformed::Short));
     }
 
     #[test]
