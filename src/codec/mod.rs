@@ -1,12 +1,46 @@
-//! The codecs that Ringway knows by name, and the arithmetic of audio: coding, resampling.
+//! The codecs that Ringway knows by name, and the arithmetic of audio: coding, resampling, concealment, tones.
 
 pub mod g711;
 pub mod g722;
+pub mod plc;
 pub mod resample;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+
+/// A sampling rate that audio has inside Ringway, one channel of 16-bit samples. Audio is worked on in blocks of 10 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rate {
+    /// 8 kHz: the audio of G.711.
+    Narrow,
+    /// 16 kHz: the audio of G.722.
+    Wide,
+}
+
+impl Rate {
+    /// Samples a second.
+    pub const fn hz(self) -> u32 {
+        match self {
+            Rate::Narrow => 8_000,
+            Rate::Wide => 16_000,
+        }
+    }
+
+    /// Samples of a block of 10 ms.
+    pub const fn block(self) -> usize {
+        match self {
+            Rate::Narrow => 80,
+            Rate::Wide => 160,
+        }
+    }
+}
+
+/// The nearest sample to a value; what is beyond the range is clipped.
+pub(crate) fn to_sample(value: f32) -> i16 {
+    // A cast to an integer saturates, and costs less than `round`.
+    (value + 0.5_f32.copysign(value)) as i16
+}
 
 /// A codec as `allow` names it, with its RTP payload format (RFC 3551 and the format's own RFC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
