@@ -6,3 +6,4 @@ pub mod packet;
 pub mod rtcp;
 pub mod srtp;
 pub mod statistics;
+pub mod telephone_event;
