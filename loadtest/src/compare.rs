@@ -1,16 +1,14 @@
 //! Ringway beside rtpengine: the same calls over the same veth pair, each on one core in turn, in one run.
 
-use crate::child::Running;
-use crate::gateway::{Gateway, GatewaySettings};
+use crate::bench::Bench;
 use crate::ledger::{LegAddresses, MediaResult};
-use crate::netns::{self, CALLED, CALLED_RTP, CALLER, CALLER_RTP, Hosts, TESTED};
-use crate::place::Place;
-use crate::rtpengine;
-use crate::sipp::{self, Calls, Signalling, Sipps};
-use crate::wire::{Legs, Link, Wire};
-use anyhow::{Context, Result, bail};
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::{Path, PathBuf};
+use crate::netns::{self, Hosts};
+use crate::probes::Probes;
+use crate::report;
+use crate::speech::Codec;
+use crate::wire::{Legs, Link, Look, Wire};
+use anyhow::Result;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What to do.
@@ -35,7 +33,7 @@ pub struct Comparison {
 /// A system under test, with all its calls up, and what it showed. It idles while the other one is measured.
 struct Contender {
     name: &'static str,
-    legs: Legs,
+    legs: Legs<Probes>,
     /// Busy nanoseconds of the core for each relayed packet at the fixed rate, round by round.
     ns_per_packet: Vec<f64>,
     /// Highest rate with under 0.1 % lost, in packets a second.
@@ -52,17 +50,30 @@ const LOSS_MAX: f64 = 0.001;
 pub fn run(comparison: &Comparison) -> Result<()> {
     let hosts = Hosts::make()?;
     let folder = tempfile::tempdir()?;
-    let ringway = start_ringway(comparison, &hosts, folder.path())?;
+    let bench = Bench {
+        gateway: &comparison.gateway,
+        calls: comparison.calls,
+        codecs: [Codec::Ulaw; 2],
+        rtp: &comparison.rtp,
+        hosts: &hosts,
+        folder: folder.path(),
+    };
+    let ringway = bench.start_ringway()?;
     netns::inside(&hosts.load, 1, || {
-        let mut rtpengine = start_rtpengine(comparison, &hosts, folder.path())?;
+        let mut rtpengine = bench.start_rtpengine()?;
         let mut wire = Wire::open(Link {
             device: netns::LOAD_DEVICE,
             from: netns::MEDIA_MAC,
             to: netns::TESTED_MAC,
             grain: comparison.grain,
+            look: Look::Some,
         })?;
-        let mut ours = Contender::new("ringway", wire.legs(&ringway.legs)?);
-        let mut theirs = Contender::new("rtpengine", wire.legs(&rtpengine.legs)?);
+        let probes = |legs: &[LegAddresses]| Probes::new(legs, Codec::Ulaw.payload_type());
+        let mut ours = Contender::new("ringway", wire.legs(&ringway.legs, probes(&ringway.legs)?));
+        let mut theirs = Contender::new(
+            "rtpengine",
+            wire.legs(&rtpengine.legs, probes(&rtpengine.legs)?),
+        );
         println!("at {:.0} packets a second:", comparison.rate);
         for _ in 0..comparison.rounds {
             fixed_round(comparison, &mut wire, [&mut ours, &mut theirs])?;
@@ -73,8 +84,8 @@ pub fn run(comparison: &Comparison) -> Result<()> {
             // Once driven too hard, rtpengine 10.5 discards all further packets of a stream ("UDP receive queue
             // exceeded 5 times"), so each of its searches has a fresh one.
             drop(rtpengine);
-            rtpengine = start_rtpengine(comparison, &hosts, folder.path())?;
-            theirs.legs = wire.legs(&rtpengine.legs)?;
+            rtpengine = bench.start_rtpengine()?;
+            theirs.legs = wire.legs(&rtpengine.legs, probes(&rtpengine.legs)?);
             search(&mut wire, &mut theirs, comparison.rate);
         }
         print_ratios(&ours, &theirs);
@@ -114,7 +125,7 @@ fn fixed_round(
 }
 
 impl Contender {
-    fn new(name: &'static str, legs: Legs) -> Contender {
+    fn new(name: &'static str, legs: Legs<Probes>) -> Contender {
         Contender {
             name,
             legs,
@@ -122,88 +133,6 @@ impl Contender {
             highest: Vec::new(),
         }
     }
-}
-
-/// Ringway with its calls: what keeps them up, and their legs.
-struct Ringway {
-    legs: Vec<LegAddresses>,
-    _sipps: Sipps,
-    _gateway: Gateway,
-}
-
-/// rtpengine with its calls.
-struct Rtpengine {
-    legs: Vec<LegAddresses>,
-    _daemon: Running,
-}
-
-fn start_ringway(comparison: &Comparison, hosts: &Hosts, folder: &Path) -> Result<Ringway> {
-    let called = SocketAddrV4::new(CALLED, 5060);
-    let settings = GatewaySettings {
-        binary: comparison.gateway.clone(),
-        place: Place {
-            namespace: Some(hosts.tested.clone()),
-            core: Some(0),
-        },
-        sip: SocketAddrV4::new(TESTED, 5060),
-        admin: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8088),
-        caller: CALLER,
-        called,
-        codecs: ("ulaw".to_owned(), "ulaw".to_owned()),
-        rtp: format!(
-            "workers = 1\ncores = [0]\ntimeout = 7200\n{}",
-            comparison.rtp
-        ),
-        phones: 0,
-    };
-    let gateway = settings.start(folder)?;
-    let signalling = Signalling {
-        place: Place {
-            namespace: Some(hosts.load.clone()),
-            core: Some(1),
-        },
-        caller: SocketAddrV4::new(CALLER, 5060),
-        called,
-        caller_rtp: CALLER_RTP,
-        called_rtp: CALLED_RTP,
-        gateway: settings.sip,
-        gateway_rtp: TESTED,
-        formats: (0, 0),
-    };
-    // Calls outlive the measurement by far; SIPp ends them with its process, the gateway with its own.
-    let calls = Calls {
-        count: comparison.calls,
-        rate: 200,
-        hold: Duration::from_secs(7_200),
-    };
-    let mut sipps = sipp::start(folder, &signalling, &calls)?;
-    let legs = sipps.wait_answered()?;
-    if legs.len() != comparison.calls as usize * 2 {
-        bail!(
-            "only {} of {} legs are up",
-            legs.len(),
-            comparison.calls * 2
-        );
-    }
-    Ok(Ringway {
-        legs,
-        _sipps: sipps,
-        _gateway: gateway,
-    })
-}
-
-fn start_rtpengine(comparison: &Comparison, hosts: &Hosts, folder: &Path) -> Result<Rtpengine> {
-    let place = Place {
-        namespace: Some(hosts.tested.clone()),
-        core: Some(0),
-    };
-    let daemon = rtpengine::start(folder, &place)?;
-    let legs = netns::inside(&hosts.load, 1, || rtpengine::set_up(comparison.calls))
-        .with_context(|| last_lines(&folder.join("rtpengine.log")))?;
-    Ok(Rtpengine {
-        legs,
-        _daemon: daemon,
-    })
 }
 
 /// Raises the rate by steps of 20 %, then of 3 % from the last that passed, until packets are lost three times at one
@@ -264,26 +193,12 @@ fn print_ratios(ours: &Contender, theirs: &Contender) {
     };
     let cpu = ratios(&ours.ns_per_packet, &theirs.ns_per_packet);
     let rate = ratios(&ours.highest, &theirs.highest);
-    println!("CPU a packet, Ringway / rtpengine:     {}", spread(&cpu));
-    println!("highest rate, Ringway / rtpengine:     {}", spread(&rate));
-}
-
-/// Median, and minimum to maximum.
-fn spread(values: &[f64]) -> String {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
-        return "no rounds".to_owned();
-    };
-    format!(
-        "{:.3}  ({first:.3} to {last:.3}, {} rounds)",
-        sorted[sorted.len() / 2],
-        sorted.len()
-    )
-}
-
-fn last_lines(file: &Path) -> String {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().rev().take(5).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    println!(
+        "CPU a packet, Ringway / rtpengine:     {}",
+        report::spread(&cpu)
+    );
+    println!(
+        "highest rate, Ringway / rtpengine:     {}",
+        report::spread(&rate)
+    );
 }

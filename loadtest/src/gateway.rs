@@ -230,6 +230,11 @@ impl Gateway {
         Ok(body.to_owned())
     }
 
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// CPU seconds of its media worker threads so far, as the scheduler counts them.
     pub fn worker_cpu_s(&self) -> Result<f64> {
         thread_cpu_s(self.process.id(), "media")

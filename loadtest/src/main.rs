@@ -2,24 +2,31 @@
 //!
 //! SIPp does the signalling on both sides, this program the media. It shares no parser with the gateway.
 
+mod bench;
+mod beside;
 mod calls;
 mod child;
 mod compare;
 mod gateway;
+mod hearing;
 mod kamailio;
 mod ledger;
 mod media;
 mod netns;
 mod packet;
 mod place;
+mod probes;
 mod report;
 mod rtpengine;
 mod run;
 mod sipp;
+mod speech;
+mod talks;
 mod wire;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use speech::Codec;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,8 +59,21 @@ enum Command {
         #[arg(long, default_value_t = 100)]
         cps: u32,
         /// Caller's and called's codec
-        #[arg(long, default_value = "ulaw:ulaw")]
-        codecs: String,
+        #[arg(long, default_value = "ulaw:ulaw", value_parser = codecs)]
+        codecs: [Codec; 2],
+    },
+    /// Transcoding by Ringway and rtpengine in turn, over veth between network namespaces (root; Debian:
+    /// rtpengine-daemon, iproute2)
+    Beside {
+        /// Calls at once
+        #[arg(long, default_value_t = 100)]
+        calls: u32,
+        /// Caller's and called's codec
+        #[arg(long, default_value = "ulaw:g722", value_parser = codecs)]
+        codecs: [Codec; 2],
+        /// Rounds of both
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
     },
     /// New calls at a steady rate, without media; the gateway on one core, the load on another
     Calls {
@@ -107,19 +127,23 @@ fn main() -> Result<()> {
             seconds,
             cps,
             codecs,
-        } => {
-            let (a, b) = codecs
-                .split_once(':')
-                .context("CODECS is two codec names with a colon between")?;
-            let codecs = (a.to_owned(), b.to_owned());
-            run::with_media(&run::LoadTest {
-                gateway,
-                calls,
-                seconds,
-                cps,
-                codecs,
-            })
-        }
+        } => run::with_media(&run::LoadTest {
+            gateway,
+            calls,
+            seconds,
+            cps,
+            codecs,
+        }),
+        Command::Beside {
+            calls,
+            codecs,
+            rounds,
+        } => beside::run(&beside::Beside {
+            gateway,
+            calls,
+            codecs,
+            rounds,
+        }),
         Command::Calls {
             cps,
             seconds,
@@ -151,6 +175,14 @@ fn main() -> Result<()> {
             rtp,
         }),
     }
+}
+
+/// Two codec names with a colon between.
+fn codecs(text: &str) -> Result<[Codec; 2]> {
+    let (a, b) = text
+        .split_once(':')
+        .context("two codec names with a colon between")?;
+    Ok([Codec::named(a)?, Codec::named(b)?])
 }
 
 /// A socket a leg needs more open files than the usual soft limit.

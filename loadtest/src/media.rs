@@ -11,9 +11,10 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 /// All legs.
-pub struct Media {
+pub struct Media<L> {
     legs: Vec<Leg>,
-    ledger: Ledger,
+    /// Their streams.
+    pub ledger: L,
     receive: ReceiveBuffers,
 }
 
@@ -22,10 +23,9 @@ struct Leg {
     gateway: SocketAddrV4,
 }
 
-impl Media {
-    /// Binds every leg's socket.
-    pub fn open(addresses: &[LegAddresses], payload_type: u8) -> Result<Media> {
-        let ledger = Ledger::new(addresses, payload_type)?;
+impl<L: Ledger> Media<L> {
+    /// Binds every leg's socket; the ledger has a stream for each.
+    pub fn open(addresses: &[LegAddresses], ledger: L) -> Result<Media<L>> {
         let legs = addresses.iter().map(Leg::open).collect::<Result<_>>()?;
         Ok(Media {
             legs,
@@ -66,8 +66,8 @@ impl Media {
         let packet = self.ledger.next(index);
         let leg = &self.legs[index];
         match leg.socket.send_to(&packet, &leg.gateway.into()) {
-            Ok(_) => self.ledger.result.sent += 1,
-            Err(_) => self.ledger.result.send_failed += 1,
+            Ok(_) => self.ledger.result().sent += 1,
+            Err(_) => self.ledger.result().send_failed += 1,
         }
     }
 
@@ -90,15 +90,18 @@ impl Media {
         }
     }
 
+    fn is_incomplete(&mut self) -> bool {
+        let result = self.ledger.result();
+        result.received < result.sent
+    }
+
     /// Until all came, or half a second after the last one that did.
     fn wait_for_the_last(&mut self) {
         let mut last = Instant::now();
-        while self.ledger.result.received < self.ledger.result.sent
-            && last.elapsed() < Duration::from_millis(500)
-        {
-            let before = self.ledger.result.received;
+        while self.is_incomplete() && last.elapsed() < Duration::from_millis(500) {
+            let before = self.ledger.result().received;
             self.drain_all();
-            if self.ledger.result.received > before {
+            if self.ledger.result().received > before {
                 last = Instant::now();
             }
             std::thread::sleep(Duration::from_millis(5));

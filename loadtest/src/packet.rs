@@ -4,9 +4,9 @@
 //! gateway that mixes, repeats, cuts or invents packets is found out. Written apart from the gateway's own RTP code.
 
 /// RTP header without extensions (RFC 3550 §5.1).
-const HEADER: usize = 12;
-/// 20 ms of G.711.
-const PAYLOAD: usize = 160;
+pub const HEADER: usize = 12;
+/// 20 ms of G.711, and of G.722, whose RTP clock counts 8,000 a second as well (RFC 3551 §4.5.2).
+pub const PAYLOAD: usize = 160;
 /// A whole packet.
 pub const PACKET: usize = HEADER + PAYLOAD;
 const MARK: [u8; 4] = *b"RWLT";
@@ -33,18 +33,19 @@ pub struct Stream {
     pub first_sequence: u16,
 }
 
-/// Writes a packet.
-pub fn write(packet: &mut [u8; PACKET], stream: &Stream, probe: &Probe) {
+/// Writes the header of a stream's packet with this count.
+pub fn write_header(packet: &mut [u8; PACKET], stream: &Stream, count: u32) {
+    let sequence = stream.first_sequence.wrapping_add(count as u16);
     packet[0] = 0x80;
     packet[1] = stream.payload_type;
-    packet[2..4].copy_from_slice(
-        &stream
-            .first_sequence
-            .wrapping_add(probe.count as u16)
-            .to_be_bytes(),
-    );
-    packet[4..8].copy_from_slice(&probe.count.wrapping_mul(PAYLOAD as u32).to_be_bytes());
+    packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+    packet[4..8].copy_from_slice(&count.wrapping_mul(PAYLOAD as u32).to_be_bytes());
     packet[8..12].copy_from_slice(&stream.ssrc.to_be_bytes());
+}
+
+/// Writes a packet.
+pub fn write(packet: &mut [u8; PACKET], stream: &Stream, probe: &Probe) {
+    write_header(packet, stream, probe.count);
     packet[12..16].copy_from_slice(&MARK);
     packet[16..20].copy_from_slice(&probe.sender.to_be_bytes());
     packet[20..24].copy_from_slice(&probe.count.to_be_bytes());

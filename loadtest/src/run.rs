@@ -1,13 +1,17 @@
 //! `make loadtest`: a gateway on loopback between two SIPps, with media on every call, and one table.
 
-use crate::gateway::GatewaySettings;
+use crate::gateway::{GatewaySettings, WorkerRow};
+use crate::ledger::{Ledger, LegAddresses, MediaResult};
 use crate::media::Media;
 use crate::place::Place;
+use crate::probes::Probes;
 use crate::report;
-use crate::sipp::{self, Calls, Signalling};
+use crate::sipp::{self, Calls, Signalling, SippResult};
+use crate::speech::{Codec, Speech};
+use crate::talks::Talks;
 use anyhow::{Result, bail};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const GATEWAY: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -28,10 +32,14 @@ pub struct LoadTest {
     /// New calls a second.
     pub cps: u32,
     /// Caller's and called's codec.
-    pub codecs: (String, String),
+    pub codecs: [Codec; 2],
 }
 
-/// Runs calls with media, prints the table; an error if any call failed or any packet was lost or wrong.
+/// Part of the packets that may be lost where audio is decoded: a buffer drops what a busy machine delivers too late.
+const LOSS_MAX: f64 = 0.001;
+
+/// Runs calls with media, prints the table; an error if any call failed, or if packets were lost or wrong or the audio
+/// was not what was said.
 pub fn with_media(test: &LoadTest) -> Result<()> {
     if test.calls > sipp::CALLS_MAX {
         bail!(
@@ -40,8 +48,57 @@ pub fn with_media(test: &LoadTest) -> Result<()> {
         );
     }
     let folder = tempfile::tempdir()?;
-    let (settings, signalling) = on_loopback(test)?;
-    let gateway = settings.start(folder.path())?;
+    let [a, b] = test.codecs;
+    if a == b {
+        let end = through(test, folder.path(), |legs| {
+            Probes::new(legs, a.payload_type())
+        })?;
+        println!("{}", report::latency_row(&end.result));
+        end.print("relayed");
+        return report::judge(
+            &end.sipp,
+            Some((&end.result, 0.0)),
+            test.calls,
+            &end.leftovers,
+        );
+    }
+    let speech = Speech::make(folder.path(), test.codecs)?;
+    let end = through(test, folder.path(), |legs| {
+        Talks::new(legs, test.codecs, &speech)
+    })?;
+    let audio = end.ledger.judge()?;
+    println!("{}", report::audio_rows(&audio));
+    end.print("transcoded");
+    report::judge(
+        &end.sipp,
+        Some((&end.result, LOSS_MAX)),
+        test.calls,
+        &end.leftovers,
+    )?;
+    report::judge_audio(&audio)
+}
+
+/// What a whole run showed.
+struct End<L> {
+    ledger: L,
+    result: MediaResult,
+    sipp: SippResult,
+    workers: Vec<WorkerRow>,
+    /// CPU seconds of the worker threads, and of the whole process.
+    cpu_s: (f64, f64),
+    /// MiB idle and under load.
+    memory: (f64, f64),
+    leftovers: String,
+}
+
+/// The calls, and the media that the ledger says, through a gateway of their own.
+fn through<L: Ledger>(
+    test: &LoadTest,
+    folder: &Path,
+    ledger: impl FnOnce(&[LegAddresses]) -> Result<L>,
+) -> Result<End<L>> {
+    let (settings, signalling) = on_loopback(test);
+    let gateway = settings.start(folder)?;
     let memory_before = gateway.memory_mib()?;
     let ramp = Duration::from_secs(u64::from(test.calls / test.cps.max(1)) + 1);
     let hold = ramp + Duration::from_secs(test.seconds + 4);
@@ -51,16 +108,19 @@ pub fn with_media(test: &LoadTest) -> Result<()> {
         hold,
     };
     eprintln!("setting up {} calls at {} a second …", test.calls, test.cps);
-    let mut sipps = sipp::start(folder.path(), &signalling, &calls)?;
+    let mut sipps = sipp::start(folder, &signalling, &calls)?;
     let legs = sipps.wait_answered()?;
     eprintln!("{} legs are up; {} s of RTP …", legs.len(), test.seconds);
-    let mut media = Media::open(&legs, signalling.formats.0)?;
-    let worker_before = gateway.worker_cpu_s()?;
+    let mut media = Media::open(&legs, ledger(&legs)?)?;
+    let before = (gateway.worker_cpu_s()?, gateway.cpu_s()?);
     let result = media.run(
         PACKETS_PER_CALL * legs.len() as f64 / 2.0,
         Duration::from_secs(test.seconds),
     );
-    let worker_cpu = gateway.worker_cpu_s()? - worker_before;
+    let cpu_s = (
+        gateway.worker_cpu_s()? - before.0,
+        gateway.cpu_s()? - before.1,
+    );
     let memory = (memory_before, gateway.memory_mib()?);
     let workers = gateway.workers()?;
     eprintln!("ending the calls …");
@@ -68,38 +128,50 @@ pub fn with_media(test: &LoadTest) -> Result<()> {
     let leftovers = gateway.wait_empty()?;
     gateway.stop()?;
     println!("{}", report::signalling_rows(&sipp));
-    println!("{}", report::media_rows(&result));
-    for worker in &workers {
-        let (p50, p99, p999) = worker.latency_us;
-        println!(
-            "packets (in the gateway)        in {}   out {}   dropped {}",
-            worker.packets_in, worker.packets_out, worker.dropped
-        );
-        println!(
-            "relay latency (in the gateway)  p50 {p50:.0} us   p99 {p99:.0} us   p99.9 {p999:.0} us"
-        );
-    }
-    println!(
-        "CPU per relayed packet          {:.0} ns (worker thread)",
-        worker_cpu * 1e9 / result.received.max(1) as f64
-    );
-    println!(
-        "memory                          {:.1} MiB idle, {:.1} MiB under load",
-        memory.0, memory.1
-    );
-    println!("left over after the last call   {leftovers}");
-    report::judge(&sipp, Some(&result), test.calls, &leftovers)
+    println!("{}", report::media_row(&result));
+    Ok(End {
+        ledger: media.ledger,
+        result,
+        sipp,
+        workers,
+        cpu_s,
+        memory,
+        leftovers,
+    })
 }
 
-fn on_loopback(test: &LoadTest) -> Result<(GatewaySettings, Signalling)> {
-    let (a, b) = (payload_type(&test.codecs.0)?, payload_type(&test.codecs.1)?);
-    if a != b {
-        bail!(
-            "CODECS={}:{}: the gateway does not transcode yet; give one codec twice",
-            test.codecs.0,
-            test.codecs.1
+impl<L> End<L> {
+    /// The rows of the gateway itself, whose packets were treated so.
+    fn print(&self, treated: &str) {
+        for worker in &self.workers {
+            let (p50, p99, p999) = worker.latency_us;
+            println!(
+                "packets (in the gateway)        in {}   out {}   dropped {}",
+                worker.packets_in, worker.packets_out, worker.dropped
+            );
+            if treated == "relayed" {
+                println!(
+                    "relay latency (in the gateway)  p50 {p50:.0} us   p99 {p99:.0} us   p99.9 {p999:.0} us"
+                );
+            }
+        }
+        let ns_per_packet = |cpu_s: f64| cpu_s * 1e9 / self.result.received.max(1) as f64;
+        println!(
+            "{:<31} {:.0} ns (worker threads), {:.0} ns (whole process)",
+            format!("CPU per {treated} packet"),
+            ns_per_packet(self.cpu_s.0),
+            ns_per_packet(self.cpu_s.1),
         );
+        println!(
+            "memory                          {:.1} MiB idle, {:.1} MiB under load",
+            self.memory.0, self.memory.1
+        );
+        println!("left over after the last call   {}", self.leftovers);
     }
+}
+
+fn on_loopback(test: &LoadTest) -> (GatewaySettings, Signalling) {
+    let [a, b] = test.codecs;
     let called = SocketAddrV4::new(CALLED, 5070);
     let settings = GatewaySettings {
         binary: test.gateway.clone(),
@@ -108,7 +180,7 @@ fn on_loopback(test: &LoadTest) -> Result<(GatewaySettings, Signalling)> {
         admin: SocketAddrV4::new(GATEWAY, 18088),
         caller: CALLER,
         called,
-        codecs: test.codecs.clone(),
+        codecs: (a.name().to_owned(), b.name().to_owned()),
         rtp: String::new(),
         phones: 0,
     };
@@ -121,17 +193,7 @@ fn on_loopback(test: &LoadTest) -> Result<(GatewaySettings, Signalling)> {
         called_rtp: Ipv4Addr::new(127, 0, 0, 5),
         gateway: settings.sip,
         gateway_rtp: GATEWAY,
-        formats: (a, b),
+        formats: (a.payload_type(), b.payload_type()),
     };
-    Ok((settings, signalling))
-}
-
-/// The static payload type of a codec (RFC 3551 table 4).
-fn payload_type(codec: &str) -> Result<u8> {
-    match codec {
-        "ulaw" => Ok(0),
-        "alaw" => Ok(8),
-        "g722" => Ok(9),
-        other => bail!("CODECS: {other} is none of ulaw, alaw, g722"),
-    }
+    (settings, signalling)
 }

@@ -4,7 +4,7 @@ use crate::child::Running;
 use crate::ledger::LegAddresses;
 use crate::place::Place;
 use anyhow::{Context, Result, bail};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -219,7 +219,8 @@ fn wait_until_bound(called: &Running, folder: &Path, address: &SocketAddrV4) -> 
 }
 
 impl Sipps {
-    /// Waits until every call is answered (or SIPp gave up), and tells the legs that are.
+    /// Waits until every call is answered (or SIPp gave up), and tells the legs that are: the callers', then those of
+    /// whom they called in the same order.
     pub fn wait_answered(&mut self) -> Result<Vec<LegAddresses>> {
         let ramp = Duration::from_secs(u64::from(self.calls.count / self.calls.rate.max(1)) + 20);
         let start = Instant::now();
@@ -234,7 +235,7 @@ impl Sipps {
         }
     }
 
-    /// The legs that a SIPp has logged so far.
+    /// The legs that a SIPp has logged so far, in the order of the callers' numbers.
     fn legs(&self, role: &str) -> Result<Vec<LegAddresses>> {
         let address = if role == "caller" {
             self.signalling.caller_rtp
@@ -243,7 +244,7 @@ impl Sipps {
         };
         let text =
             std::fs::read_to_string(self.folder.join(format!("{role}.log"))).unwrap_or_default();
-        let mut legs = HashMap::new();
+        let mut legs = BTreeMap::new();
         for line in text.lines() {
             let mut words = line.split_ascii_whitespace();
             let (Some("leg"), Some(number), Some(port)) =
@@ -254,10 +255,12 @@ impl Sipps {
             let (Ok(number), Ok(port)) = (number.parse::<u32>(), port.parse::<u16>()) else {
                 continue;
             };
+            // The called side names the caller of its call by the number in From.
+            let call = words.next().and_then(|word| word.parse().ok());
             let local_port = u32::from(FIRST_RTP_PORT) + 4 * (number - 1) % RTP_PORTS;
             let local = SocketAddrV4::new(address, local_port as u16);
             legs.insert(
-                number,
+                call.unwrap_or(number),
                 LegAddresses {
                     local,
                     gateway: SocketAddrV4::new(self.signalling.gateway_rtp, port),

@@ -5,8 +5,9 @@
 //! The media addresses belong to no host of the load's namespace: the tested side has a fixed neighbour entry for them
 //! whose hardware address is not the device's, so the load's kernel drops those frames after we have our copy.
 //!
-//! The frames' last steps to us run on the tested core, for they are part of its send. So the device's own counter says
-//! how many came, and only one in [`SAMPLE`], chosen by chance in the kernel, is copied to us and checked.
+//! The frames' last steps to us run on the tested core, for they are part of its send. So where a packet costs little,
+//! the device's own counter says how many came, and only one in [`SAMPLE`], chosen by chance in the kernel, is copied to
+//! us and checked; where it costs much ([`Look::All`]), every one is.
 
 use crate::ledger::{Ledger, LegAddresses, MediaResult};
 use crate::packet::PACKET;
@@ -45,13 +46,32 @@ pub struct Link {
     pub to: Mac,
     /// Packets leave at multiples of this, as a network card's interrupt moderation hands them over; zero: one by one.
     pub grain: Duration,
+    /// Which of the received frames are looked at.
+    pub look: Look,
+}
+
+/// Which of the received frames are copied to us and checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// One in [`SAMPLE`]; the device's counter says how many came.
+    Some,
+    /// Every one, and they are counted as they come: what else the tested side sends counts for nothing.
+    All,
 }
 
 /// The legs of one gateway.
-pub struct Legs {
-    ledger: Ledger,
+pub struct Legs<L> {
+    /// Their streams.
+    pub ledger: L,
     headers: Vec<[u8; HEADERS]>,
     by_local: HashMap<SocketAddrV4, usize>,
+}
+
+impl<L> Legs<L> {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.headers.len()
+    }
 }
 
 /// The device, for one gateway's legs at a time.
@@ -69,27 +89,57 @@ impl Wire {
         Ok(Wire {
             link,
             sender: sender(index)?,
-            ring: Ring::open(index)?,
+            ring: Ring::open(index, link.look)?,
             frames: Box::new([[0; FRAME]; BATCH]),
         })
     }
 
-    /// Legs on this link.
-    pub fn legs(&self, addresses: &[LegAddresses]) -> Result<Legs> {
+    /// Legs on this link; the ledger has a stream for each.
+    pub fn legs<L>(&self, addresses: &[LegAddresses], ledger: L) -> Legs<L> {
         let Link { from, to, .. } = self.link;
         let locals = addresses.iter().enumerate();
-        Ok(Legs {
-            ledger: Ledger::new(addresses, 0)?,
+        Legs {
+            ledger,
             headers: addresses.iter().map(|leg| header(from, to, leg)).collect(),
             by_local: locals.map(|(index, leg)| (leg.local, index)).collect(),
-        })
+        }
     }
 
     /// Sends `rate` packets a second over all legs for so long, waits for the last ones, and tells what was seen.
-    pub fn run(&mut self, legs: &mut Legs, rate: f64, duration: Duration) -> MediaResult {
+    pub fn run<L: Ledger>(
+        &mut self,
+        legs: &mut Legs<L>,
+        rate: f64,
+        duration: Duration,
+    ) -> MediaResult {
+        self.begin(legs);
+        let arrived = self.arrived();
+        let start = Instant::now();
+        self.send_for(legs, rate, duration);
+        let seconds = start.elapsed().as_secs_f64();
+        self.wait_for_silence(legs, Duration::from_millis(300));
+        if self.link.look == Look::Some {
+            let result = legs.ledger.result();
+            result.received = self.arrived() - arrived;
+            for sampled in [
+                &mut result.wrong_source,
+                &mut result.rubbish,
+                &mut result.broken_sequence,
+            ] {
+                *sampled *= u64::from(SAMPLE);
+            }
+        }
+        legs.ledger.finish(seconds)
+    }
+
+    /// A new run: what came before it is counted nowhere.
+    pub fn begin<L: Ledger>(&mut self, legs: &mut Legs<L>) {
         self.receive(legs);
         legs.ledger.begin();
-        let arrived = self.arrived();
+    }
+
+    /// Sends `rate` packets a second over all legs for so long, and takes what comes meanwhile.
+    pub fn send_for<L: Ledger>(&mut self, legs: &mut Legs<L>, rate: f64, duration: Duration) {
         let start = Instant::now();
         let turns = (duration.as_secs_f64() * rate) as u64;
         let mut turn: u64 = 0;
@@ -100,18 +150,6 @@ impl Wire {
             turn += count;
             self.receive(legs);
         }
-        let seconds = start.elapsed().as_secs_f64();
-        self.wait_for_silence(legs, Duration::from_millis(300));
-        let result = &mut legs.ledger.result;
-        result.received = self.arrived() - arrived;
-        for sampled in [
-            &mut result.wrong_source,
-            &mut result.rubbish,
-            &mut result.broken_sequence,
-        ] {
-            *sampled *= u64::from(SAMPLE);
-        }
-        legs.ledger.finish(seconds)
     }
 
     /// Frames that the device has received so far, SIP's few among them.
@@ -133,7 +171,7 @@ impl Wire {
     }
 
     /// The packets of so many turns.
-    fn send(&mut self, legs: &mut Legs, first: u64, count: usize) {
+    fn send<L: Ledger>(&mut self, legs: &mut Legs<L>, first: u64, count: usize) {
         if count == 0 {
             return;
         }
@@ -143,11 +181,11 @@ impl Wire {
             frame[HEADERS..].copy_from_slice(&legs.ledger.next(leg));
         }
         let sent = send_all(&self.sender, &mut self.frames[..count]);
-        legs.ledger.result.sent += sent as u64;
-        legs.ledger.result.send_failed += (count - sent) as u64;
+        legs.ledger.result().sent += sent as u64;
+        legs.ledger.result().send_failed += (count - sent) as u64;
     }
 
-    fn receive(&mut self, legs: &mut Legs) {
+    fn receive<L: Ledger>(&mut self, legs: &mut Legs<L>) {
         self.ring.drain(|received_ns, frame| {
             let Some((source, destination, payload)) = take_apart(frame) else {
                 return;
@@ -159,7 +197,7 @@ impl Wire {
     }
 
     /// Until nothing has come for so long: a gateway that was driven too hard has queues to empty.
-    pub fn wait_for_silence(&mut self, legs: &mut Legs, silence: Duration) {
+    pub fn wait_for_silence<L: Ledger>(&mut self, legs: &mut Legs<L>, silence: Duration) {
         let mut last = (self.arrived(), Instant::now());
         while last.1.elapsed() < silence {
             self.receive(legs);
@@ -359,7 +397,7 @@ struct Ring {
 }
 
 impl Ring {
-    fn open(device: u32) -> Result<Ring> {
+    fn open(device: u32, look: Look) -> Result<Ring> {
         let socket = packet_socket(libc::ETH_P_IP as u16)?;
         set(&socket, libc::PACKET_IGNORE_OUTGOING, &1i32)?;
         set(
@@ -374,7 +412,9 @@ impl Ring {
             tp_frame_nr: SLOTS as u32,
         };
         set(&socket, libc::PACKET_RX_RING, &request)?;
-        attach_sampler(&socket)?;
+        if look == Look::Some {
+            attach_sampler(&socket)?;
+        }
         // SAFETY: a fresh mapping of the ring just made, of its size.
         let memory = unsafe {
             libc::mmap(
