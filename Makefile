@@ -17,7 +17,7 @@ ROUNDS ?= 5
 FUZZ_SECONDS ?= 60
 
 BUILD_PACKAGES = gcc libc6-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core kamailio prometheus curl openssl
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core kamailio prometheus curl openssl espeak-ng ffmpeg
 COMPARE_PACKAGES = $(TEST_PACKAGES) rtpengine-daemon iproute2 util-linux
 
 # $(call need,packages): present ones cost one dpkg-query.
@@ -51,6 +51,8 @@ help:
 	@echo "make build      the release binary, target/release/ringway"
 	@echo "make lint       format and lints only"
 	@echo "make loadtest   CALLS=$(CALLS) SECONDS=$(SECONDS) CPS=$(CPS) CODECS=$(CODECS): calls with media, one table"
+	@echo "make loadtest   CALLS=100 CODECS=ulaw:g722 BESIDE=rtpengine ROUNDS=$(ROUNDS): what transcoding costs, and beside"
+	@echo "                rtpengine in turn over network namespaces (root)"
 	@echo "make loadtest-calls  CPS=200 SECONDS=60 PHONES=10000 RELOADS=5 BESIDE=kamailio: new calls at a steady rate,"
 	@echo "                no media, beside registered telephones and reloads; then the same calls through Kamailio"
 	@echo "make bench      benchmarks of each layer"
@@ -85,8 +87,9 @@ compare: build
 	target/release/ringway-loadtest compare --rounds $(ROUNDS)
 
 loadtest: build
-	$(call need,$(TEST_PACKAGES))
-	target/release/ringway-loadtest run --calls $(CALLS) --seconds $(SECONDS) --cps $(CPS) --codecs $(CODECS)
+	$(call need,$(if $(BESIDE),$(COMPARE_PACKAGES),$(TEST_PACKAGES)))
+	target/release/ringway-loadtest $(if $(BESIDE),beside-$(BESIDE) --calls $(CALLS) --rounds $(ROUNDS),\
+	  run --calls $(CALLS) --seconds $(SECONDS) --cps $(CPS)) --codecs $(CODECS)
 
 loadtest-calls: build
 	$(call need,$(TEST_PACKAGES))

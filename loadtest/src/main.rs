@@ -64,7 +64,7 @@ enum Command {
     },
     /// Transcoding by Ringway and rtpengine in turn, over veth between network namespaces (root; Debian:
     /// rtpengine-daemon, iproute2)
-    Beside {
+    BesideRtpengine {
         /// Calls at once
         #[arg(long, default_value_t = 100)]
         calls: u32,
@@ -134,7 +134,7 @@ fn main() -> Result<()> {
             cps,
             codecs,
         }),
-        Command::Beside {
+        Command::BesideRtpengine {
             calls,
             codecs,
             rounds,
