@@ -32,9 +32,9 @@ pub enum Malformed {
     /// The padding count is 0 or more than what follows the header.
     #[error("impossible padding")]
     Padding,
-    /// A compound RTCP packet that does not begin with SR or RR (RFC 3550 §6.1).
-    #[error("the compound packet does not begin with a report")]
-    NoReport,
+    /// The packet type is none of RTCP's (RFC 5761 §4).
+    #[error("not an RTCP packet type")]
+    NotRtcp,
 }
 
 /// True if this is RTCP by its packet type, on whatever port it came (RFC 5761 §4: RTP payload types 64 to 95 are not

@@ -1,6 +1,8 @@
-//! What a receiver keeps of one source: extended sequence numbers, loss and jitter (RFC 3550 §6.4.1, A.1, A.3, A.8).
+//! What a receiver keeps of one source: extended sequence numbers, loss and its bursts, and jitter (RFC 3550 §6.4.1, A.1,
+//! A.3, A.8), and what a report block says of them.
 
 use super::packet::Header;
+use super::rtcp::ReportBlock;
 
 /// A jump ahead up to here is a gap; beyond it the source may have restarted (A.1).
 const DROPOUT_MAX: u16 = 3000;
@@ -17,7 +19,13 @@ pub struct SourceStatistics {
     /// The first packet's extended number.
     base: u32,
     received: u32,
-    /// Arrival less timestamp of the last packet, in clock units.
+    /// Gaps in the numbers, whether or not something came to fill them later.
+    gaps: u32,
+    /// What was expected and received at the last report.
+    reported: (u32, u32),
+    /// Of the last packet.
+    timestamp: u32,
+    /// Arrival less timestamp of the last packet that had a time stamp of its own, in clock units.
     transit: u32,
     /// Sixteen times the jitter (A.8).
     jitter_16: u64,
@@ -45,6 +53,9 @@ impl SourceStatistics {
             cycles: FIRST_CYCLE,
             base: FIRST_CYCLE | u32::from(header.sequence),
             received: 1,
+            gaps: 0,
+            reported: (0, 0),
+            timestamp: header.timestamp,
             transit: arrival.wrapping_sub(header.timestamp),
             jitter_16: 0,
             highest: header.sequence,
@@ -61,6 +72,7 @@ impl SourceStatistics {
                 self.cycles = self.cycles.wrapping_add(1 << 16);
             }
             self.highest = sequence;
+            self.gaps = self.gaps.wrapping_add(u32::from(ahead > 1));
             self.cycles | u32::from(sequence)
         } else if ahead > u16::MAX - MISORDER_MAX {
             self.highest().wrapping_sub(u32::from(ahead.wrapping_neg()))
@@ -72,7 +84,11 @@ impl SourceStatistics {
         };
         self.restart = None;
         self.received = self.received.wrapping_add(1);
-        self.take_transit(arrival.wrapping_sub(header.timestamp));
+        // The packets of a telephone event have one time stamp, and say nothing of how long they were under way.
+        if header.timestamp != self.timestamp {
+            self.timestamp = header.timestamp;
+            self.take_transit(arrival.wrapping_sub(header.timestamp));
+        }
         Arrival::Extended(extended)
     }
 
@@ -95,8 +111,42 @@ impl SourceStatistics {
 
     /// Packets expected less packets received (A.3); negative if duplicates outnumber losses.
     pub fn lost(&self) -> i64 {
-        let expected = i64::from(self.highest().wrapping_sub(self.base)) + 1;
-        expected - i64::from(self.received)
+        i64::from(self.expected()) - i64::from(self.received)
+    }
+
+    /// Packets from the first to the highest, modulo 2^32.
+    pub fn expected(&self) -> u32 {
+        self.highest().wrapping_sub(self.base).wrapping_add(1)
+    }
+
+    /// Gaps in the numbers of what came, each of one packet or more: lost in a row, or overtaken.
+    pub fn gaps(&self) -> u32 {
+        self.gaps
+    }
+
+    /// The block to report now (§6.4.1) of this source, which is `ssrc`; the fraction lost counts from the last such
+    /// call. `last_report` is as [`super::rtcp::Heard::last_report`] has it.
+    pub fn report(&mut self, ssrc: u32, last_report: (u32, u32)) -> ReportBlock {
+        let (expected, received) = (self.expected(), self.received);
+        let (expected_before, received_before) =
+            std::mem::replace(&mut self.reported, (expected, received));
+        // A.3: lost in this interval, by what was expected in it; none where more came than was expected.
+        let expected_now = expected.wrapping_sub(expected_before);
+        let lost_now = expected_now.wrapping_sub(received.wrapping_sub(received_before)) as i32;
+        let fraction_lost = match u64::try_from(lost_now) {
+            Ok(lost) if expected_now > 0 => (lost * 256 / u64::from(expected_now)).min(255),
+            _ => 0,
+        };
+        let most = (1 << 23) - 1;
+        ReportBlock {
+            ssrc,
+            fraction_lost: fraction_lost as u8,
+            lost: self.lost().clamp(-most - 1, most) as i32,
+            highest: self.reported_highest(),
+            jitter: self.jitter(),
+            last_report: last_report.0,
+            delay: last_report.1,
+        }
     }
 
     /// Interarrival jitter in clock units.
@@ -174,6 +224,48 @@ mod tests {
         assert_eq!(arrivals, [Jump]);
         let (_, arrivals) = fed(&[5000, 4901]);
         assert_eq!(arrivals, [Extended(0x10000 + 4901)]);
+    }
+
+    #[test]
+    fn a_report_tells_the_fraction_lost_since_the_last() {
+        let mut source = SourceStatistics::new(&packet(10, 0), 0);
+        for sequence in [11, 12, 14] {
+            source.receive(&packet(sequence, 0), 0);
+        }
+        let block = source.report(7, (5, 6));
+        assert_eq!((block.ssrc, block.last_report, block.delay), (7, 5, 6));
+        assert_eq!((block.fraction_lost, block.lost), (51, 1), "1 of 5");
+        assert_eq!(block.highest, 14);
+        let block = source.report(7, (0, 0));
+        assert_eq!((block.fraction_lost, block.lost), (0, 1), "nothing came");
+        for sequence in [15, 15, 15] {
+            source.receive(&packet(sequence, 0), 0);
+        }
+        let block = source.report(7, (0, 0));
+        assert_eq!(
+            (block.fraction_lost, block.lost),
+            (0, -1),
+            "more than expected"
+        );
+        source.receive(&packet(2000, 0), 0);
+        let block = source.report(7, (0, 0));
+        assert_eq!((block.fraction_lost, block.lost), (255, 1983));
+    }
+
+    #[test]
+    fn losses_in_a_row_are_one_gap() {
+        assert_eq!(fed(&[10, 11, 14, 15, 17]).0.gaps(), 2);
+        assert_eq!(fed(&[10, 11, 13, 12, 14]).0.gaps(), 1);
+        assert_eq!(fed(&[65535, 0, 1]).0.gaps(), 0);
+    }
+
+    #[test]
+    fn packets_of_one_time_stamp_tell_no_jitter() {
+        let mut source = SourceStatistics::new(&packet(0, 160), 0);
+        for i in 1..50u16 {
+            source.receive(&packet(i, 160), u32::from(i) * 160);
+        }
+        assert_eq!(source.jitter(), 0);
     }
 
     #[test]
