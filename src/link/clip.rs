@@ -1,33 +1,7 @@
 //! Audio that is played: decoded once outside the workers, shared by all who play it.
 
+pub use crate::codec::Rate;
 use std::sync::Arc;
-
-/// Samples a second of linear audio inside the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Rate {
-    /// 8 kHz: G.711.
-    Narrow,
-    /// 16 kHz: G.722.
-    Wide,
-}
-
-impl Rate {
-    /// In Hz.
-    pub fn hz(self) -> u32 {
-        match self {
-            Rate::Narrow => 8_000,
-            Rate::Wide => 16_000,
-        }
-    }
-
-    /// Samples of a block of 10 ms.
-    pub fn block_len(self) -> usize {
-        match self {
-            Rate::Narrow => 80,
-            Rate::Wide => 160,
-        }
-    }
-}
 
 /// A prompt, a tone or a piece of music: linear samples.
 ///

@@ -26,6 +26,12 @@ pub struct FormatList {
     len: u8,
 }
 
+impl Default for FormatList {
+    fn default() -> FormatList {
+        FormatList::new([])
+    }
+}
+
 impl FormatList {
     /// Most payload types of one direction: as many as a [`super::PayloadMap`] passes.
     pub const FORMATS_MAX: usize = super::PayloadMap::PAIRS_MAX;
@@ -92,13 +98,14 @@ impl FormatList {
 }
 
 /// Both directions of a leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LegFormats {
     /// What the peer may send, by the numbers that we gave it (RFC 3264 §5.1).
     pub receive: FormatList,
     /// What the peer hears, by the numbers that it gave us. Audio of our own goes out in the first that we can code.
     pub send: FormatList,
-    /// Milliseconds of audio in a packet of our own to the peer: 10 to 60, in tens. Other values are rounded to these.
+    /// Milliseconds of audio in a packet of our own to the peer: 10 to 60, in tens. Other values are
+    /// brought to these; 0 is 20.
     pub ptime_ms: u8,
 }
 

@@ -1,12 +1,13 @@
 //! One leg: its latch, the stream in, the stream out, and what it is watched for.
 
+use super::audio::AudioIndex;
 use super::in_stream::InStream;
 use super::latch::{Admission, Latch};
 use super::out_stream::{Feed, OutStream};
 use super::peer::Peer;
 use super::rtcp_latch::RtcpLatch;
 use super::seam::{Component, DropReason, LegSlot, Nanos, SocketOrder};
-use crate::link::{Event, LegId, LegReport, PayloadMap, Remote};
+use crate::link::{Event, LegFormats, LegId, LegReport, PayloadMap, Remote};
 use crate::rtp::packet::Header;
 use crate::rtp::rtcp::{ReportedMap, SenderMap, Translation};
 use std::collections::VecDeque;
@@ -27,6 +28,8 @@ pub(super) enum Role {
     Alone,
     /// They go back.
     Echo,
+    /// They are heard by a room.
+    Room,
     /// They go out on another leg, which is bridged to this one.
     Bridged {
         /// The other leg.
@@ -62,6 +65,10 @@ pub(super) struct Leg {
     pub(super) receive: bool,
     /// We may send to the peer.
     pub(super) send: bool,
+    /// The peer hears what is made here, and nothing that comes for it from its bridge.
+    pub(super) taken: bool,
+    /// Its audio, if any is decoded or made here.
+    pub(super) audio: Option<AudioIndex>,
     pub(super) id: LegId,
     heard_at: Nanos,
     pub(super) input: InStream,
@@ -78,6 +85,7 @@ pub(super) struct Leg {
     pub(super) place: usize,
     /// Our CNAME towards the peer: random, one for the leg's life (RFC 7022 §4.1).
     cname: u64,
+    formats: LegFormats,
 }
 
 impl Leg {
@@ -90,6 +98,9 @@ impl Leg {
             role: Role::Alone,
             receive: false,
             send: false,
+            taken: false,
+            audio: None,
+            formats: LegFormats::default(),
             id,
             heard_at: now,
             input: InStream::default(),
@@ -128,6 +139,16 @@ impl Leg {
                 limit: Nanos::from_millis(u64::from(seconds) * 1_000),
             },
         };
+    }
+
+    /// Takes what the peer may send and what it hears.
+    pub(super) fn set_formats(&mut self, formats: LegFormats) {
+        self.formats = formats;
+    }
+
+    /// What the peer may send and what it hears: nothing before it was told.
+    pub(super) fn formats(&self) -> &LegFormats {
+        &self.formats
     }
 
     /// Judges who sent an RTP packet, and tells what control is to know of it.

@@ -1,10 +1,13 @@
 //! The data plane, sans-IO: what a worker does with a packet. No sockets, no clock, no allocation and no lock for a
 //! packet. The ring below it (`runtime::uring`) owns sockets and buffers.
 
+mod audio;
 mod in_stream;
 mod latch;
 mod leg;
+mod legs;
 mod out_stream;
+mod outbox;
 mod peer;
 mod rtcp_latch;
 mod seam;
@@ -12,4 +15,5 @@ mod seam;
 mod testing;
 pub mod worker;
 
+pub use seam::{TRANSMIT_LEN_MAX, Transmit};
 pub use worker::{Component, Counters, DropReason, LegSlot, Nanos, SocketOrder, Verdict, Worker};

@@ -6,6 +6,9 @@
 //! sent, its time stamp is as far ahead as time went by, and it carries the marker. From then on its packets keep the
 //! shift, so that lost, late and reordered ones stay what they are. What a source sent before it took over would fall on
 //! numbers already used, and is dropped.
+//!
+//! Packets that are made here (transcoded, played, mixed) take over in the same way, and then have their numbers from
+//! [`OutStream::own`], one after the other.
 
 use super::in_stream::{Counted, NANOS_PER_CLOCK};
 use super::seam::{LegSlot, Nanos};
@@ -42,6 +45,15 @@ pub(super) struct Feed {
     pub(super) generation: u32,
     /// Which of the leg's sources.
     pub(super) epoch: u32,
+}
+
+impl Feed {
+    /// What is made here. No leg has this slot: a slot is half a port.
+    const OWN: Feed = Feed {
+        leg: LegSlot(u16::MAX),
+        generation: 0,
+        epoch: 0,
+    };
 }
 
 /// How a feed's packets are shifted.
@@ -94,6 +106,59 @@ impl OutStream {
         self.sequence_offset = self.sequence.wrapping_add(1).wrapping_sub(header.sequence);
         self.first = counted.extended;
         header.marker = true;
+    }
+
+    /// True while the stream is made of packets of our own.
+    pub(super) fn is_own(&self) -> bool {
+        self.feed == Some(Feed::OWN)
+    }
+
+    /// Packets of our own take over, if they have not yet. The time stamp of this moment: their first.
+    #[cold]
+    pub(super) fn begin_own(&mut self, now: Nanos, random: &mut fastrand::Rng) -> u32 {
+        self.feed = Some(Feed::OWN);
+        if !self.started {
+            // RFC 3550 §5.1: all three begin at random.
+            self.started = true;
+            self.ssrc = random.u32(..);
+            self.sequence = random.u16(..);
+            self.timestamp = random.u32(..);
+            self.at = now;
+            return self.timestamp;
+        }
+        let elapsed = (now.since(self.at).0 / NANOS_PER_CLOCK) as u32;
+        self.timestamp.wrapping_add(elapsed.max(FRAME_CLOCK))
+    }
+
+    /// The header of the next packet of our own.
+    pub(super) fn own(
+        &mut self,
+        now: Nanos,
+        payload_type: u8,
+        timestamp: u32,
+        marker: bool,
+    ) -> Header {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = timestamp;
+        self.at = now;
+        Header {
+            marker,
+            payload_type,
+            sequence: self.sequence,
+            timestamp,
+            ssrc: self.ssrc,
+        }
+    }
+
+    /// A packet of our own that is not sent, since what it would say was lost on its way to us: the far side is to see
+    /// the gap.
+    pub(super) fn skip_own(&mut self) {
+        self.sequence = self.sequence.wrapping_add(1);
+    }
+
+    /// Its SSRC; None before the first packet.
+    pub(super) fn ssrc(&self) -> Option<u32> {
+        self.started.then_some(self.ssrc)
     }
 
     /// The next packet begins anew, even if it is of the same source: something was left out.

@@ -46,9 +46,28 @@ pub enum Verdict {
         /// How many bytes (never more than came in).
         len: usize,
     },
+    /// Forget it: the worker has what it needs of it, and will send audio of its own.
+    Taken,
     /// Forget it; it has been counted.
     Drop(DropReason),
 }
+
+/// A packet that the worker made. Drained by `Worker::poll_transmit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit<'a> {
+    /// The leg whose socket sends.
+    pub leg: LegSlot,
+    /// Which socket.
+    pub component: Component,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// The packet, at most [`TRANSMIT_LEN_MAX`] bytes.
+    pub packet: &'a [u8],
+}
+
+/// Longest packet of our own: an RTP header, 60 ms of audio, and what SRTP adds (RFC 3711 §4.2, RFC 7714 §13.1: at most
+/// 16 bytes of tag); a compound RTCP packet is shorter.
+pub const TRANSMIT_LEN_MAX: usize = 12 + 480 + 20;
 
 /// Why a packet was dropped: the `reason` label of `ringway_rtp_dropped_total`. The edge adds its own three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +146,18 @@ pub struct Counters {
     pub packets_out: u64,
     /// Their bytes.
     pub bytes_out: u64,
+    /// Of the packets that came in, those that were decoded for another leg, or for a room.
+    pub transcoded_in: u64,
+    /// Of the packets sent, those of transcoded or mixed audio.
+    pub transcoded_out: u64,
+    /// Of the packets sent, those of audio that began here: prompts, music, digits.
+    pub generated_out: u64,
+    /// Bytes of these three.
+    pub transcoded_in_bytes: u64,
+    /// See above.
+    pub transcoded_out_bytes: u64,
+    /// See above.
+    pub generated_out_bytes: u64,
     /// RTCP packets that passed their latch.
     pub rtcp_in: u64,
     /// RTCP packets given to the edge to send.

@@ -110,6 +110,8 @@ impl Sent {
 pub(super) struct Bed {
     pub(super) worker: Worker,
     pub(super) now: Nanos,
+    /// Packets that the worker took to decode.
+    pub(super) taken: u64,
 }
 
 impl Bed {
@@ -118,6 +120,7 @@ impl Bed {
         Bed {
             worker: Worker::new(WorkerId(0), range, 1),
             now: Nanos::from_millis(1_000_000),
+            taken: 0,
         }
     }
 
@@ -166,6 +169,10 @@ impl Bed {
             .handle_packet(self.now, slot_of(leg), component, addr(from), &mut bytes)
         {
             Verdict::Drop(reason) => Err(reason),
+            Verdict::Taken => {
+                self.taken += 1;
+                Err(DropReason::Unheard)
+            }
             Verdict::Send {
                 leg,
                 component,
@@ -206,6 +213,33 @@ impl Bed {
 
     pub(super) fn tick(&mut self) {
         self.worker.handle_tick(self.now);
+    }
+
+    /// Lets time pass; what the worker makes meanwhile.
+    pub(super) fn audio_ms(&mut self, millis: u64) -> Vec<Sent> {
+        let end = Nanos(self.now.0 + millis * 1_000_000);
+        let mut made = Vec::new();
+        while let Some(due) = self.worker.next_audio().filter(|due| *due <= end) {
+            self.now = due;
+            self.worker.handle_audio(due);
+            made.append(&mut self.made());
+        }
+        self.now = end;
+        made
+    }
+
+    /// What the worker has made.
+    pub(super) fn made(&mut self) -> Vec<Sent> {
+        let mut made = Vec::new();
+        while let Some(transmit) = self.worker.poll_transmit() {
+            made.push(Sent {
+                leg: transmit.leg,
+                component: transmit.component,
+                to: transmit.destination,
+                bytes: transmit.packet.to_vec(),
+            });
+        }
+        made
     }
 
     pub(super) fn events(&mut self) -> Vec<Event> {

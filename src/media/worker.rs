@@ -2,15 +2,21 @@
 //!
 //! The edge calls [`Worker::handle_command`] for each command, [`Worker::handle_packet`] for each packet, with the
 //! packet's bytes where they lie in the receive buffer, and sends them on from there as the [`Verdict`] says. Now and
-//! then (at least ten times a second) it calls [`Worker::handle_tick`]. After each it drains [`Worker::poll_socket`],
-//! then [`Worker::poll_event`].
+//! then (at least ten times a second) it calls [`Worker::handle_tick`], and [`Worker::handle_audio`] when
+//! [`Worker::next_audio`] says. After each it drains [`Worker::poll_socket`], [`Worker::poll_transmit`], then
+//! [`Worker::poll_event`].
 //!
 //! A leg's memory (about half a KiB) comes with its opening and goes with its closing; the range costs a pointer a pair.
 
 pub use super::seam::{Component, Counters, DropReason, LegSlot, Nanos, SocketOrder, Verdict};
 
+use super::audio::{Around, Audio};
+use super::in_stream::Counted;
 use super::leg::{Events, Leg, Role};
+use super::legs::Legs;
 use super::out_stream::Feed;
+use super::outbox::Outbox;
+use super::seam::Transmit;
 use crate::link::{Command, Event, LegId, OpenError, PayloadMap, PortRange, Remote, WorkerId};
 use crate::rtp::packet::{self, Header};
 use crate::rtp::rtcp;
@@ -22,7 +28,9 @@ pub struct Worker {
     seed: u64,
     /// The RTP port of slot 0.
     first_port: u16,
-    legs: Vec<Option<Box<Leg>>>,
+    legs: Legs,
+    audio: Audio,
+    outbox: Outbox,
     /// The slots that hold a leg, in no order.
     open: Vec<LegSlot>,
     orders: VecDeque<SocketOrder>,
@@ -34,12 +42,12 @@ impl Worker {
     /// A worker for its slice of the range. `seed` is random: it makes the legs' CNAMEs.
     pub fn new(id: WorkerId, range: PortRange, seed: u64) -> Self {
         let ports = range.ports_of(id);
-        let mut legs = Vec::new();
-        legs.resize_with(ports.len(), || None);
         Worker {
+            legs: Legs::new(ports.len()),
+            audio: Audio::new(seed),
+            outbox: Outbox::default(),
             seed,
             first_port: ports.into_iter().next().map_or(0, |port| port.rtp()),
-            legs,
             open: Vec::new(),
             orders: VecDeque::new(),
             events: Events::new(),
@@ -58,14 +66,6 @@ impl Worker {
                 a_to_b,
                 b_to_a,
             } => self.bridge((a, a_to_b), (b, b_to_a)),
-            Command::SetFormats { .. }
-            | Command::Play { .. }
-            | Command::StopPlay { .. }
-            | Command::SendDigit { .. }
-            | Command::Listen { .. }
-            | Command::Record { .. }
-            | Command::StopRecord { .. }
-            | Command::Join { .. } => {}
             Command::Echo { leg } => self.set_alone(leg, Role::Echo),
             Command::Detach { leg } => self.set_alone(leg, Role::Alone),
             Command::Close { leg } => self.close(leg),
@@ -74,6 +74,7 @@ impl Worker {
                     self.end(*slot);
                 }
             }
+            about_audio => self.handle_audio_command(now, about_audio),
         }
     }
 
@@ -107,10 +108,31 @@ impl Worker {
         })
     }
 
+    /// When [`Worker::handle_audio`] is to be called next; None while no audio is decoded or made.
+    pub fn next_audio(&self) -> Option<Nanos> {
+        self.audio.next_tick()
+    }
+
+    /// Does what is due of audio: every 10 ms. Cost grows with the legs whose audio is decoded or made.
+    pub fn handle_audio(&mut self, now: Nanos) {
+        self.audio.handle_time(Around {
+            now,
+            legs: &mut self.legs,
+            events: &mut self.events,
+            counters: &mut self.counters,
+            outbox: &mut self.outbox,
+        });
+    }
+
+    /// The next packet that the worker made.
+    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        self.outbox.pop()
+    }
+
     /// Time passes: silence, connections, interim reports. Cost grows with open legs only.
     pub fn handle_tick(&mut self, now: Nanos) {
         for slot in &self.open {
-            if let Some(leg) = &mut self.legs[usize::from(slot.0)] {
+            if let Some(leg) = self.legs.get_mut(*slot) {
                 leg.tick(now, *slot, &mut self.events, &mut self.orders);
             }
         }
@@ -139,6 +161,11 @@ impl Worker {
         self.open.len()
     }
 
+    /// How many legs have audio that is decoded or made here.
+    pub fn audio_legs(&self) -> usize {
+        self.audio.active()
+    }
+
     fn rtp(
         &mut self,
         now: Nanos,
@@ -146,7 +173,7 @@ impl Worker {
         source: SocketAddr,
         packet: &mut [u8],
     ) -> Result<Verdict, DropReason> {
-        let leg = leg_mut(&mut self.legs, slot).ok_or(DropReason::Unlatched)?;
+        let leg = self.legs.get_mut(slot).ok_or(DropReason::Unlatched)?;
         let Ok(mut header) = Header::parse(packet) else {
             return Err(leg.reject(source, &mut self.events));
         };
@@ -161,23 +188,47 @@ impl Worker {
         if !leg.receive {
             return Err(DropReason::Unheard);
         }
+        if leg.audio.is_some() {
+            return self.hear(now, slot, counted, header, packet);
+        }
         let to = match &leg.role {
             Role::Alone => return Err(DropReason::Unheard),
             Role::Echo => slot,
-            Role::Bridged { to, map } => {
-                header.payload_type = map
-                    .get(header.payload_type)
-                    .ok_or(DropReason::PayloadType)?;
-                *to
-            }
+            Role::Room => return self.hear(now, slot, counted, header, packet),
+            Role::Bridged { to, map } => match map.get(header.payload_type) {
+                Some(mapped) => {
+                    header.payload_type = mapped;
+                    *to
+                }
+                None => return self.hear(now, slot, counted, header, packet),
+            },
         };
+        self.relay(now, slot, to, counted, header, packet)
+    }
+
+    /// Sends a packet on as it is, but for its header, which has the payload type of the far side already.
+    #[inline]
+    fn relay(
+        &mut self,
+        now: Nanos,
+        slot: LegSlot,
+        to: LegSlot,
+        counted: Counted,
+        mut header: Header,
+        packet: &mut [u8],
+    ) -> Result<Verdict, DropReason> {
+        let generation = self.legs.get(slot).map_or(0, |leg| leg.id.generation);
         let feed = Feed {
             leg: slot,
-            generation: leg.id.generation,
+            generation,
             epoch: counted.epoch,
         };
 
-        let far = leg_mut(&mut self.legs, to).ok_or(DropReason::Unheard)?;
+        let len = packet.len();
+        let far = self.legs.get_mut(to).ok_or(DropReason::Unheard)?;
+        if far.taken {
+            return Err(DropReason::Unheard);
+        }
         let destination = far.rtp_destination().ok_or(DropReason::Unheard)?;
         if !far.output.forward(now, feed, counted, &mut header) {
             return Err(DropReason::Late);
@@ -204,7 +255,7 @@ impl Worker {
         source: SocketAddr,
         packet: &mut [u8],
     ) -> Result<Verdict, DropReason> {
-        let leg = leg_mut(&mut self.legs, slot).ok_or(DropReason::Unlatched)?;
+        let leg = self.legs.get_mut(slot).ok_or(DropReason::Unlatched)?;
         leg.admit_rtcp(now, component, source, rtcp::check(packet).is_ok())?;
         leg.counts.rtcp_in += 1;
         self.counters.rtcp_in += 1;
@@ -212,14 +263,14 @@ impl Worker {
             return Err(DropReason::Unheard);
         };
 
-        let leg = leg_ref(&self.legs, slot).ok_or(DropReason::Unheard)?;
-        let far = leg_ref(&self.legs, to).ok_or(DropReason::Unheard)?;
+        let leg = self.legs.get(slot).ok_or(DropReason::Unheard)?;
+        let far = self.legs.get(to).ok_or(DropReason::Unheard)?;
         let destination = far.rtcp_destination().ok_or(DropReason::Unheard)?;
         let len = leg
             .translation(slot, far, to)
             .and_then(|translation| rtcp::translate(packet, &translation))
             .ok_or(DropReason::Late)?;
-        if let Some(far) = leg_mut(&mut self.legs, to) {
+        if let Some(far) = self.legs.get_mut(to) {
             far.counts.rtcp_out += 1;
             self.counters.rtcp_out += 1;
         }
@@ -233,7 +284,7 @@ impl Worker {
 
     fn open(&mut self, now: Nanos, id: LegId, bind: IpAddr) {
         let slot = self.slot_of(id);
-        let Some(slot) = slot.filter(|slot| leg_ref(&self.legs, *slot).is_none()) else {
+        let Some(slot) = slot.filter(|slot| self.legs.get(*slot).is_none()) else {
             if self.find(id).is_none() {
                 self.events.tell_last(Event::OpenFailed {
                     leg: id,
@@ -245,7 +296,7 @@ impl Worker {
         let lease = u64::from(id.generation) << 16 | u64::from(id.port.rtp());
         let cname = fastrand::Rng::with_seed(self.seed ^ lease).u64(..);
         let leg = Leg::new(now, id, slot, self.open.len(), cname);
-        self.legs[usize::from(slot.0)] = Some(Box::new(leg));
+        self.legs.insert(slot, leg);
         self.open.push(slot);
         self.orders.push_back(SocketOrder::Open {
             leg: slot,
@@ -256,14 +307,14 @@ impl Worker {
 
     fn set_remote(&mut self, now: Nanos, id: LegId, remote: &Remote) {
         let Some(slot) = self.find(id) else { return };
-        let Some(leg) = leg_mut(&mut self.legs, slot) else {
+        let Some(leg) = self.legs.get_mut(slot) else {
             return;
         };
         let resumes = remote.receive && !leg.receive;
         leg.set_remote(now, remote);
         leg.unwire(slot, &mut self.orders);
         let listener = match leg.role {
-            Role::Bridged { to, .. } => leg_mut(&mut self.legs, to),
+            Role::Bridged { to, .. } => self.legs.get_mut(to),
             _ => Some(leg),
         };
         if let Some(listener) = listener.filter(|_| resumes) {
@@ -281,8 +332,10 @@ impl Worker {
         }
         self.unbridge(slot_a);
         self.unbridge(slot_b);
+        self.audio.part(&mut self.legs, slot_a);
+        self.audio.part(&mut self.legs, slot_b);
         for (slot, to, map) in [(slot_a, slot_b, a.1), (slot_b, slot_a, b.1)] {
-            if let Some(leg) = leg_mut(&mut self.legs, slot) {
+            if let Some(leg) = self.legs.get_mut(slot) {
                 leg.role = Role::Bridged { to, map };
             }
         }
@@ -291,7 +344,8 @@ impl Worker {
     fn set_alone(&mut self, id: LegId, role: Role) {
         let Some(slot) = self.find(id) else { return };
         self.unbridge(slot);
-        if let Some(leg) = leg_mut(&mut self.legs, slot) {
+        self.audio.part(&mut self.legs, slot);
+        if let Some(leg) = self.legs.get_mut(slot) {
             leg.role = role;
         }
     }
@@ -316,10 +370,11 @@ impl Worker {
     /// Forgets a leg; who was bridged to it stands alone.
     fn remove(&mut self, slot: LegSlot) -> Option<Box<Leg>> {
         self.unbridge(slot);
-        let leg = self.legs.get_mut(usize::from(slot.0))?.take()?;
+        self.audio.close(&mut self.legs, slot, &mut self.events);
+        let leg = self.legs.take(slot)?;
         self.open.swap_remove(leg.place);
         if let Some(moved) = self.open.get(leg.place)
-            && let Some(moved) = leg_mut(&mut self.legs, *moved)
+            && let Some(moved) = self.legs.get_mut(*moved)
         {
             moved.place = leg.place;
         }
@@ -328,38 +383,33 @@ impl Worker {
 
     /// If the leg is bridged to another, that one stands alone.
     fn unbridge(&mut self, slot: LegSlot) {
-        if let Some(leg) = leg_ref(&self.legs, slot)
+        if let Some(leg) = self.legs.get(slot)
             && let Role::Bridged { to, .. } = leg.role
-            && let Some(far) = leg_mut(&mut self.legs, to)
+            && let Some(far) = self.legs.get_mut(to)
         {
             far.role = Role::Alone;
+            self.audio.part(&mut self.legs, to);
         }
     }
 
     /// The slot of this lease, if it is open.
     fn find(&self, id: LegId) -> Option<LegSlot> {
         let slot = self.slot_of(id)?;
-        leg_ref(&self.legs, slot).filter(|leg| leg.id == id)?;
+        self.legs.get(slot).filter(|leg| leg.id == id)?;
         Some(slot)
     }
 
     /// The slot of its port, if it is one of ours.
     fn slot_of(&self, id: LegId) -> Option<LegSlot> {
         let slot = id.port.rtp().checked_sub(self.first_port)? / 2;
-        (usize::from(slot) < self.legs.len()).then_some(LegSlot(slot))
+        (usize::from(slot) < self.legs.slots()).then_some(LegSlot(slot))
     }
 }
 
-#[inline]
-fn leg_ref(legs: &[Option<Box<Leg>>], slot: LegSlot) -> Option<&Leg> {
-    legs.get(usize::from(slot.0))?.as_deref()
-}
+mod hear;
 
-#[inline]
-fn leg_mut(legs: &mut [Option<Box<Leg>>], slot: LegSlot) -> Option<&mut Leg> {
-    legs.get_mut(usize::from(slot.0))?.as_deref_mut()
-}
-
+#[cfg(test)]
+mod audio_tests;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]

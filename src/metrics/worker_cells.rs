@@ -10,16 +10,22 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub enum Path {
     /// Sent on as it came, its header rewritten (a bridge, or the echo).
     Relay,
+    /// Decoded here: for a far side that knows another codec, for a room. Of sessions: all that has audio decoded or made.
+    Transcode,
+    /// Begun here: prompts, music, digits.
+    Generated,
 }
 
 impl Path {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Path; 1] = [Path::Relay];
+    pub const ALL: [Path; 3] = [Path::Relay, Path::Transcode, Path::Generated];
 
     /// The label's value.
     pub fn label(self) -> &'static str {
         match self {
             Path::Relay => "relay",
+            Path::Transcode => "transcode",
+            Path::Generated => "generated",
         }
     }
 }

@@ -4,6 +4,8 @@
 const VERSION: u8 = 2;
 /// The fixed header.
 pub const HEADER_LEN: usize = 12;
+/// The first byte of a packet with no padding, extension or CSRC.
+pub const FIRST_PLAIN: u8 = VERSION << 6;
 
 /// What a relay reads and rewrites of an RTP header. CSRCs, extension, payload and padding pass as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +107,27 @@ fn after_header(rest: &[u8], first: u8) -> Result<&[u8], Malformed> {
     body.get(words * 4..).ok_or(Malformed::Short)
 }
 
+/// The payload of a packet that [`Header::parse`] has taken: what follows CSRC list and extension, without the padding.
+/// Empty for one that it refuses.
+pub fn payload(packet: &[u8]) -> &[u8] {
+    let Some((fixed, rest)) = packet.split_first_chunk::<HEADER_LEN>() else {
+        return &[];
+    };
+    match fixed[0] & 0x3f {
+        0 => rest,
+        first => variable_payload(rest, first).unwrap_or_default(),
+    }
+}
+
+fn variable_payload(rest: &[u8], first: u8) -> Option<&[u8]> {
+    let rest = after_header(rest, first).ok()?;
+    if first & 0x20 == 0 {
+        return Some(rest);
+    }
+    let padding = usize::from(*rest.last()?);
+    rest.get(..rest.len().checked_sub(padding)?)
+}
+
 /// CSRC list, extension and padding lie within the packet.
 fn check_variable_part(packet: &[u8], first: u8) -> Result<(), Malformed> {
     let rest = after_header(&packet[HEADER_LEN..], first)?;
@@ -182,6 +205,21 @@ mod tests {
             assert_eq!(payload_offset(&packet(first, tail)), expected, "{first:#x}");
         }
         assert_eq!(payload_offset(&[0x80; 11]), Err(Malformed::Short));
+    }
+
+    #[test]
+    fn the_payload_is_what_header_and_padding_leave() {
+        for (first, tail, expected) in [
+            (0x80, &b"audio"[..], &b"audio"[..]),
+            (0x82, b"csrccsrcaudio", b"audio"),
+            (0x90, b"\xbe\xde\0\x01ext.audio", b"audio"),
+            (0xb1, b"csrc\0\0\0\x01ext.audio\0\x02", b"audio"),
+            (0xa0, b"\x01", b""),
+            (0x81, b"abc", b""),
+            (0xa0, b"ab\x04", b""),
+        ] {
+            assert_eq!(payload(&packet(first, tail)), expected, "{first:#x}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!  ┌► enter the kernel: send the last batch, wait for the next
 //!  │  obey commands            (some a turn)
 //!  │  judge each packet        (some a turn; sent by the next enter)
+//!  │  audio                    (a hundred times a second, while any is decoded or made)
 //!  │  tick                     (twenty times a second)
 //!  └─ tell events, publish counts
 //! ```
@@ -120,6 +121,10 @@ impl<'ring> MediaLoop<'ring> {
             self.take_commands()?;
             let packets = self.take_packets()?;
             self.pace.count(self.now, packets as u64);
+            if self.worker.next_audio().is_some_and(|due| self.now >= due) {
+                self.worker.handle_audio(self.now);
+                self.transmit()?;
+            }
             if self.now >= self.next_tick {
                 self.tick()?;
             }
@@ -134,7 +139,9 @@ impl<'ring> MediaLoop<'ring> {
             true => self.pace.wait(),
             false => Wait::No,
         };
-        let timeout = Duration::from_nanos(self.next_tick.0.saturating_sub(self.now.0));
+        let next_audio = self.worker.next_audio().unwrap_or(self.next_tick);
+        let due = self.next_tick.min(next_audio);
+        let timeout = Duration::from_nanos(due.since(self.now).0);
         self.edge.enter(wait, timeout)?;
         self.commands.awake();
         self.now = monotonic()?;
@@ -148,6 +155,7 @@ impl<'ring> MediaLoop<'ring> {
             };
             let is_last = command == Command::Stop;
             self.worker.handle_command(self.now, command);
+            self.transmit()?;
             self.obey_orders()?;
             if is_last {
                 self.life = Life::Stopping {
@@ -192,9 +200,18 @@ impl<'ring> MediaLoop<'ring> {
         Ok(())
     }
 
+    /// Sends what the worker made. Before orders, which may close the socket that it goes out of.
+    fn transmit(&mut self) -> io::Result<()> {
+        while let Some(transmit) = self.worker.poll_transmit() {
+            self.edge.transmit(transmit)?;
+        }
+        Ok(())
+    }
+
     fn tick(&mut self) -> io::Result<()> {
         self.next_tick = Nanos(self.now.0 + TICK.as_nanos() as u64);
         self.worker.handle_tick(self.now);
+        self.transmit()?;
         self.obey_orders()?;
         self.edge.handle_tick();
         if let Some(ratio) = self.busy.ratio(self.now)? {
@@ -218,7 +235,9 @@ impl<'ring> MediaLoop<'ring> {
         for latency_ns in self.edge.drain_latencies_ns() {
             cells.latency(latency_ns);
         }
-        cells.set_sessions(Path::Relay, self.worker.open_legs() as u64);
+        let audio = self.worker.audio_legs() as u64;
+        cells.set_sessions(Path::Transcode, audio);
+        cells.set_sessions(Path::Relay, self.worker.open_legs() as u64 - audio);
     }
 
     fn has_ended(&self) -> bool {
@@ -250,18 +269,9 @@ impl Publisher {
 
     fn publish(&mut self, worker: Counters, edge: EdgeCounts) {
         let last = &self.worker;
-        self.cells.count(
-            Direction::In,
-            Path::Relay,
-            worker.packets_in - last.packets_in,
-            worker.bytes_in - last.bytes_in,
-        );
-        self.cells.count(
-            Direction::Out,
-            Path::Relay,
-            worker.packets_out - last.packets_out,
-            worker.bytes_out - last.bytes_out,
-        );
+        for (direction, path, packets, bytes) in traffic(&worker, last) {
+            self.cells.count(direction, path, packets, bytes);
+        }
         for reason in DropReason::ALL {
             let dropped = worker.dropped[reason as usize] - last.dropped[reason as usize];
             if let Some(label) = label(reason)
@@ -291,6 +301,37 @@ impl Publisher {
         }
         self.edge = edge;
     }
+}
+
+/// What went through since `last`, by direction and path.
+fn traffic(now: &Counters, last: &Counters) -> [(Direction, Path, u64, u64); 5] {
+    let transcoded_in = now.transcoded_in - last.transcoded_in;
+    let transcoded_in_bytes = now.transcoded_in_bytes - last.transcoded_in_bytes;
+    let transcoded_out = now.transcoded_out - last.transcoded_out;
+    let transcoded_out_bytes = now.transcoded_out_bytes - last.transcoded_out_bytes;
+    let generated = now.generated_out - last.generated_out;
+    let generated_bytes = now.generated_out_bytes - last.generated_out_bytes;
+    let relayed_in = now.packets_in - last.packets_in - transcoded_in;
+    let relayed_in_bytes = now.bytes_in - last.bytes_in - transcoded_in_bytes;
+    let relayed_out = now.packets_out - last.packets_out - transcoded_out - generated;
+    let relayed_out_bytes = now.bytes_out - last.bytes_out - transcoded_out_bytes - generated_bytes;
+    [
+        (Direction::In, Path::Relay, relayed_in, relayed_in_bytes),
+        (Direction::Out, Path::Relay, relayed_out, relayed_out_bytes),
+        (
+            Direction::In,
+            Path::Transcode,
+            transcoded_in,
+            transcoded_in_bytes,
+        ),
+        (
+            Direction::Out,
+            Path::Transcode,
+            transcoded_out,
+            transcoded_out_bytes,
+        ),
+        (Direction::Out, Path::Generated, generated, generated_bytes),
+    ]
 }
 
 /// The label that a drop is counted under. What nobody is to hear is no fault, and not counted as dropped.

@@ -198,10 +198,12 @@ impl World {
             .filter(|_| !self.sockets.is_empty())
             .map(|(_, at)| at);
         let peers = self.peers.iter().filter_map(Peer::next_deadline);
+        let audio = self.workers.iter().filter_map(Worker::next_audio).min();
         let others = [
             self.network.next_arrival(),
             self.controller.poll_timeout(),
             ticks,
+            audio.map(|due| self.start + Duration::from_nanos(due.0)),
             intrusions,
         ];
         peers
@@ -291,26 +293,41 @@ impl World {
             len,
         } = verdict
         {
-            let out = self.port_of(socket_worker(worker), leg);
-            let Some(out) = out else {
-                self.outcome
-                    .violations
-                    .push("a packet is sent from a leg without sockets".to_owned());
-                return;
-            };
-            let port = if component == Component::Rtp {
-                out
-            } else {
-                out + 1
-            };
             bytes.truncate(len);
-            let source = SocketAddr::new(GATEWAY, port);
-            self.send(Packet {
-                source,
-                destination,
-                bytes: bytes.into(),
-            });
+            self.send_from(worker, leg, component, destination, bytes);
         }
+    }
+
+    /// Sends what a worker made.
+    fn transmit(&mut self, worker: usize) {
+        while let Some(made) = self.workers[worker].poll_transmit() {
+            let (leg, component, destination) = (made.leg, made.component, made.destination);
+            let bytes = made.packet.to_vec();
+            self.send_from(worker, leg, component, destination, bytes);
+        }
+    }
+
+    fn send_from(
+        &mut self,
+        worker: usize,
+        leg: LegSlot,
+        component: Component,
+        destination: SocketAddr,
+        bytes: Vec<u8>,
+    ) {
+        let Some(out) = self.port_of(socket_worker(worker), leg) else {
+            let violation = "a packet is sent from a leg without sockets".to_owned();
+            return self.outcome.violations.push(violation);
+        };
+        let port = match component {
+            Component::Rtp => out,
+            Component::Rtcp => out + 1,
+        };
+        self.send(Packet {
+            source: SocketAddr::new(GATEWAY, port),
+            destination,
+            bytes: bytes.into(),
+        });
     }
 
     fn port_of(&self, worker: WorkerId, slot: LegSlot) -> Option<u16> {
@@ -322,6 +339,16 @@ impl World {
     }
 
     fn tick(&mut self) {
+        let now = self.nanos();
+        for worker in 0..self.workers.len() {
+            if self.workers[worker]
+                .next_audio()
+                .is_some_and(|due| due <= now)
+            {
+                self.workers[worker].handle_audio(now);
+                self.transmit(worker);
+            }
+        }
         if self.next_tick > self.now {
             return;
         }
@@ -409,7 +436,10 @@ impl World {
     fn command(&mut self, worker: WorkerId, command: Command) {
         let now = self.nanos();
         match self.workers.get_mut(usize::from(worker.0)) {
-            Some(worker) => worker.handle_command(now, command),
+            Some(of) => {
+                of.handle_command(now, command);
+                self.transmit(usize::from(worker.0));
+            }
             None => self
                 .outcome
                 .violations

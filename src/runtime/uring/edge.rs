@@ -8,10 +8,11 @@ use super::buffers::{BufferId, Buffers};
 use super::counts::EdgeCounts;
 use super::layout::{self, BUFFER_LEN, CONTROL_ROOM, NAME_ROOM, NAME_START, PACKET_START};
 use super::legs::{EndStep, Legs, OpenStep, place};
+use super::made::{Made, MadeId};
 use super::socket;
 use super::token::{Arm, Token};
 use crate::media::worker::SocketOrder;
-use crate::media::{Component, LegSlot, Verdict};
+use crate::media::{Component, LegSlot, Transmit, Verdict};
 use crate::runtime::bell::Bell;
 use crate::runtime::pace::Wait;
 use io_uring::types::{Fixed, SubmitArgs, Timespec};
@@ -59,11 +60,19 @@ pub struct Arrival {
     received_ns: u64,
 }
 
-/// A packet whose send has been queued: its buffer is given back when the kernel has consumed the submission.
+/// A packet whose send has been queued: its memory is given back when the kernel has consumed the submission.
 struct Outgoing {
-    buffer: BufferId,
+    memory: Memory,
     submission: u32,
     received_ns: u64,
+}
+
+/// Where a packet lies.
+enum Memory {
+    /// Where it was received.
+    Received(BufferId),
+    /// The worker made it.
+    Made(MadeId),
 }
 
 /// See the module's comment. Lives and dies on one thread.
@@ -74,6 +83,7 @@ pub struct Edge<'ring> {
     completions: CompletionQueue<'ring>,
     has_min_wait: bool,
     buffers: Buffers,
+    made: Made,
     /// The room for name and control that every receive is armed with. The kernel reads it when it arms.
     shape: Box<libc::msghdr>,
     bell: Bell,
@@ -117,6 +127,7 @@ impl<'ring> Edge<'ring> {
             completions,
             has_min_wait,
             buffers,
+            made: Made::new(),
             shape,
             bell,
             legs: Legs::new(config.legs),
@@ -251,15 +262,48 @@ impl<'ring> Edge<'ring> {
                 .dest_addr(name.as_ptr().cast())
                 .dest_addr_len(name_len as u32);
         }
-        let entry = send
-            .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(Token::Send(arm).pack());
-        self.queue(entry)?;
+        self.queue(sending(send, arm))?;
         self.outgoing.push_back(Outgoing {
-            buffer: arrival.buffer,
+            memory: Memory::Received(arrival.buffer),
             submission: self.queued,
             received_ns: arrival.received_ns,
+        });
+        Ok(())
+    }
+
+    /// Sends a packet that the worker made.
+    pub fn transmit(&mut self, transmit: Transmit<'_>) -> io::Result<()> {
+        let (leg, component) = (transmit.leg, transmit.component);
+        let Some(pair) = self.legs.get(leg) else {
+            self.counts.send_failed += 1;
+            return Ok(());
+        };
+        let arm = Arm {
+            leg,
+            component,
+            generation: pair.generation,
+        };
+        let connected = pair.endpoint(component).peer == Some(transmit.destination);
+        let mut made = self.made.take(transmit.packet, transmit.destination);
+        if made.is_none() {
+            self.submit()?;
+            made = self.made.take(transmit.packet, transmit.destination);
+        }
+        let Some(made) = made else {
+            self.counts.send_failed += 1;
+            return Ok(());
+        };
+        let mut send = opcode::Send::new(file(leg, component), made.bytes, made.len)
+            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+        if !connected {
+            let (name, len) = made.name;
+            send = send.dest_addr(name.cast()).dest_addr_len(len);
+        }
+        self.queue(sending(send, arm))?;
+        self.outgoing.push_back(Outgoing {
+            memory: Memory::Made(made.id),
+            submission: self.queued,
+            received_ns: 0,
         });
         Ok(())
     }
@@ -500,7 +544,7 @@ impl<'ring> Edge<'ring> {
         if self.submissions.is_full() {
             self.submit()?;
         }
-        // SAFETY: what an entry points to lives until the kernel has consumed it: a packet and its address in a buffer
+        // SAFETY: what an entry points to lives until the kernel has consumed it: a packet and its address in memory
         // that is given back after that (`after_submit`), `shape` as long as the edge. None is asynchronous: sends
         // carry MSG_DONTWAIT, and a receive keeps no pointer but into the buffer ring.
         let pushed = unsafe { self.submissions.push(&entry) };
@@ -528,8 +572,10 @@ impl<'ring> Edge<'ring> {
             if consumed.wrapping_sub(outgoing.submission) > u32::MAX / 2 {
                 break;
             }
-            if let Some(outgoing) = self.outgoing.pop_front() {
-                self.buffers.give_back(outgoing.buffer);
+            match self.outgoing.pop_front().map(|outgoing| outgoing.memory) {
+                Some(Memory::Received(buffer)) => self.buffers.give_back(buffer),
+                Some(Memory::Made(id)) => self.made.give_back(id),
+                None => {}
             }
         }
         self.buffers.publish();
@@ -562,6 +608,14 @@ impl Drop for Edge<'_> {
         // thread, and there is none after this; without the ring of buffers not even then.
         let _ = self.buffers.unregister(&self.submitter);
     }
+}
+
+/// A send that is heard of only if it fails.
+#[inline]
+fn sending(send: opcode::Send, arm: Arm) -> squeue::Entry {
+    send.build()
+        .flags(squeue::Flags::SKIP_SUCCESS)
+        .user_data(Token::Send(arm).pack())
 }
 
 /// A socket's place in the ring's file table.

@@ -9,6 +9,7 @@ pub mod counts;
 pub mod edge;
 pub mod layout;
 pub mod legs;
+mod made;
 pub mod ring;
 pub mod socket;
 pub mod token;

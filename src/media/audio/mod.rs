@@ -1,0 +1,246 @@
+//! Audio that is decoded or made here: transcoding, prompts and music, digits, rooms, recordings.
+//!
+//! A leg has an [`AudioLeg`] only while it needs one; a leg whose packets are relayed costs nothing here. Ten
+//! milliseconds are the unit of all, and a tick does, for all legs at a time:
+//!
+//! ```text
+//!   pull ──► decode ──► finish ──► listen ──► route ──────────────────► encode ──► send
+//!   jitter   G.722 in   conceal    digits     from bridges, rooms,      G.722 in   packets
+//!   buffers  batches               in it      clips into outlets;       batches    that are full
+//!                                             recorders get theirs
+//! ```
+
+mod block;
+mod digits;
+mod intake;
+mod outlet;
+mod player;
+mod recorder;
+mod requests;
+mod room;
+mod route;
+
+pub(super) use self::intake::Use;
+
+use self::digits::DigitSender;
+use self::intake::Intake;
+use self::outlet::Outlet;
+use self::player::Player;
+use self::recorder::Recorder;
+use self::requests::digit_of;
+use self::room::Room;
+use super::leg::Events;
+use super::legs::Legs;
+use super::outbox::Outbox;
+use super::seam::{Counters, LegSlot, Nanos};
+use crate::codec::g722::{self, DecodeJob, EncodeJob};
+use crate::link::{Event, Listening, RoomId};
+use crate::rtp::telephone_event::{EventReceiver, Retiming};
+use arrayvec::ArrayVec;
+
+/// Between two ticks.
+pub(super) const TICK: Nanos = Nanos::from_millis(10);
+
+/// Ticks that are made up for after a pause of the thread; what is older is gone.
+const TICKS_BEHIND_MAX: u64 = 10;
+
+/// Streams of G.722 that are coded in one go.
+const BATCH: usize = 8;
+
+/// The place of an [`AudioLeg`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AudioIndex(u32);
+
+impl AudioIndex {
+    fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a leg has beyond a relayed one.
+pub(super) struct AudioLeg {
+    slot: LegSlot,
+    intake: Option<Box<Intake>>,
+    outlet: Option<Box<Outlet>>,
+    player: Option<Player>,
+    digits: DigitSender,
+    recorder: Option<Box<Recorder>>,
+    listening: Listening,
+    events: EventReceiver,
+    /// Clock of the events that its peer sends.
+    events_rate: u32,
+    /// Events that pass to its peer.
+    passing: Option<Retiming>,
+    room: Option<RoomId>,
+    /// Something has ended: to be settled at the tick's end.
+    is_changed: bool,
+}
+
+impl AudioLeg {
+    fn new(slot: LegSlot) -> AudioLeg {
+        AudioLeg {
+            slot,
+            intake: None,
+            outlet: None,
+            player: None,
+            digits: DigitSender::default(),
+            recorder: None,
+            listening: Listening::Off,
+            events: EventReceiver::default(),
+            events_rate: 8_000,
+            passing: None,
+            room: None,
+            is_changed: false,
+        }
+    }
+
+    /// Its peer hears what is made here, and nothing that comes for it.
+    fn is_taken(&self) -> bool {
+        self.player.is_some() || self.digits.is_busy() || self.room.is_some()
+    }
+
+    /// Nothing needs it any longer.
+    fn is_idle(&self) -> bool {
+        let feeds = |intake: &Intake| intake.used == Use::Feed;
+        !self.is_taken()
+            && self.recorder.is_none()
+            && self.listening == Listening::Off
+            && !self.intake.as_deref().is_some_and(feeds)
+    }
+}
+
+/// See the module's comment.
+pub(super) struct Audio {
+    legs: Vec<Box<AudioLeg>>,
+    rooms: Vec<Room>,
+    /// Ticks so far.
+    tick: u64,
+    /// When the next is due, while there are legs.
+    next: Nanos,
+    random: fastrand::Rng,
+}
+
+/// What a tick works on besides.
+pub(super) struct Around<'a> {
+    pub(super) now: Nanos,
+    pub(super) legs: &'a mut Legs,
+    pub(super) events: &'a mut Events,
+    pub(super) counters: &'a mut Counters,
+    pub(super) outbox: &'a mut Outbox,
+}
+
+impl Audio {
+    pub(super) fn new(seed: u64) -> Audio {
+        Audio {
+            legs: Vec::new(),
+            rooms: Vec::new(),
+            tick: 0,
+            next: Nanos(0),
+            random: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// When the next tick is due; None while no leg needs any.
+    pub(super) fn next_tick(&self) -> Option<Nanos> {
+        (!self.legs.is_empty()).then_some(self.next)
+    }
+
+    /// Legs that have audio of their own.
+    pub(super) fn active(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// Does the ticks that are due.
+    pub(super) fn handle_time(&mut self, mut around: Around<'_>) {
+        let now = around.now;
+        let behind = now.since(self.next).0 / TICK.0;
+        if behind > TICKS_BEHIND_MAX {
+            self.next = Nanos(self.next.0 + (behind - TICKS_BEHIND_MAX) * TICK.0);
+        }
+        while self.next <= now && !self.legs.is_empty() {
+            around.now = self.next;
+            self.tick(&mut around);
+            self.next = Nanos(self.next.0 + TICK.0);
+        }
+    }
+
+    fn tick(&mut self, around: &mut Around<'_>) {
+        self.hear(around.now);
+        self.listen(around.now, around.legs, around.events);
+        self.route(around);
+        self.mix(around);
+        self.record(around.now, around.legs, around.events);
+        self.encode();
+        self.send(around);
+        self.send_digits(around);
+        self.settle_changed(around.legs);
+        self.tick += 1;
+    }
+
+    /// Sees to the legs for which something has ended in this tick.
+    fn settle_changed(&mut self, legs: &mut Legs) {
+        // From the end, since one that goes is replaced by the last.
+        for index in (0..self.legs.len()).rev() {
+            if std::mem::take(&mut self.legs[index].is_changed) {
+                self.settle(legs, AudioIndex(index as u32));
+            }
+        }
+    }
+
+    /// A block out of each intake.
+    fn hear(&mut self, now: Nanos) {
+        for intake in intakes(&mut self.legs) {
+            intake.pull(now);
+            intake.decode();
+        }
+        let mut batch: ArrayVec<DecodeJob<'_>, BATCH> = ArrayVec::new();
+        for job in intakes(&mut self.legs).filter_map(Intake::decode_job) {
+            batch.push(job);
+            if batch.is_full() {
+                g722::decode_batch(&mut batch);
+                batch.clear();
+            }
+        }
+        g722::decode_batch(&mut batch);
+        drop(batch);
+        intakes(&mut self.legs).for_each(Intake::finish);
+    }
+
+    /// Digits in the audio, which go no further than here, and those whose end was lost.
+    fn listen(&mut self, now: Nanos, legs: &Legs, events: &mut Events) {
+        for audio in &mut self.legs {
+            if let Some(change) = audio.events.expire(now.0)
+                && let Some((digit, duration_ms)) = digit_of(change, audio.events_rate)
+                && let Some(leg) = legs.get(audio.slot)
+            {
+                let leg = leg.id;
+                events.tell(Event::Digit {
+                    leg,
+                    digit,
+                    duration_ms,
+                });
+            }
+        }
+    }
+
+    fn encode(&mut self) {
+        outlets(&mut self.legs).for_each(Outlet::encode);
+        let mut batch: ArrayVec<EncodeJob<'_>, BATCH> = ArrayVec::new();
+        for job in outlets(&mut self.legs).filter_map(Outlet::encode_job) {
+            batch.push(job);
+            if batch.is_full() {
+                g722::encode_batch(&mut batch);
+                batch.clear();
+            }
+        }
+        g722::encode_batch(&mut batch);
+    }
+}
+
+fn intakes(legs: &mut [Box<AudioLeg>]) -> impl Iterator<Item = &mut Intake> {
+    legs.iter_mut().filter_map(|leg| leg.intake.as_deref_mut())
+}
+
+fn outlets(legs: &mut [Box<AudioLeg>]) -> impl Iterator<Item = &mut Outlet> {
+    legs.iter_mut().filter_map(|leg| leg.outlet.as_deref_mut())
+}

@@ -1,0 +1,473 @@
+//! Audio through a worker: sines in one codec, what comes out in another, second by second on a clock of the test's.
+
+use crate::codec::{Codec, Payload, Rate, g711, g722};
+use crate::link::clip::{Clip, ClipHandle, PlayId, PlayMode};
+use crate::link::recording::recording;
+use crate::link::{
+    Channels, Command, Event, FormatList, LegFormats, LegId, PayloadMap, RoomId, WireFormat,
+};
+use crate::media::testing::{A, B, Bed, C, Sent, remote, slot_of};
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+const CODECS: [(Codec, u8); 3] = [(Codec::Ulaw, 0), (Codec::Alaw, 8), (Codec::G722, 9)];
+const AMPLITUDE: f64 = 8_000.0;
+
+fn formats(codec: Codec, ptime_ms: u8) -> LegFormats {
+    let payload_type = codec.static_payload_type().expect("a static one");
+    let event = Payload::TelephoneEvent { clock_rate: 8_000 };
+    let list = FormatList::new([
+        WireFormat {
+            payload_type,
+            payload: Payload::Codec(codec),
+        },
+        WireFormat {
+            payload_type: 101,
+            payload: event,
+        },
+    ]);
+    LegFormats {
+        receive: list,
+        send: list,
+        ptime_ms,
+    }
+}
+
+/// A peer that says a sine.
+struct Speaker {
+    leg: LegId,
+    from: &'static str,
+    codec: Codec,
+    payload_type: u8,
+    hertz: f64,
+    ptime_ms: u64,
+    encoder: g722::Encoder,
+    /// Samples of 16 kHz so far.
+    said: u64,
+    sequence: u16,
+    timestamp: u32,
+}
+
+impl Speaker {
+    fn new(leg: LegId, from: &'static str, codec: Codec, hertz: f64) -> Speaker {
+        Speaker {
+            leg,
+            from,
+            codec,
+            payload_type: codec.static_payload_type().expect("a static one"),
+            hertz,
+            ptime_ms: 20,
+            encoder: g722::Encoder::default(),
+            said: 0,
+            sequence: 65_500,
+            timestamp: u32::MAX - 4_000,
+        }
+    }
+
+    fn packet(&mut self) -> Vec<u8> {
+        let wide = (self.ptime_ms * 16) as usize;
+        let sine = |at: u64| ((at as f64) * TAU * self.hertz / 16_000.0).sin() * AMPLITUDE;
+        let pcm: Vec<i16> = (0..wide as u64)
+            .map(|i| sine(self.said + i) as i16)
+            .collect();
+        self.said += wide as u64;
+        let narrow: Vec<i16> = pcm.iter().step_by(2).copied().collect();
+        let mut codes = vec![0; wide / 2];
+        match self.codec {
+            Codec::Ulaw => g711::encode_ulaw(&narrow, &mut codes),
+            Codec::Alaw => g711::encode_alaw(&narrow, &mut codes),
+            _ => self.encoder.encode(&pcm, &mut codes),
+        }
+        let mut bytes = vec![0x80, self.payload_type];
+        bytes.extend(self.sequence.to_be_bytes());
+        bytes.extend(self.timestamp.to_be_bytes());
+        bytes.extend(0x5151_0000_u32.to_be_bytes());
+        bytes.extend(&codes);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(codes.len() as u32);
+        bytes
+    }
+
+    /// Says a packet; what the worker sent because of it, or sends in its time.
+    fn say(&mut self, bed: &mut Bed) -> Vec<Sent> {
+        let packet = self.packet();
+        let mut sent: Vec<Sent> = bed
+            .bytes(self.leg, crate::media::Component::Rtp, self.from, packet)
+            .into_iter()
+            .collect();
+        sent.extend(bed.audio_ms(self.ptime_ms));
+        sent
+    }
+
+    fn talk(&mut self, bed: &mut Bed, millis: u64) -> Vec<Sent> {
+        (0..millis / self.ptime_ms)
+            .flat_map(|_| self.say(bed))
+            .collect()
+    }
+}
+
+/// What a leg's peer hears: samples, at their places in time.
+fn heard(sent: &[Sent], leg: LegId, codec: Codec) -> Vec<i16> {
+    let mut decoder = g722::Decoder::default();
+    let mut pcm = Vec::new();
+    let mut due = None;
+    for packet in sent.iter().filter(|sent| sent.leg == slot_of(leg)) {
+        let codes = &packet.bytes[12..];
+        if let Some(due) = due {
+            let gap: u32 = packet.timestamp().wrapping_sub(due);
+            assert!(gap < 80_000, "time stamps go on");
+            let samples = if codec == Codec::G722 { gap * 2 } else { gap };
+            pcm.resize(pcm.len() + samples as usize, 0);
+        }
+        due = Some(packet.timestamp().wrapping_add(codes.len() as u32));
+        let mut block = vec![0; codes.len() * if codec == Codec::G722 { 2 } else { 1 }];
+        match codec {
+            Codec::Ulaw => g711::decode_ulaw(codes, &mut block),
+            Codec::Alaw => g711::decode_alaw(codes, &mut block),
+            _ => decoder.decode(codes, &mut block),
+        }
+        pcm.extend(block);
+    }
+    pcm
+}
+
+/// Amplitude of a sine in it, and the rest's, both RMS.
+fn sine_and_rest(pcm: &[i16], codec: Codec, hertz: f64) -> (f64, f64) {
+    let rate = if codec == Codec::G722 {
+        16_000.0
+    } else {
+        8_000.0
+    };
+    let (mut re, mut im, mut all) = (0.0, 0.0, 0.0);
+    for (at, sample) in pcm.iter().enumerate() {
+        let phase = TAU * hertz * at as f64 / rate;
+        re += f64::from(*sample) * phase.cos();
+        im += f64::from(*sample) * phase.sin();
+        all += f64::from(*sample).powi(2);
+    }
+    let n = pcm.len() as f64;
+    let sine = (re.powi(2) + im.powi(2)) * 2.0 / n / n;
+    (sine.sqrt(), (all / n - sine).max(0.0).sqrt())
+}
+
+/// A and B, each with its codec, bridged; nothing passes as it is.
+fn transcoding(a: Codec, b: Codec, ptimes: (u8, u8)) -> Bed {
+    let mut bed = Bed::new();
+    for (leg, rtp, codec, ptime_ms) in [
+        (A, "192.0.2.1:4000", a, ptimes.0),
+        (B, "198.51.100.1:6000", b, ptimes.1),
+    ] {
+        bed.open(leg, remote(rtp));
+        let formats = formats(codec, ptime_ms);
+        bed.command(Command::SetFormats { leg, formats });
+    }
+    let map = PayloadMap::new(&[(101, 101)]).expect("a map");
+    bed.command(Command::Bridge {
+        a: A,
+        b: B,
+        a_to_b: map,
+        b_to_a: map,
+    });
+    bed
+}
+
+fn from_a(codec: Codec) -> Speaker {
+    Speaker::new(A, "192.0.2.1:4000", codec, 1_004.0)
+}
+
+fn to_b(sent: &[Sent]) -> Vec<&Sent> {
+    sent.iter().filter(|sent| sent.leg == slot_of(B)).collect()
+}
+
+#[test]
+fn a_sine_in_each_codec_comes_out_in_each_other_at_its_level() {
+    for (from, _) in CODECS {
+        for (to, payload_type) in CODECS.into_iter().filter(|(to, _)| *to != from) {
+            let mut bed = transcoding(from, to, (20, 20));
+            let sent = from_a(from).talk(&mut bed, 2_000);
+            let packets = to_b(&sent);
+            assert!(packets.len() >= 97, "{from:?} to {to:?}: {}", packets.len());
+            for (packet, next) in packets.iter().zip(&packets[1..]) {
+                assert_eq!(packet.bytes.len(), 172);
+                assert_eq!(packet.bytes[1] & 0x7f, payload_type);
+                assert_eq!(next.sequence(), packet.sequence().wrapping_add(1));
+                assert_eq!(next.timestamp(), packet.timestamp().wrapping_add(160));
+                assert!(!next.marker());
+            }
+            assert!(packets[0].marker(), "a talkspurt begins");
+            let pcm = heard(&sent, B, to);
+            let (sine, rest) = sine_and_rest(&pcm[pcm.len() / 4..], to, 1_004.0);
+            let expected = AMPLITUDE / 2_f64.sqrt();
+            let decibels = 20.0 * (sine / expected).log10();
+            assert!(decibels.abs() < 0.3, "{from:?} to {to:?}: {decibels} dB");
+            let snr = 20.0 * (sine / rest).log10();
+            assert!(snr > 30.0, "{from:?} to {to:?}: {snr} dB");
+        }
+    }
+}
+
+#[test]
+fn packet_times_are_each_sides_own() {
+    for (says, hears) in [(10, 60), (20, 30), (60, 20), (30, 10), (40, 20)] {
+        let mut bed = transcoding(Codec::Ulaw, Codec::G722, (20, hears));
+        let mut speaker = from_a(Codec::Ulaw);
+        speaker.ptime_ms = says;
+        let sent = speaker.talk(&mut bed, 1_200);
+        let packets = to_b(&sent);
+        for (packet, next) in packets.iter().zip(&packets[1..]) {
+            let octets = usize::from(hears) * 8;
+            assert_eq!(packet.bytes.len(), 12 + octets, "{says} to {hears} ms");
+            assert_eq!(
+                next.timestamp(),
+                packet.timestamp().wrapping_add(octets as u32)
+            );
+            assert_eq!(next.sequence(), packet.sequence().wrapping_add(1));
+        }
+        let expected = 1_200 / usize::from(hears);
+        assert!(
+            (expected - 4..=expected).contains(&packets.len()),
+            "{says} to {hears} ms"
+        );
+        let pcm = heard(&sent, B, Codec::G722);
+        let (sine, rest) = sine_and_rest(&pcm[3_200..], Codec::G722, 1_004.0);
+        assert!(sine / rest > 30.0, "{says} to {hears} ms: {sine} {rest}");
+    }
+}
+
+#[test]
+fn a_lost_packet_leaves_its_gap_and_nothing_clicks() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::Alaw, (20, 20));
+    let mut speaker = from_a(Codec::Ulaw);
+    let mut sent = speaker.talk(&mut bed, 500);
+    let _lost = speaker.packet();
+    sent.extend(bed.audio_ms(20));
+    sent.extend(speaker.talk(&mut bed, 500));
+    let packets = to_b(&sent);
+    let steps: Vec<(u16, u32)> = packets
+        .windows(2)
+        .map(|pair| {
+            let sequence = pair[1].sequence().wrapping_sub(pair[0].sequence());
+            (
+                sequence,
+                pair[1].timestamp().wrapping_sub(pair[0].timestamp()),
+            )
+        })
+        .filter(|step| *step != (1, 160))
+        .collect();
+    assert_eq!(steps, [(2, 320)], "one gap, as long in time as in numbers");
+}
+
+#[test]
+fn what_comes_twice_or_out_of_order_is_heard_once_and_in_order() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::Alaw, (20, 20));
+    let mut speaker = from_a(Codec::Ulaw);
+    let mut sent = Vec::new();
+    for _ in 0..50 {
+        let (first, second) = (speaker.packet(), speaker.packet());
+        for packet in [second.clone(), first.clone(), second, first] {
+            let _ = bed.bytes(A, crate::media::Component::Rtp, speaker.from, packet);
+        }
+        sent.extend(bed.audio_ms(40));
+    }
+    let pcm = heard(&sent, B, Codec::Alaw);
+    let (sine, rest) = sine_and_rest(&pcm[2_400..], Codec::Alaw, 1_004.0);
+    assert!(sine / rest > 30.0, "{sine} {rest}");
+}
+
+#[test]
+fn a_codec_that_changes_mid_stream_goes_on_at_the_far_side() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::G722, (20, 20));
+    let both = FormatList::new(CODECS.iter().map(|(codec, payload_type)| WireFormat {
+        payload_type: *payload_type,
+        payload: Payload::Codec(*codec),
+    }));
+    let told = LegFormats {
+        receive: both,
+        ..formats(Codec::Ulaw, 20)
+    };
+    bed.command(Command::SetFormats {
+        leg: A,
+        formats: told,
+    });
+    let map = PayloadMap::new(&[(9, 9)]).expect("a map");
+    bed.command(Command::Bridge {
+        a: A,
+        b: B,
+        a_to_b: map,
+        b_to_a: map,
+    });
+    let mut speaker = from_a(Codec::Ulaw);
+    let mut sent = speaker.talk(&mut bed, 500);
+    for (codec, payload_type) in [(Codec::Alaw, 8), (Codec::G722, 9), (Codec::Ulaw, 0)] {
+        (speaker.codec, speaker.payload_type) = (codec, payload_type);
+        sent.extend(speaker.talk(&mut bed, 500));
+    }
+    let packets = to_b(&sent);
+    assert!(packets.len() > 90);
+    for (packet, next) in packets.iter().zip(&packets[1..]) {
+        assert_eq!(
+            next.sequence(),
+            packet.sequence().wrapping_add(1),
+            "no gap in the numbers"
+        );
+        let step = next.timestamp().wrapping_sub(packet.timestamp());
+        assert!((80..=800).contains(&step), "{step}");
+        assert_eq!(next.bytes[1] & 0x7f, 9);
+    }
+    assert_eq!(bed.taken, 75, "G.722 passed as it was");
+}
+
+fn clip(rate: Rate, hertz: f64, millis: u32) -> ClipHandle {
+    let samples = (0..rate.hz() * millis / 1_000)
+        .map(|at| ((f64::from(at) * TAU * hertz / f64::from(rate.hz())).sin() * AMPLITUDE) as i16);
+    ClipHandle(Arc::new(Clip {
+        rate,
+        samples: samples.collect(),
+    }))
+}
+
+#[test]
+fn a_prompt_is_heard_in_place_of_the_relay_and_told_when_it_ends() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::Ulaw, (20, 20));
+    bed.bridge(A, B);
+    let mut speaker = from_a(Codec::Ulaw);
+    let mut sent = speaker.talk(&mut bed, 200);
+    assert_eq!(to_b(&sent).len(), 10, "relayed");
+    bed.events();
+    bed.command(Command::Play {
+        leg: B,
+        play: PlayId(7),
+        clip: clip(Rate::Wide, 500.0, 400),
+        mode: PlayMode::Once,
+    });
+    let prompt = speaker.talk(&mut bed, 400);
+    assert_eq!(to_b(&prompt).len(), 20);
+    let pcm = heard(&prompt, B, Codec::Ulaw);
+    let (sine, rest) = sine_and_rest(&pcm[160..], Codec::Ulaw, 500.0);
+    assert!(sine / rest > 25.0, "the prompt alone: {sine} {rest}");
+    sent.extend(prompt);
+    sent.extend(speaker.talk(&mut bed, 200));
+    assert_eq!(
+        bed.events(),
+        [Event::Played {
+            leg: B,
+            play: PlayId(7)
+        }]
+    );
+    let packets = to_b(&sent);
+    assert!(packets.len() >= 38, "the relay is back: {}", packets.len());
+    for (packet, next) in packets.iter().zip(&packets[1..]) {
+        assert_eq!(next.sequence(), packet.sequence().wrapping_add(1));
+    }
+    assert_eq!(bed.worker.audio_legs(), 0, "nothing is left of it");
+}
+
+#[test]
+fn a_prompt_to_a_peer_that_hears_no_codec_of_ours_is_over_at_once() {
+    let mut bed = Bed::new();
+    bed.open(A, remote("192.0.2.1:4000"));
+    let play = PlayId(1);
+    bed.command(Command::Play {
+        leg: A,
+        play,
+        clip: clip(Rate::Narrow, 500.0, 100),
+        mode: PlayMode::Loop,
+    });
+    assert_eq!(bed.events(), [Event::Played { leg: A, play }]);
+    assert_eq!(bed.worker.next_audio(), None);
+}
+
+#[test]
+fn a_relayed_call_is_recorded_with_a_channel_for_each_side() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::Ulaw, (20, 20));
+    bed.bridge(A, B);
+    let (mut a, mut b) = (
+        from_a(Codec::Ulaw),
+        Speaker::new(B, "198.51.100.1:6000", Codec::Ulaw, 440.0),
+    );
+    let (sink, source) = recording(Rate::Narrow, Channels::Stereo);
+    bed.command(Command::Record {
+        leg: A,
+        sink,
+        silence_ms: 0,
+    });
+    let mut relayed = 0;
+    for _ in 0..100 {
+        let packet = a.packet();
+        relayed += usize::from(
+            bed.bytes(A, crate::media::Component::Rtp, a.from, packet)
+                .is_ok(),
+        );
+        relayed += b.say(&mut bed).len();
+    }
+    assert_eq!(relayed, 200, "the relay does not suffer");
+    bed.command(Command::StopRecord { leg: A });
+    let samples: Vec<i16> = std::iter::from_fn(|| source.pop())
+        .flat_map(|block| block.samples().to_vec())
+        .collect();
+    assert!(source.is_over());
+    let side = |side: usize| -> Vec<i16> {
+        samples[side..]
+            .iter()
+            .step_by(2)
+            .copied()
+            .skip(800)
+            .collect()
+    };
+    let (sine, rest) = sine_and_rest(&side(0), Codec::Ulaw, 1_004.0);
+    assert!(sine / rest > 20.0, "A on the left: {sine} {rest}");
+    let (sine, rest) = sine_and_rest(&side(1), Codec::Ulaw, 440.0);
+    assert!(sine / rest > 20.0, "B on the right: {sine} {rest}");
+}
+
+#[test]
+fn in_a_room_each_hears_the_others() {
+    let mut bed = Bed::new();
+    let mut speakers = Vec::new();
+    for (leg, from, codec, hertz) in [
+        (A, "192.0.2.1:4000", Codec::Ulaw, 400.0),
+        (B, "198.51.100.1:6000", Codec::G722, 1_004.0),
+        (C, "198.51.100.3:6000", Codec::Alaw, 1_700.0),
+    ] {
+        bed.open(leg, remote(from));
+        let formats = formats(codec, 20);
+        bed.command(Command::SetFormats { leg, formats });
+        bed.command(Command::Join {
+            leg,
+            room: RoomId(1),
+            talks: true,
+            hears: true,
+        });
+        speakers.push(Speaker::new(leg, from, codec, hertz));
+    }
+    let mut sent = Vec::new();
+    for _ in 0..100 {
+        for speaker in &mut speakers {
+            let packet = speaker.packet();
+            let _ = bed.bytes(
+                speaker.leg,
+                crate::media::Component::Rtp,
+                speaker.from,
+                packet,
+            );
+        }
+        sent.extend(bed.audio_ms(20));
+    }
+    for speaker in &speakers {
+        let pcm = heard(&sent, speaker.leg, speaker.codec);
+        let pcm = &pcm[pcm.len() / 4..];
+        for other in &speakers {
+            let (sine, _) = sine_and_rest(pcm, speaker.codec, other.hertz);
+            let decibels = 20.0 * (sine / (AMPLITUDE / 2_f64.sqrt())).log10();
+            match other.leg == speaker.leg {
+                true => assert!(decibels < -30.0, "itself: {decibels} dB"),
+                false => assert!(decibels.abs() < 0.5, "another: {decibels} dB"),
+            }
+        }
+    }
+    for leg in [A, B, C] {
+        bed.command(Command::Close { leg });
+    }
+    assert_eq!(bed.worker.audio_legs(), 0);
+    assert_eq!(bed.worker.next_audio(), None);
+}

@@ -1,0 +1,257 @@
+//! Packets that are more than relayed: decoded for the far side or a room, listened to, recorded.
+
+use super::{Component, DropReason, LegSlot, Nanos, Verdict, Worker};
+use crate::codec::{Codec, Payload};
+use crate::link::{Command, Event, Listening, RoomId};
+use crate::media::audio::Use;
+use crate::media::in_stream::Counted;
+use crate::media::leg::Role;
+use crate::rtp::packet::{self, Header};
+use crate::rtp::telephone_event::{EVENT_LEN, TelephoneEvent};
+
+/// What becomes of a packet besides being heard here.
+enum Way {
+    /// Sent on as it is, under this payload type.
+    Relay { to: LegSlot, payload_type: u8 },
+    /// To a bridge whose far side does not know its payload type.
+    Bridge { to: LegSlot },
+    /// To a room.
+    Room,
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Worker {
+    /// A packet of a leg that has audio, or that does not pass as it is.
+    pub(super) fn hear(
+        &mut self,
+        now: Nanos,
+        slot: LegSlot,
+        counted: Counted,
+        mut header: Header,
+        packet: &mut [u8],
+    ) -> Result<Verdict, DropReason> {
+        let leg = self.legs.get(slot).ok_or(DropReason::Unlatched)?;
+        let way = match &leg.role {
+            Role::Alone => Way::Nowhere,
+            Role::Room => Way::Room,
+            Role::Echo => Way::Relay {
+                to: slot,
+                payload_type: header.payload_type,
+            },
+            Role::Bridged { to, map } => match map.get(header.payload_type) {
+                Some(payload_type) => Way::Relay {
+                    to: *to,
+                    payload_type,
+                },
+                None => Way::Bridge { to: *to },
+            },
+        };
+        let passes = match leg.formats().receive.payload(header.payload_type) {
+            Some(Payload::Codec(codec)) if codec.is_transcoded() => {
+                self.hear_audio(now, slot, counted, &header, codec, &way, packet)
+            }
+            Some(Payload::TelephoneEvent { clock_rate }) => {
+                self.hear_event(now, slot, counted, &header, clock_rate, packet);
+                if let Some(verdict) = self.pass_event(now, slot, &header, clock_rate, &way, packet)
+                {
+                    return verdict;
+                }
+                true
+            }
+            Some(Payload::ComfortNoise) => self.hear_noise(now, slot, counted, &header),
+            _ => true,
+        };
+        match way {
+            Way::Relay { to, payload_type } if passes => {
+                header.payload_type = payload_type;
+                self.relay(now, slot, to, counted, header, packet)
+            }
+            Way::Bridge { .. } if passes => Err(DropReason::PayloadType),
+            Way::Nowhere => Err(DropReason::Unheard),
+            Way::Room if passes => Err(DropReason::Unheard),
+            _ => {
+                self.counters.transcoded_in += 1;
+                self.counters.transcoded_in_bytes += packet.len() as u64;
+                Ok(Verdict::Taken)
+            }
+        }
+    }
+
+    /// Takes audio to where it is decoded. True if the packet is to pass as it is.
+    fn hear_audio(
+        &mut self,
+        now: Nanos,
+        slot: LegSlot,
+        counted: Counted,
+        header: &Header,
+        codec: Codec,
+        way: &Way,
+        packet: &[u8],
+    ) -> bool {
+        let index = self.legs.get(slot).and_then(|leg| leg.audio);
+        let listens_to_tones =
+            index.is_some_and(|index| self.audio.listening(index) == Listening::Tones);
+        let can_feed = |to: LegSlot| {
+            let far = self.legs.get(to);
+            far.is_some_and(|far| far.formats().send.encodable().is_some())
+        };
+        let used = match way {
+            Way::Room => Use::Feed,
+            Way::Bridge { to } if can_feed(*to) => Use::Feed,
+            // A tone that was heard as a digit goes no further, so the packets do not either.
+            Way::Relay { to, .. } if listens_to_tones && can_feed(*to) => Use::Feed,
+            _ => Use::Tap,
+        };
+        let is_wanted =
+            used == Use::Feed || index.is_some_and(|index| self.audio.is_tapped(&self.legs, index));
+        if used == Use::Feed
+            && let Way::Bridge { to } | Way::Relay { to, .. } = *way
+        {
+            self.audio.ready(now, &mut self.legs, to);
+        }
+        if is_wanted && let Some(intake) = self.audio.intake(now, &mut self.legs, slot, used) {
+            intake.push(now, counted, header, codec, packet::payload(packet));
+        } else if let Some(intake) = index.and_then(|index| self.audio.existing_intake(index)) {
+            intake.used = Use::Tap;
+        }
+        used == Use::Tap
+    }
+
+    /// Takes comfort noise to where the audio is decoded, if it is. True if the packet is to pass as it is.
+    fn hear_noise(&mut self, now: Nanos, slot: LegSlot, counted: Counted, header: &Header) -> bool {
+        let index = self.legs.get(slot).and_then(|leg| leg.audio);
+        match index.and_then(|index| self.audio.existing_intake(index)) {
+            Some(intake) => {
+                intake.push_noise(now, counted, header);
+                intake.used == Use::Tap
+            }
+            None => true,
+        }
+    }
+
+    /// Notes an event, and tells a digit that has ended.
+    fn hear_event(
+        &mut self,
+        now: Nanos,
+        slot: LegSlot,
+        counted: Counted,
+        header: &Header,
+        clock_rate: u32,
+        packet: &[u8],
+    ) {
+        let Some(leg) = self.legs.get(slot) else {
+            return;
+        };
+        let (id, Some(index)) = (leg.id, leg.audio) else {
+            return;
+        };
+        let payload = packet::payload(packet);
+        let told = self
+            .audio
+            .hear_event(now, index, counted, header, clock_rate, payload);
+        if let Some((digit, duration_ms)) = told {
+            self.events.tell(Event::Digit {
+                leg: id,
+                digit,
+                duration_ms,
+            });
+        }
+    }
+
+    /// An event that goes to a stream of our own gets that stream's numbers, and one time stamp in all its packets (RFC
+    /// 4733 §2.3.5). None if it does not go to one.
+    fn pass_event(
+        &mut self,
+        now: Nanos,
+        slot: LegSlot,
+        header: &Header,
+        clock_rate: u32,
+        way: &Way,
+        packet: &mut [u8],
+    ) -> Option<Result<Verdict, DropReason>> {
+        let Way::Relay { to, payload_type } = *way else {
+            return None;
+        };
+        let far = self.legs.get_mut(to).filter(|_| to != slot)?;
+        if !far.output.is_own() {
+            return None;
+        }
+        let Some(destination) = far.rtp_destination().filter(|_| !far.taken) else {
+            return Some(Err(DropReason::Unheard));
+        };
+        let far_rate = match far.formats().send.payload(payload_type) {
+            Some(Payload::TelephoneEvent { clock_rate }) => clock_rate,
+            _ => clock_rate,
+        };
+        let event = TelephoneEvent::parse(packet::payload(packet)).next()?;
+        let rates = (clock_rate, far_rate);
+        let (timestamp, event) = self.audio.pass_event(far.audio?, header, event, rates)?;
+        let start = packet.len() - packet::payload(packet).len();
+        packet[start..start + EVENT_LEN].copy_from_slice(&event.write());
+        far.output
+            .own(now, payload_type, timestamp, header.marker)
+            .write(packet);
+        let len = packet.len();
+        far.counts.packets_out += 1;
+        far.counts.bytes_out += len as u64;
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += len as u64;
+        Some(Ok(Verdict::Send {
+            leg: to,
+            component: Component::Rtp,
+            destination,
+            len,
+        }))
+    }
+
+    /// Obeys a command about audio that is decoded or made here.
+    pub(super) fn handle_audio_command(&mut self, now: Nanos, command: Command) {
+        let Some(slot) = command.leg().and_then(|leg| self.find(leg)) else {
+            return;
+        };
+        let (audio, legs) = (&mut self.audio, &mut self.legs);
+        match command {
+            Command::SetFormats { formats, .. } => {
+                if let Some(leg) = legs.get_mut(slot) {
+                    leg.set_formats(formats);
+                    audio.follow_formats(legs, slot);
+                }
+            }
+            Command::Play {
+                play, clip, mode, ..
+            } => audio.play(now, legs, slot, (play, clip, mode), &mut self.events),
+            Command::StopPlay { .. } => audio.stop_play(legs, slot, &mut self.events),
+            Command::SendDigit {
+                digit, duration_ms, ..
+            } => audio.send_digit(now, legs, slot, digit, duration_ms),
+            Command::Listen { listening, .. } => audio.listen_to(now, legs, slot, listening),
+            Command::Record {
+                sink, silence_ms, ..
+            } => audio.record_leg(now, legs, slot, sink, silence_ms),
+            Command::StopRecord { .. } => audio.stop_record(legs, slot),
+            Command::Join {
+                room, talks, hears, ..
+            } => self.join(now, slot, room, (talks, hears)),
+            Command::Open { .. }
+            | Command::SetRemote { .. }
+            | Command::Bridge { .. }
+            | Command::Echo { .. }
+            | Command::Detach { .. }
+            | Command::Close { .. }
+            | Command::Stop => {}
+        }
+    }
+
+    fn join(&mut self, now: Nanos, slot: LegSlot, room: RoomId, part: (bool, bool)) {
+        self.unbridge(slot);
+        self.audio.part(&mut self.legs, slot);
+        let is_in = self.audio.join(now, &mut self.legs, slot, room, part);
+        if let Some(leg) = self.legs.get_mut(slot) {
+            leg.role = match is_in {
+                true => Role::Room,
+                false => Role::Alone,
+            };
+        }
+    }
+}
