@@ -17,7 +17,8 @@ ROUNDS ?= 5
 FUZZ_SECONDS ?= 60
 
 BUILD_PACKAGES = gcc libc6-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core kamailio prometheus curl openssl espeak-ng ffmpeg
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core kamailio prometheus curl openssl espeak-ng ffmpeg libsrtp2-1
+BENCH_PACKAGES = $(BUILD_PACKAGES) libsrtp2-1
 COMPARE_PACKAGES = $(TEST_PACKAGES) rtpengine-daemon iproute2 util-linux
 
 # $(call need,packages): present ones cost one dpkg-query.
@@ -79,7 +80,7 @@ lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 bench:
-	$(call need,$(BUILD_PACKAGES))
+	$(call need,$(BENCH_PACKAGES))
 	$(CARGO) bench
 
 compare: build

@@ -9,6 +9,8 @@ mod rtp;
 mod sdp;
 #[path = "../fuzz/checks/sip_message.rs"]
 mod sip;
+#[path = "../fuzz/checks/srtp.rs"]
+mod srtp;
 
 use proptest::prelude::*;
 use std::path::Path;
@@ -55,6 +57,11 @@ fn sip_message_seeds() {
     replay("sip_message", sip::sip_message);
 }
 
+#[test]
+fn srtp_seeds() {
+    replay("srtp", srtp::srtp);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
@@ -76,5 +83,18 @@ proptest! {
             message.splice(start..end, insert.bytes());
         }
         sip::sip_message(&message);
+    }
+
+    #[test]
+    fn damaged_srtp_seeds(
+        seed in prop::sample::select(seeds("srtp")),
+        changes in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 0..40),
+    ) {
+        let mut steps = seed;
+        for (at, byte) in changes {
+            let at = at.index(steps.len());
+            steps[at] = byte;
+        }
+        srtp::srtp(&steps);
     }
 }
