@@ -249,6 +249,7 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("named_pickup_group", Texts),
     acts("redirect_method", OneOf(&["user", "uri_pjsip"])),
     acts("dtmf_mode", OneOf(&["rfc4733", "inband", "info", "auto"])),
+    acts("comfort_noise", Boolean),
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("cps", Rate),
     acts("direct_media", Boolean),

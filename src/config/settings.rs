@@ -283,6 +283,9 @@ pub struct Endpoint {
     pub timers_sess_expires: u32,
     /// `dtmf_mode`
     pub dtmf_mode: DtmfMode,
+    /// `comfort_noise`: it is offered comfort noise (RFC 3389), and may send it, whether the other side of its calls has it
+    /// or not. Default false.
+    pub comfort_noise: bool,
     /// `max_calls`: concurrent calls, in and out; None for no limit.
     pub max_calls: Option<u32>,
     /// `cps`: new calls a second; None for no limit.

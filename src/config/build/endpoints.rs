@@ -172,6 +172,7 @@ fn endpoint(
             .unwrap_or(SESSION_EXPIRES)
             .max(timers_min_se),
         dtmf_mode: dtmf_mode(fields, checker),
+        comfort_noise: fields.boolean("comfort_noise", false),
         max_calls: fields.integer("max_calls"),
         cps: match fields.get("cps") {
             Some(Typed::Rate(rate)) => Some(*rate),
