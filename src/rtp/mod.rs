@@ -3,6 +3,7 @@
 
 pub mod jitter;
 pub mod packet;
+pub mod quality;
 pub mod rtcp;
 pub mod srtp;
 pub mod statistics;
