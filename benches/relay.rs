@@ -92,7 +92,7 @@ impl Bed {
         let mut sent = 0;
         for slot in &self.order {
             let at = usize::from(*slot) * BUFFER_LEN;
-            let packet = &mut self.buffers[at..at + PACKET_LEN];
+            let packet = &mut self.buffers[at..at + BUFFER_LEN];
             packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());
             packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
             let verdict = self.worker.handle_packet(
@@ -101,6 +101,7 @@ impl Bed {
                 Component::Rtp,
                 self.sources[usize::from(*slot)],
                 packet,
+                PACKET_LEN,
             );
             sent += usize::from(matches!(black_box(verdict), Verdict::Send { .. }));
         }
@@ -140,9 +141,10 @@ fn stranger(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("dropped", |bencher| {
         bencher.iter(|| {
-            let packet = &mut bed.buffers[..PACKET_LEN];
+            let packet = &mut bed.buffers[..BUFFER_LEN];
+            let slot = LegSlot(0);
             bed.worker
-                .handle_packet(bed.now, LegSlot(0), Component::Rtp, from, packet)
+                .handle_packet(bed.now, slot, Component::Rtp, from, packet, PACKET_LEN)
         });
     });
     group.finish();

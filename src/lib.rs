@@ -29,7 +29,8 @@
 //! |---|---|
 //! | `codec`, `rtp`, `sip`, `metrics`, `store` | nothing |
 //! | `sdp` | `codec`, `rtp` |
-//! | `config`, `link` | `codec`, `sip` types, `metrics` |
+//! | `config` | `codec`, `sip` types, `metrics` |
+//! | `link` | `codec`, `rtp` keys, `sip` types, `metrics` |
 //! | `media` | `codec`, `rtp`, `link`, `metrics` |
 //! | `control` | `codec`, `sdp`, `sip`, `config`, `link`, `metrics`, `store` |
 //! | `admin` | `link`, `metrics`, `config` |

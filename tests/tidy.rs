@@ -25,7 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("metrics", &[]),
     ("sdp", &["codec", "rtp"]),
     ("config", &["codec", "sip", "metrics"]),
-    ("link", &["codec", "sip", "metrics"]),
+    ("link", &["codec", "rtp", "sip", "metrics"]),
     ("media", &["codec", "rtp", "link", "metrics"]),
     (
         "control",

@@ -85,6 +85,8 @@ pub fn rtp(data: &[u8]) {
             let (bytes, after) = rest.split_at(usize::from(what & 0x7f).min(rest.len()));
             rest = after;
             let mut packet = bytes.to_vec();
+            let packet_len = packet.len();
+            packet.resize(packet_len + 64, 0);
             let component = if a & 0x80 == 0 {
                 Component::Rtp
             } else {
@@ -92,7 +94,7 @@ pub fn rtp(data: &[u8]) {
             };
             let from = address(b, 16);
             let slot = LegSlot(u16::from(a & 0x7f) % 5);
-            let verdict = worker.handle_packet(now, slot, component, from, &mut packet);
+            let verdict = worker.handle_packet(now, slot, component, from, &mut packet, packet_len);
             // This very packet may be the one that shows that its stream has moved, and be echoed to where it is now.
             note_latched(&mut worker, &mut latched);
             if let Verdict::Send {

@@ -4,6 +4,7 @@ use super::clip::{ClipHandle, PlayId, PlayMode};
 use super::formats::LegFormats;
 use super::ids::LegId;
 use super::recording::RecordingSink;
+use crate::rtp::srtp::MasterKey;
 use std::net::{IpAddr, SocketAddr};
 
 /// One command. Commands for one leg are obeyed in their order; one for a leg that is closed, or of an older
@@ -30,6 +31,14 @@ pub enum Command {
         leg: LegId,
         /// Its formats.
         formats: LegFormats,
+    },
+    /// Seals what is sent to the leg's peer and opens what it sends (SRTP), or no longer. Other keys than before are
+    /// those of a new exchange: what is on its way under the old ones is still taken.
+    SetCrypto {
+        /// The leg.
+        leg: LegId,
+        /// Both directions' keys; None for plain RTP.
+        crypto: Option<LegCrypto>,
     },
     /// Joins two legs of one worker: what comes in on one goes out on the other. Payload types that a map has pass as
     /// they are; audio of others is transcoded into the first codec that the far leg hears and we can code, if its
@@ -131,6 +140,7 @@ impl Command {
             Command::Open { leg, .. }
             | Command::SetRemote { leg, .. }
             | Command::SetFormats { leg, .. }
+            | Command::SetCrypto { leg, .. }
             | Command::Bridge { a: leg, .. }
             | Command::Echo { leg }
             | Command::Play { leg, .. }
@@ -145,6 +155,15 @@ impl Command {
             Command::Stop => None,
         }
     }
+}
+
+/// The keys of a leg with SRTP, as the two descriptions gave them (RFC 4568). Printed, they show their suites alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegCrypto {
+    /// What the peer seals with.
+    pub receive: MasterKey,
+    /// What we seal with.
+    pub send: MasterKey,
 }
 
 /// A room of one worker.

@@ -1,13 +1,14 @@
 //! One leg: its latch, the stream in, the stream out, and what it is watched for.
 
 use super::audio::AudioIndex;
+use super::crypto::Crypto;
 use super::in_stream::InStream;
 use super::latch::{Admission, Latch};
 use super::out_stream::{Feed, OutStream};
 use super::peer::Peer;
 use super::rtcp_latch::RtcpLatch;
 use super::seam::{Component, DropReason, LegSlot, Nanos, SocketOrder};
-use crate::link::{Event, LegFormats, LegId, LegReport, PayloadMap, Remote};
+use crate::link::{Event, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Remote};
 use crate::rtp::packet::Header;
 use crate::rtp::rtcp::{ReportedMap, SenderMap, Translation};
 use std::collections::VecDeque;
@@ -69,6 +70,8 @@ pub(super) struct Leg {
     pub(super) taken: bool,
     /// Its audio, if any is decoded or made here.
     pub(super) audio: Option<AudioIndex>,
+    /// Its keys, if it has SRTP.
+    pub(super) crypto: Option<Box<Crypto>>,
     pub(super) id: LegId,
     heard_at: Nanos,
     pub(super) input: InStream,
@@ -100,6 +103,7 @@ impl Leg {
             send: false,
             taken: false,
             audio: None,
+            crypto: None,
             formats: LegFormats::default(),
             id,
             heard_at: now,
@@ -144,6 +148,15 @@ impl Leg {
     /// Takes what the peer may send and what it hears.
     pub(super) fn set_formats(&mut self, formats: LegFormats) {
         self.formats = formats;
+    }
+
+    /// Takes the keys of an exchange, or that there are none.
+    pub(super) fn set_crypto(&mut self, keys: Option<LegCrypto>) {
+        match (&mut self.crypto, keys) {
+            (Some(crypto), Some(keys)) => crypto.rekey(&keys),
+            (None, Some(keys)) => self.crypto = Some(Box::new(Crypto::new(&keys))),
+            (_, None) => self.crypto = None,
+        }
     }
 
     /// What the peer may send and what it hears: nothing before it was told.

@@ -118,10 +118,11 @@ impl OutStream {
     pub(super) fn begin_own(&mut self, now: Nanos, random: &mut fastrand::Rng) -> u32 {
         self.feed = Some(Feed::OWN);
         if !self.started {
-            // RFC 3550 §5.1: all three begin at random.
+            // RFC 3550 §5.1: all three begin at random. The number in its lower half, so that a peer that misses the
+            // first packets of SRTP still knows how often it has wrapped (RFC 4568 §6.4).
             self.started = true;
             self.ssrc = random.u32(..);
-            self.sequence = random.u16(..);
+            self.sequence = random.u16(..0x8000);
             self.timestamp = random.u32(..);
             self.at = now;
             return self.timestamp;

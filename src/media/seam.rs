@@ -43,7 +43,7 @@ pub enum Verdict {
         component: Component,
         /// Where to.
         destination: SocketAddr,
-        /// How many bytes (never more than came in).
+        /// How many bytes. Sealed for SRTP they may be more than came in.
         len: usize,
     },
     /// Forget it: the worker has what it needs of it, and will send audio of its own.
@@ -84,17 +84,20 @@ pub enum DropReason {
     Late,
     /// Nobody is to hear it: no bridge, or one side is on hold. Not an error.
     Unheard,
+    /// Not sealed by the key that was agreed (SRTP), or not sealed.
+    Unauthentic,
 }
 
 impl DropReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [DropReason; 6] = [
+    pub const ALL: [DropReason; 7] = [
         DropReason::Unlatched,
         DropReason::WrongSource,
         DropReason::Malformed,
         DropReason::PayloadType,
         DropReason::Late,
         DropReason::Unheard,
+        DropReason::Unauthentic,
     ];
 }
 

@@ -164,10 +164,16 @@ impl Bed {
         from: &str,
         mut bytes: Vec<u8>,
     ) -> Result<Sent, DropReason> {
-        match self
-            .worker
-            .handle_packet(self.now, slot_of(leg), component, addr(from), &mut bytes)
-        {
+        let len = bytes.len();
+        bytes.resize(len + 64, 0);
+        match self.worker.handle_packet(
+            self.now,
+            slot_of(leg),
+            component,
+            addr(from),
+            &mut bytes,
+            len,
+        ) {
             Verdict::Drop(reason) => Err(reason),
             Verdict::Taken => {
                 self.taken += 1;

@@ -88,7 +88,8 @@ impl Worker {
         }
     }
 
-    /// Judges a packet and rewrites it in place.
+    /// Judges a packet and rewrites it in place. It is the first `len` bytes of `room`; what is behind it is room for
+    /// what SRTP adds.
     #[inline]
     pub fn handle_packet(
         &mut self,
@@ -96,16 +97,74 @@ impl Worker {
         leg: LegSlot,
         component: Component,
         source: SocketAddr,
-        packet: &mut [u8],
+        room: &mut [u8],
+        len: usize,
     ) -> Verdict {
-        let judged = match component {
-            Component::Rtp if !packet::is_rtcp(packet) => self.rtp(now, leg, source, packet),
-            _ => self.rtcp(now, leg, component, source, packet),
+        let judged = self.open_packet(leg, component, room, len).and_then(|len| {
+            let packet = room.get_mut(..len).ok_or(DropReason::Malformed)?;
+            match component {
+                Component::Rtp if !packet::is_rtcp(packet) => self.rtp(now, leg, source, packet),
+                _ => self.rtcp(now, leg, component, source, packet),
+            }
+        });
+        match judged {
+            Ok(Verdict::Send {
+                leg,
+                component,
+                destination,
+                len,
+            }) => self.seal_packet(leg, component, destination, room, len),
+            Ok(verdict) => verdict,
+            Err(reason) => self.drop_packet(reason),
+        }
+    }
+
+    fn drop_packet(&mut self, reason: DropReason) -> Verdict {
+        self.counters.dropped[reason as usize] += 1;
+        Verdict::Drop(reason)
+    }
+
+    /// The length of what a packet holds in the clear.
+    #[inline]
+    fn open_packet(
+        &mut self,
+        slot: LegSlot,
+        component: Component,
+        room: &mut [u8],
+        len: usize,
+    ) -> Result<usize, DropReason> {
+        match self.legs.get_mut(slot).and_then(|leg| leg.crypto.as_mut()) {
+            None => Ok(len),
+            Some(crypto) => {
+                let packet = room.get_mut(..len).ok_or(DropReason::Malformed)?;
+                crypto.open(component, packet)
+            }
+        }
+    }
+
+    /// Seals a packet for a leg that has SRTP.
+    #[inline]
+    fn seal_packet(
+        &mut self,
+        leg: LegSlot,
+        component: Component,
+        destination: SocketAddr,
+        room: &mut [u8],
+        len: usize,
+    ) -> Verdict {
+        let sealed = match self.legs.get_mut(leg).and_then(|leg| leg.crypto.as_mut()) {
+            None => Some(len),
+            Some(crypto) => crypto.seal(room, len),
         };
-        judged.unwrap_or_else(|reason| {
-            self.counters.dropped[reason as usize] += 1;
-            Verdict::Drop(reason)
-        })
+        match sealed {
+            Some(len) => Verdict::Send {
+                leg,
+                component,
+                destination,
+                len,
+            },
+            None => self.drop_packet(DropReason::Late),
+        }
     }
 
     /// When [`Worker::handle_audio`] is to be called next; None while no audio is decoded or made.
@@ -410,6 +469,8 @@ mod hear;
 
 #[cfg(test)]
 mod audio_tests;
+#[cfg(test)]
+mod crypto_tests;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]

@@ -47,11 +47,13 @@ pub enum RtpDrop {
     SocketOverflow,
     /// From before a change of source, or far off its stream's sequence numbers.
     Late,
+    /// Not sealed by the key that was agreed (SRTP), or not sealed at all.
+    Unauthentic,
 }
 
 impl RtpDrop {
     /// All of them, in the order of their numbers.
-    pub const ALL: [RtpDrop; 7] = [
+    pub const ALL: [RtpDrop; 8] = [
         RtpDrop::Unlatched,
         RtpDrop::WrongSource,
         RtpDrop::NoBuffer,
@@ -59,6 +61,7 @@ impl RtpDrop {
         RtpDrop::Malformed,
         RtpDrop::SocketOverflow,
         RtpDrop::Late,
+        RtpDrop::Unauthentic,
     ];
 
     /// The label's value.
@@ -71,6 +74,7 @@ impl RtpDrop {
             RtpDrop::Malformed => "malformed",
             RtpDrop::SocketOverflow => "socket_overflow",
             RtpDrop::Late => "late",
+            RtpDrop::Unauthentic => "unauthentic",
         }
     }
 }

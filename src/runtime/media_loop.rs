@@ -173,13 +173,14 @@ impl<'ring> MediaLoop<'ring> {
                 break;
             };
             taken += 1;
-            let packet = self.edge.packet(&arrival);
+            let (room, len) = self.edge.packet(&arrival);
             let verdict = self.worker.handle_packet(
                 self.now,
                 arrival.leg,
                 arrival.component,
                 arrival.source,
-                packet,
+                room,
+                len,
             );
             self.edge.dispatch(arrival, verdict)?;
             self.obey_orders()?;
@@ -341,6 +342,7 @@ fn label(reason: DropReason) -> Option<RtpDrop> {
         DropReason::WrongSource => Some(RtpDrop::WrongSource),
         DropReason::Malformed | DropReason::PayloadType => Some(RtpDrop::Malformed),
         DropReason::Late => Some(RtpDrop::Late),
+        DropReason::Unauthentic => Some(RtpDrop::Unauthentic),
         DropReason::Unheard => None,
     }
 }

@@ -25,6 +25,9 @@ const SIP_PORT: u16 = 5060;
 const PORTS: (u16, u16) = (20_000, 20_019);
 const WORKERS: u16 = 2;
 /// How often an edge calls a worker's tick.
+/// What a buffer has behind a packet, for SRTP.
+const SEAL_ROOM: usize = 64;
+
 const TICK: Duration = Duration::from_millis(100);
 /// Everything has to be over by then: the longest timer is the media time-out beside 64*T1 of a BYE.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -284,8 +287,10 @@ impl World {
         }
         let (worker, slot, now) = (usize::from(socket.worker.0), socket.slot, self.nanos());
         let mut bytes = packet.bytes.to_vec();
-        let verdict =
-            self.workers[worker].handle_packet(now, slot, component, packet.source, &mut bytes);
+        let len = bytes.len();
+        bytes.resize(len + SEAL_ROOM, 0);
+        let of = &mut self.workers[worker];
+        let verdict = of.handle_packet(now, slot, component, packet.source, &mut bytes, len);
         if let Verdict::Send {
             leg,
             component,

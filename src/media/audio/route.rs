@@ -233,15 +233,18 @@ pub(super) fn send_own(
     let header = leg
         .output
         .own(now, packet.payload_type, packet.timestamp, packet.marker);
+    let crypto = &mut leg.crypto;
     let len = outbox.push(slot, Component::Rtp, destination, |room| {
         let len = HEADER_LEN + packet.payload.len();
         let (head, payload) = room.split_at_mut_checked(HEADER_LEN)?;
         head[0] = packet::FIRST_PLAIN;
         header.write(head);
-        payload
-            .get_mut(..packet.payload.len())?
-            .copy_from_slice(packet.payload);
-        Some(len)
+        let payload = payload.get_mut(..packet.payload.len())?;
+        payload.copy_from_slice(packet.payload);
+        match crypto {
+            Some(crypto) => crypto.seal(room, len),
+            None => Some(len),
+        }
     })?;
     leg.counts.packets_out += 1;
     leg.counts.bytes_out += len as u64;

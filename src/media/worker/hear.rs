@@ -218,6 +218,11 @@ impl Worker {
                     audio.follow_formats(legs, slot);
                 }
             }
+            Command::SetCrypto { crypto, .. } => {
+                if let Some(leg) = legs.get_mut(slot) {
+                    leg.set_crypto(crypto);
+                }
+            }
             Command::Play {
                 play, clip, mode, ..
             } => audio.play(now, legs, slot, (play, clip, mode), &mut self.events),

@@ -215,11 +215,13 @@ impl<'ring> Edge<'ring> {
         Ok(None)
     }
 
-    /// The packet's bytes, where the kernel put them.
+    /// The packet where the kernel put it, with the room behind it, and its length.
     #[inline]
-    pub fn packet(&mut self, arrival: &Arrival) -> &mut [u8] {
-        let end = PACKET_START + arrival.len;
-        self.buffers.bytes(&arrival.buffer, PACKET_START..end)
+    pub fn packet(&mut self, arrival: &Arrival) -> (&mut [u8], usize) {
+        let room = self
+            .buffers
+            .bytes(&arrival.buffer, PACKET_START..BUFFER_LEN);
+        (room, arrival.len)
     }
 
     /// Sends the packet on or forgets it, as the verdict says.
@@ -246,7 +248,7 @@ impl<'ring> Edge<'ring> {
             generation: pair.generation,
         };
         let connected = pair.endpoint(component).peer == Some(destination);
-        let len = len.min(arrival.len);
+        let len = len.min(BUFFER_LEN - PACKET_START);
         let packet = self
             .buffers
             .bytes(&arrival.buffer, PACKET_START..PACKET_START + len);

@@ -77,7 +77,8 @@ fn turn(edge: &mut Edge<'_>, mut judge: impl FnMut(&Arrival, &mut [u8]) -> Verdi
     edge.enter(Wait::First, PATIENCE).expect("the ring works");
     let mut seen = Vec::new();
     while let Some(arrival) = edge.next_arrival().expect("the ring works") {
-        let packet = edge.packet(&arrival);
+        let (room, len) = edge.packet(&arrival);
+        let packet = &mut room[..len];
         seen.push((arrival.leg.0, arrival.source, packet.to_vec()));
         let verdict = judge(&arrival, packet);
         edge.dispatch(arrival, verdict).expect("the ring works");

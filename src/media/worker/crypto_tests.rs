@@ -1,0 +1,110 @@
+//! SRTP on one leg, plain RTP on the other.
+
+use crate::link::{Command, LegCrypto};
+use crate::media::testing::{A, B, Bed, Sent, remote, stream};
+use crate::media::{Component, DropReason};
+use crate::rtp::srtp::{MasterKey, OVERHEAD_MAX, Opener, Sealer, Suite};
+
+const FROM_A: &str = "192.0.2.1:4000";
+const FROM_B: &str = "198.51.100.1:6000";
+
+fn key(suite: Suite, byte: u8) -> MasterKey {
+    MasterKey::new(suite, &vec![byte; suite.material_len()]).expect("of the right length")
+}
+
+fn keys(suite: Suite, byte: u8) -> LegCrypto {
+    LegCrypto {
+        receive: key(suite, byte),
+        send: key(suite, byte + 1),
+    }
+}
+
+fn sealed(sealer: &mut Sealer, plain: &[u8]) -> Vec<u8> {
+    let mut room = plain.to_vec();
+    room.resize(plain.len() + OVERHEAD_MAX, 0);
+    let len = sealer.seal(&mut room, plain.len()).expect("seals");
+    room.truncate(len);
+    room
+}
+
+/// A has SRTP, B has not.
+fn half_sealed(keys: LegCrypto) -> Bed {
+    let mut bed = Bed::new();
+    bed.open(A, remote(FROM_A));
+    bed.open(B, remote(FROM_B));
+    let crypto = Some(keys);
+    bed.command(Command::SetCrypto { leg: A, crypto });
+    bed.bridge(A, B);
+    bed
+}
+
+#[test]
+fn each_suite_is_opened_on_one_side_and_sealed_on_the_other_way() {
+    for suite in Suite::ALL {
+        let mut bed = half_sealed(keys(suite, 3));
+        let mut peer = Sealer::new(&key(suite, 3));
+        let mut ears = Opener::new(&key(suite, 4));
+        let (mut of_a, mut of_b) = (stream(1), stream(2));
+        for _ in 0..5 {
+            let packet = sealed(&mut peer, &of_a.bytes());
+            let sent = bed.bytes(A, Component::Rtp, FROM_A, packet);
+            assert_eq!(
+                sent.expect("passes").bytes,
+                of_a.bytes(),
+                "{suite:?}: plain to B"
+            );
+            let sent: Sent = bed.packet(B, FROM_B, of_b).expect("passes");
+            assert_eq!(sent.bytes.len(), 172 + suite.rtp_tag_len());
+            assert_ne!(sent.bytes[12..172], of_b.bytes()[12..172], "{suite:?}");
+            let mut bytes = sent.bytes;
+            let len = ears.open(&mut bytes).expect("opens");
+            assert_eq!(bytes[..len], of_b.bytes(), "{suite:?}: A hears B");
+            (of_a, of_b) = (of_a.next(), of_b.next());
+            bed.pass_ms(20);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_sealed_forged_or_said_twice_is_dropped() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let mut bed = half_sealed(keys(suite, 3));
+    let mut peer = Sealer::new(&key(suite, 3));
+    let packet = stream(1);
+    let genuine = sealed(&mut peer, &packet.bytes());
+    let mut forged = genuine.clone();
+    forged[40] ^= 1;
+    for (bytes, reason) in [
+        (packet.bytes(), DropReason::Unauthentic),
+        (forged, DropReason::Unauthentic),
+        (genuine[..14].to_vec(), DropReason::Malformed),
+    ] {
+        let judged = bed.bytes(A, Component::Rtp, FROM_A, bytes);
+        assert_eq!(judged.err(), Some(reason));
+    }
+    assert!(
+        bed.bytes(A, Component::Rtp, FROM_A, genuine.clone())
+            .is_ok()
+    );
+    let again = bed.bytes(A, Component::Rtp, FROM_A, genuine);
+    assert_eq!(again.err(), Some(DropReason::Late));
+}
+
+#[test]
+fn new_keys_take_over_while_the_old_ones_are_still_on_their_way() {
+    let suite = Suite::AeadAes256Gcm;
+    let mut bed = half_sealed(keys(suite, 3));
+    let (mut old, mut new) = (Sealer::new(&key(suite, 3)), Sealer::new(&key(suite, 13)));
+    let mut packet = stream(1);
+    let mut judge = |bed: &mut Bed, sealer: &mut Sealer| {
+        packet = packet.next();
+        let bytes = sealed(sealer, &packet.bytes());
+        bed.bytes(A, Component::Rtp, FROM_A, bytes).is_ok()
+    };
+    assert!(judge(&mut bed, &mut old));
+    let crypto = Some(keys(suite, 13));
+    bed.command(Command::SetCrypto { leg: A, crypto });
+    assert!(judge(&mut bed, &mut old));
+    assert!(judge(&mut bed, &mut new));
+    assert!(judge(&mut bed, &mut old));
+}
