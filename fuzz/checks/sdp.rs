@@ -38,13 +38,14 @@ pub fn sdp(body: &[u8]) {
         address: OURS,
         port: PORT,
     };
-    let ours = |direction| OurOffer {
+    check(
+        &answer(&local, &theirs, &formats, Direction::SendRecv),
+        &theirs,
+    );
+    let offer = OurOffer {
         formats: &formats,
-        direction,
+        direction: Direction::SendOnly,
         ptime_ms: Some(20),
     };
-    let answered = answer(&local, &theirs, &ours(Direction::SendRecv));
-    check(&answered, &theirs);
-    let offered = local.offer_like(&theirs, &ours(Direction::SendOnly));
-    check(&offered, &theirs);
+    check(&local.offer_like(&theirs, &offer), &theirs);
 }

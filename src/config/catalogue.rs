@@ -4,6 +4,7 @@
 //! version only accepts is turned on by writing `acts` in place of `later` on its line and reading it in `build`.
 
 use super::identity::{CalledParty, Presentation};
+use super::sound::TONE_ZONES;
 
 /// A key of a section.
 #[derive(Clone, Copy, Debug)]
@@ -170,6 +171,26 @@ pub(super) const BANS: &[Row] = &[
     acts("exempt", Networks),
 ];
 
+/// `[sounds]`
+pub(super) const SOUNDS: &[Row] = &[
+    acts("directory", Word),
+    acts("language", Word),
+    acts("tone_zone", OneOf(TONE_ZONES)),
+    acts("cache_mib", Integer(1, 65_536)),
+];
+
+/// `[musiconhold.*]`
+pub(super) const MUSIC_ON_HOLD: &[Row] = &[
+    refused_unless(
+        "mode",
+        OneOf(&["files", "playlist", "custom", "mp3", "quietmp3"]),
+        "files",
+    ),
+    acts("directory", Word),
+    acts("files", Texts),
+    acts("sort", OneOf(&["alpha", "random", "randstart"])),
+];
+
 /// `[transport.*]`
 pub(super) const TRANSPORT: &[Row] = &[
     acts("protocol", OneOf(&["udp", "tcp", "tls"])),
@@ -249,7 +270,9 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("named_pickup_group", Texts),
     acts("redirect_method", OneOf(&["user", "uri_pjsip"])),
     acts("dtmf_mode", OneOf(&["rfc4733", "inband", "info", "auto"])),
-    acts("comfort_noise", Boolean),
+    acts("language", Word),
+    acts("tone_zone", OneOf(TONE_ZONES)),
+    acts("moh_suggest", Word),
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("cps", Rate),
     acts("direct_media", Boolean),
@@ -395,6 +418,8 @@ pub(super) const SECTIONS: &[&str] = &[
     "identify",
     "registration",
     "trunk_group",
+    "sounds",
+    "musiconhold",
     "globals",
     "context",
     "queue",

@@ -316,6 +316,8 @@ mod tests {
             c::GLOBAL,
             c::RTP,
             c::ADMIN,
+            c::SOUNDS,
+            c::MUSIC_ON_HOLD,
             c::TRANSPORT,
             c::ACL,
             c::AUTH,

@@ -14,6 +14,7 @@ mod network;
 mod raw;
 mod report;
 pub mod settings;
+mod sound;
 mod suggest;
 #[cfg(test)]
 mod tests;

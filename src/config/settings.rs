@@ -4,6 +4,7 @@
 
 use super::diagnostic::Location;
 pub use super::identity::{CalledParty, Identity, Presentation};
+pub use super::sound::{MUSIC_CLASS_DEFAULT, MusicClass, MusicSort, MusicSource, Sounds};
 pub use super::text_match::{HeaderMatch, TextMatch};
 use crate::codec::Codec;
 use crate::sip::auth::Algorithm;
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// All of it.
@@ -26,6 +28,8 @@ pub struct Settings {
     pub admin: Admin,
     /// `[bans]`
     pub bans: Bans,
+    /// `[sounds]`, `[musiconhold.*]`: shared with who looks for them.
+    pub sounds: Arc<Sounds>,
     /// `[transport.*]`, in the order of the file; [`TransportId`] is the place.
     pub transports: Vec<Transport>,
     /// `[acl.*]` by name. Every one guards all SIP traffic.
@@ -283,9 +287,12 @@ pub struct Endpoint {
     pub timers_sess_expires: u32,
     /// `dtmf_mode`
     pub dtmf_mode: DtmfMode,
-    /// `comfort_noise`: it is offered comfort noise (RFC 3389), and may send it, whether the other side of its calls has it
-    /// or not. Default false.
-    pub comfort_noise: bool,
+    /// `language`, `tone_zone`: of what it hears.
+    pub language: String,
+    /// See above.
+    pub tone_zone: String,
+    /// `moh_suggest`: the music class of those whom it puts on hold.
+    pub moh_suggest: String,
     /// `max_calls`: concurrent calls, in and out; None for no limit.
     pub max_calls: Option<u32>,
     /// `cps`: new calls a second; None for no limit.

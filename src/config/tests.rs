@@ -1,6 +1,8 @@
 //! Whole configurations: what is refused and how it is told, what is accepted, and the defaults.
 
-use super::settings::{CallerId, DtmfMode, IdentifyBy, Rel100, Timers};
+use super::settings::{
+    CallerId, DtmfMode, IdentifyBy, MusicClass, MusicSort, MusicSource, Rel100, Timers,
+};
 use super::*;
 use crate::codec::Codec;
 use crate::sip::auth::Algorithm;
@@ -43,8 +45,8 @@ fn unknown_names_are_told_with_the_names_that_are_known() {
         "[globl]\nx = 1",
         &[
             "1:2: error: globl: unknown section; did you mean \"global\"? accepted sections: global, rtp, admin, bans, \
-           transport, acl, auth, aor, endpoint, template, identify, registration, trunk_group, globals, context, \
-           queue, voicemail",
+           transport, acl, auth, aor, endpoint, template, identify, registration, trunk_group, sounds, \
+           musiconhold, globals, context, queue, voicemail",
         ],
     );
     assert_findings(
@@ -60,8 +62,8 @@ fn unknown_names_are_told_with_the_names_that_are_known() {
         "user_agent = \"x\"",
         &[
             "1:1: error: user_agent: unknown key outside a section; accepted sections: global, rtp, admin, bans, transport, \
-           acl, auth, aor, endpoint, template, identify, registration, trunk_group, globals, context, queue, \
-           voicemail",
+           acl, auth, aor, endpoint, template, identify, registration, trunk_group, sounds, musiconhold, globals, \
+           context, queue, voicemail",
         ],
     );
     assert_findings(
@@ -904,4 +906,43 @@ fn challenges_are_by_md5_alone_unless_said_otherwise() {
              did you mean \"SHA-256\"?",
         ],
     );
+}
+
+#[test]
+fn sounds_have_the_defaults_of_debian_and_endpoints_take_them_over() {
+    let settings = settings(
+        "[sounds]\nlanguage = \"de\"\ntone_zone = \"de\"\n\
+         [musiconhold.default]\ndirectory = \"/music\"\nsort = \"random\"\n\
+         [musiconhold.jazz]\nmode = \"files\"\nfiles = [\"jazz/one\"]\n\
+         [endpoint.a]\ncontext = \"c\"\nlanguage = \"fr\"\nmoh_suggest = \"jazz\"\n\
+         [endpoint.b]\ncontext = \"c\"\n[context.c]\n",
+    );
+    let sounds = &settings.sounds;
+    assert_eq!(
+        sounds.directory.to_str(),
+        Some("/usr/share/asterisk/sounds")
+    );
+    assert_eq!(sounds.cache_mib, 128);
+    let random = MusicClass {
+        source: MusicSource::Directory("/music".into()),
+        sort: MusicSort::Random,
+    };
+    assert_eq!(sounds.music["default"], random);
+    let files = MusicSource::Files(vec!["jazz/one".into()]);
+    assert_eq!(sounds.music["jazz"].source, files);
+    let [a, b] = &settings.endpoints[..] else {
+        panic!("two endpoints");
+    };
+    assert_eq!((&a.language[..], &a.tone_zone[..]), ("fr", "de"));
+    assert_eq!((&b.language[..], &b.moh_suggest[..]), ("de", "default"));
+}
+
+#[test]
+fn a_music_class_has_one_source() {
+    for keys in ["", "files = []", "directory = \"/a\"\nfiles = [\"b\"]"] {
+        assert_findings(
+            &format!("[musiconhold.a]\n{keys}"),
+            &["1:14: error: musiconhold.a: expected either directory = \"…\" or files = [\"…\"]"],
+        );
+    }
 }

@@ -4,7 +4,7 @@ use super::call::cause::Cause;
 use super::call::diversion::diversions_of;
 use super::call::party::{self, Caller};
 use super::call::replace::Newcomer;
-use super::call::{ALLOW, Begin, Facts, Invited, LegNo, RETRY_AFTER_S, SDP};
+use super::call::{ALLOW, Begin, Facts, Invited, LegNo, Manner, RETRY_AFTER_S, SDP};
 use super::context::Context;
 use super::controller::Controller;
 use super::dialplan::Execution;
@@ -433,5 +433,6 @@ fn facts_of(setup: &Setup, who: &Identified, flow: Flow, request: &Request) -> F
         diversions: diversions_of(request.headers()),
         called: party::called(endpoint, request),
         context: endpoint.context.clone(),
+        manner: Manner::of(endpoint),
     }
 }

@@ -22,6 +22,7 @@ use super::refusals::Refusals;
 use super::register_out::Registrations;
 use super::registrar::Registrar;
 use super::setup::Setup;
+use super::sounds::SoundQuestion;
 use super::strangers::Strangers;
 use crate::config::Settings;
 use crate::config::settings::Transport;
@@ -58,6 +59,8 @@ pub enum Output {
         /// What.
         question: Question,
     },
+    /// Find and decode these sounds; answer with [`Controller::handle_sounds`].
+    Sounds(SoundQuestion),
     /// Keep this over a restart. It may be lost.
     Store(store::Change),
     /// Draining is done: no call is left.
@@ -277,7 +280,7 @@ impl Controller {
         self.run(now);
     }
 
-    fn owner_of_media(&mut self, leg: LegId, is_over: bool) -> Option<(CallKey, LegNo)> {
+    pub(super) fn owner_of_media(&mut self, leg: LegId, is_over: bool) -> Option<(CallKey, LegNo)> {
         if is_over {
             self.ctx.media_owners.remove(&leg)
         } else {

@@ -45,6 +45,7 @@ pub mod registrar;
 pub mod replaces;
 mod resolving;
 pub mod setup;
+pub mod sounds;
 pub mod strangers;
 pub mod token_bucket;
 pub mod transfer;

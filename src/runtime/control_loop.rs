@@ -19,6 +19,7 @@ use super::signals::{Signal, Signals};
 use super::sip_streams::Streams;
 use super::sip_udp::UdpTransport;
 use super::sockets::Intake;
+use super::sounds::SoundsHandle;
 use super::start::Listening;
 use super::store_thread::StoreHandle;
 use super::topology::WorkerHandle;
@@ -84,6 +85,7 @@ pub(super) struct ControlLoop {
     pub handshakes_told: Strangers,
     pub resolver: Resolver,
     pub store: StoreHandle,
+    pub sounds: SoundsHandle,
     /// By their number.
     pub workers: Vec<WorkerHandle>,
     /// Rung for the workers' events.
@@ -259,6 +261,7 @@ impl ControlLoop {
                         self.controller.handle_flow_failed(now, flow);
                     }
                 }
+                Input::Sounds(answer) => self.controller.handle_sounds(now, answer),
                 Input::Resolved { question, answer } => {
                     self.controller.handle_resolved(now, &question, answer);
                 }
@@ -317,6 +320,11 @@ impl ControlLoop {
                         let now = Instant::now();
                         self.controller
                             .handle_resolved(now, &question, Answer::Failed);
+                    }
+                }
+                Output::Sounds(question) => {
+                    if let Err(nothing) = self.sounds.ask(question) {
+                        self.controller.handle_sounds(Instant::now(), nothing);
                     }
                 }
                 Output::Store(change) => self.store.send(change),

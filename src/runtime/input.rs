@@ -2,6 +2,7 @@
 //! kernel's buffer and in the end the peer.
 
 use crate::control::names::Answer;
+use crate::control::sounds::SoundAnswer;
 use crate::metrics::ConnectionEnd;
 use crate::sip::resolve::Question;
 use crate::sip::{Flow, TransportId};
@@ -63,6 +64,8 @@ pub enum Input {
         /// For [`ConnectionEnd::Handshake`], what TLS says.
         why: Option<String>,
     },
+    /// Sounds have been looked for.
+    Sounds(SoundAnswer),
     /// A question to the DNS has its answer.
     Resolved {
         /// The question.

@@ -20,6 +20,7 @@ pub mod sip_connection;
 pub mod sip_streams;
 pub mod sip_udp;
 mod sockets;
+mod sounds;
 pub mod start;
 mod state_directory;
 mod store_sqlite;

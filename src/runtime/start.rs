@@ -4,7 +4,7 @@
 use super::admin_loop;
 use super::bell::Bell;
 use super::control_loop::{ControlLoop, GATHER_US, Phase};
-use super::input::INPUTS_MAX;
+use super::input::{INPUTS_MAX, Input};
 use super::logging::{self, BadLevels, LogFormat, Logging};
 use super::pace::Pace;
 use super::preflight::{self, PreflightError};
@@ -13,6 +13,7 @@ use super::resolver::Resolver;
 use super::signals::Signals;
 use super::sip_streams::{StreamLimits, Streams};
 use super::sockets::{Intake, Sockets, listen};
+use super::sounds;
 use super::store_thread::{self, StoreHandle};
 use super::surroundings::Machine;
 use super::tls::{Contexts, Crypto};
@@ -210,13 +211,9 @@ fn build(
 
     let nameservers = &controller.setup().settings().global.nameservers;
     let resolver = Resolver::new(inputs_in.clone(), nameservers);
-    let streams = Streams::new(
-        std::mem::take(&mut sockets.streams),
-        StreamLimits::default(),
-        inputs_in.clone(),
-        Arc::clone(&metrics),
-        crypto.clone(),
-    );
+    let streams = streams(&mut sockets, &inputs_in, &metrics, crypto.clone());
+    let sounds =
+        sounds::start(inputs_in.clone()).map_err(system("starting the thread for sounds"))?;
     let intake = Intake::new(inputs_in, crypto);
     sockets.receive(&intake);
     Ok(ControlLoop {
@@ -228,6 +225,7 @@ fn build(
         handshakes_told: Strangers::default(),
         resolver,
         store,
+        sounds,
         workers,
         bell: bell.watched().map_err(system("watching an eventfd"))?,
         inputs,
@@ -244,6 +242,21 @@ fn build(
         started: now,
         config_loaded: now,
     })
+}
+
+fn streams(
+    sockets: &mut Sockets,
+    inputs: &mpsc::Sender<Input>,
+    metrics: &Arc<ControlMetrics>,
+    crypto: Option<Handle>,
+) -> Streams {
+    Streams::new(
+        std::mem::take(&mut sockets.streams),
+        StreamLimits::default(),
+        inputs.clone(),
+        Arc::clone(metrics),
+        crypto,
+    )
 }
 
 /// Binds the admin address and serves it in a task.

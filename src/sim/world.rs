@@ -6,6 +6,7 @@ use super::peer::{Peer, Place};
 use super::speech::intrusion;
 use crate::config::{self, NoLookup};
 use crate::control::controller::{Output, Surroundings};
+use crate::control::sounds::SoundAnswer;
 use crate::control::{Controller, setup::Setup};
 use crate::link::{Command, PortRange, RtpPort, WorkerId};
 use crate::media::{Component, LegSlot, Nanos, SocketOrder, Verdict, Worker};
@@ -434,6 +435,10 @@ impl World {
                 .outcome
                 .violations
                 .push(format!("a look-up of {question:?}")),
+            Output::Sounds(question) => {
+                let nothing = SoundAnswer::nothing(&question);
+                self.controller.handle_sounds(self.now, nothing);
+            }
             Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) | Output::Drained => {}
         }
     }

@@ -5,8 +5,8 @@ use super::super::catalogue;
 use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
 use super::super::settings::{
-    Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, PickupGroups, Presentation,
-    RedirectMethod, Rel100, Secret, Timers, Transport,
+    Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, MUSIC_CLASS_DEFAULT,
+    PickupGroups, Presentation, RedirectMethod, Rel100, Secret, Sounds, Timers, Transport,
 };
 use super::dialplan::CONTEXT_DEFAULT;
 use super::{aors, named};
@@ -31,6 +31,7 @@ struct Parts<'a> {
     transports: &'a [Transport],
     auths: &'a BTreeMap<String, Fields>,
     aors: &'a [Aor],
+    sounds: &'a Sounds,
 }
 
 /// `[auth.*]` by name.
@@ -44,6 +45,7 @@ pub(super) fn build(
     document: &Table,
     transports: &[Transport],
     auths: &BTreeMap<String, Fields>,
+    sounds: &Sounds,
     checker: &mut Checker<'_>,
 ) -> (Vec<Aor>, Vec<Endpoint>) {
     let mut read = |kind, rows| named(document, kind, rows, Tell::EachKey, checker);
@@ -66,6 +68,7 @@ pub(super) fn build(
         transports,
         auths,
         aors: &aors,
+        sounds,
     };
     let endpoints = sections
         .into_iter()
@@ -172,7 +175,9 @@ fn endpoint(
             .unwrap_or(SESSION_EXPIRES)
             .max(timers_min_se),
         dtmf_mode: dtmf_mode(fields, checker),
-        comfort_noise: fields.boolean("comfort_noise", false),
+        language: text("language").unwrap_or_else(|| parts.sounds.language.clone()),
+        tone_zone: text("tone_zone").unwrap_or_else(|| parts.sounds.tone_zone.clone()),
+        moh_suggest: text("moh_suggest").unwrap_or_else(|| MUSIC_CLASS_DEFAULT.to_owned()),
         max_calls: fields.integer("max_calls"),
         cps: match fields.get("cps") {
             Some(Typed::Rate(rate)) => Some(*rate),

@@ -8,6 +8,7 @@ mod general;
 mod guards;
 mod identifies;
 mod registrations;
+mod sounds;
 mod transports;
 mod trunks;
 
@@ -18,6 +19,7 @@ use super::raw::{Entry, Kind, Table, join};
 use super::report::Report;
 use super::settings::Settings;
 use super::suggest::did_you_mean;
+use std::sync::Arc;
 
 /// Checks the whole file.
 pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
@@ -31,10 +33,11 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
 
     let (global, rtp, admin) = general::build(document, &mut checker);
     let bans = guards::bans(document, &mut checker);
+    let sounds = sounds::build(document, &mut checker);
     let transports = transports::build(document, &mut checker);
     let acls = guards::acls(document, &mut checker);
     let auths = endpoints::auths(document, &mut checker);
-    let (aors, endpoints) = endpoints::build(document, &transports, &auths, &mut checker);
+    let (aors, endpoints) = endpoints::build(document, &transports, &auths, &sounds, &mut checker);
     let identifies = identifies::build(document, &transports, &endpoints, &mut checker);
     let registrations = registrations::build(document, &transports, &auths, &mut checker);
     let trunk_groups = trunks::build(document, &endpoints, &mut checker);
@@ -44,6 +47,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
         rtp,
         admin,
         bans,
+        sounds: Arc::new(sounds),
         transports,
         acls,
         aors,

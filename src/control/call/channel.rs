@@ -1,4 +1,4 @@
-//! The call as the dialplan's functions see it: CALLERID, PJSIP_HEADER.
+//! The call as the dialplan's functions see it: CALLERID, CHANNEL, PJSIP_HEADER.
 
 use super::Facts;
 use super::diversion::Diversion;
@@ -23,6 +23,7 @@ impl Channel for CallChannel<'_> {
     fn function(&self, name: &str, args: &str) -> Option<String> {
         match name {
             "CALLERID" => Some(self.caller_id(args)),
+            "CHANNEL" => self.own(args),
             "PJSIP_HEADER" => Some(self.header(args)),
             _ => None,
         }
@@ -31,6 +32,7 @@ impl Channel for CallChannel<'_> {
     fn set_function(&mut self, name: &str, args: &str, value: &str) -> bool {
         match name {
             "CALLERID" => self.set_caller_id(args, value),
+            "CHANNEL" => self.set_own(args, value),
             "PJSIP_HEADER" => self.set_header(args, value),
             _ => false,
         }
@@ -76,6 +78,29 @@ impl CallChannel<'_> {
                 Some(presentation) => facts.presentation = presentation,
                 None => return false,
             },
+            _ => return false,
+        }
+        true
+    }
+
+    fn own(&self, item: &str) -> Option<String> {
+        let manner = &self.facts.manner;
+        match item.trim().to_ascii_lowercase().as_str() {
+            "language" => Some(manner.language.clone()),
+            "tonezone" => Some(manner.tone_zone.clone()),
+            "musicclass" => Some(manner.music_class.clone().unwrap_or_default()),
+            _ => None,
+        }
+    }
+
+    fn set_own(&mut self, item: &str, value: &str) -> bool {
+        let manner = &mut self.facts.manner;
+        match item.trim().to_ascii_lowercase().as_str() {
+            "language" => value.clone_into(&mut manner.language),
+            "tonezone" => value.clone_into(&mut manner.tone_zone),
+            "musicclass" => {
+                manner.music_class = (!value.is_empty()).then(|| value.to_owned());
+            }
             _ => return false,
         }
         true

@@ -191,7 +191,7 @@ impl Call {
         }
         let options = DialOptions::of(request);
         if let Err(failure) = self.open_caller_media(ctx, now, 1 + branches.len()) {
-            return self.dial_failed(failure);
+            return self.dial_failed(ctx, failure);
         }
         let limit = request.timeout.unwrap_or(RING_MAX).min(RING_MAX);
         let timer = ctx
@@ -213,8 +213,10 @@ impl Call {
             failure: None,
             early: None,
         });
-        if options.rings_at_once {
-            self.ring_caller(ctx, now);
+        match request.option('m') {
+            Some(class) => self.entertain(ctx, now, class),
+            None if options.rings_at_once => self.ring_caller(ctx, now),
+            None => {}
         }
         for index in 0..count {
             self.try_branch(ctx, now, index);
@@ -372,7 +374,7 @@ impl Call {
         if dialling.branches.iter().all(is_done) {
             let failure = dialling.failure;
             self.cancel_dial_timers(ctx);
-            self.dial_failed(failure.unwrap_or(Failure::of_cause(Cause::ABSENT)));
+            self.dial_failed(ctx, failure.unwrap_or(Failure::of_cause(Cause::ABSENT)));
         }
     }
 
@@ -397,7 +399,8 @@ impl Call {
     }
 
     /// The Dial is over without an answer; the dialplan goes on.
-    fn dial_failed(&mut self, failure: Failure) {
+    fn dial_failed(&mut self, ctx: &mut Context, failure: Failure) {
+        self.hush_caller(ctx);
         self.failure = Some(failure);
         self.set_dial_variables(failure.dial_status, failure.cause);
         self.phase = Phase::Ready;
@@ -407,11 +410,14 @@ impl Call {
     pub(super) fn on_dial_timeout(&mut self, ctx: &mut Context, now: Instant) {
         self.cancel_dial_timers(ctx);
         self.cancel_callees(ctx, now, None, None, Some(480));
-        self.dial_failed(Failure {
-            status: 480,
-            cause: Cause::NO_ANSWER,
-            dial_status: DialStatus::NoAnswer,
-        });
+        self.dial_failed(
+            ctx,
+            Failure {
+                status: 480,
+                cause: Cause::NO_ANSWER,
+                dial_status: DialStatus::NoAnswer,
+            },
+        );
     }
 
     /// Stops a Dial for good: the caller has hung up, or the call ends.
@@ -516,7 +522,6 @@ impl Call {
         Some(Far {
             formats: media.formats().to_vec(),
             direction: media.peer_direction(),
-            ptime_ms: media.ptime_ms(),
         })
     }
 

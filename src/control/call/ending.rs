@@ -72,6 +72,7 @@ impl Call {
             | Phase::Referring { timer } => {
                 ctx.timers.cancel(timer);
             }
+            Phase::Attending(ref attending) => attending.stop(ctx),
             Phase::Bridged { .. }
             | Phase::Ready
             | Phase::AwaitingAck { .. }

@@ -2,8 +2,7 @@
 
 use super::exchange::Exchange;
 use super::leg::Leg;
-use super::media::{LegMedia, Offered};
-use super::negotiation;
+use super::media::LegMedia;
 use super::{Call, Phase, Side};
 use crate::control::context::{CallTimer, Context, Timer};
 use crate::sdp::Direction;
@@ -43,7 +42,7 @@ impl Call {
             !matches!(self.phase, Phase::Dialling(_)) || self.caller.answered.is_some();
         let terms = self.remote_terms(&self.caller, is_answered);
         if let Some(media) = self.caller.media_mut() {
-            media.tell(ctx, terms);
+            media.tell_remote(ctx, terms);
         }
         let Some(callee) = self.joined() else {
             return;
@@ -54,7 +53,7 @@ impl Call {
         let is_answered = matches!(self.phase, Phase::Bridged { .. });
         let terms = self.remote_terms(&self.callees[index], is_answered);
         if let Some(media) = self.callees[index].media_mut() {
-            media.tell(ctx, terms);
+            media.tell_remote(ctx, terms);
         }
         if let (Some(a), Some(b)) = (self.caller.media(), self.callees[index].media()) {
             let bridge = LegMedia::bridge(a, b);
@@ -65,6 +64,7 @@ impl Call {
                     .for_each(|bridge| ctx.command(a.worker(), bridge));
             }
         }
+        self.settle_music(ctx);
     }
 
     /// A caller whose far side has gone, and who was on hold or sent its media past us, is told to send it to us.
@@ -73,12 +73,8 @@ impl Call {
         if !must_renew || !matches!(self.exchange, Exchange::Idle) {
             return;
         }
-        let offered = Offered {
-            formats: self.caller_formats(),
-            direction: Direction::SendRecv,
-            ptime_ms: None,
-        };
-        if let Ok(passed) = self.reinvite(ctx, now, Side::Caller, offered) {
+        let formats = self.caller_formats();
+        if let Ok(passed) = self.reinvite(ctx, now, Side::Caller, &formats, Direction::SendRecv) {
             self.exchange = Exchange::Own { passed };
         }
     }
@@ -91,8 +87,8 @@ impl Call {
         self.settle_direct(ctx, now);
     }
 
-    /// Brings two joined sides together again that have come apart: one prefers a codec that the other does not have,
-    /// though they have one in common, or one is on hold and the other does not know. `newest` is the side that has spoken last.
+    /// Brings two joined sides together again that have come apart: one may send what the other cannot hear, or one
+    /// is on hold and the other does not know. `newest` is the side that has spoken last.
     pub(super) fn settle(&mut self, ctx: &mut Context, now: Instant, newest: Side) {
         let (Phase::Bridged { callee }, Exchange::Idle) = (&self.phase, &self.exchange) else {
             return;
@@ -108,26 +104,20 @@ impl Call {
             Side::Caller
         } else if b.must_renew() {
             Side::Callee
-        } else if negotiation::is_apart(a.formats(), b.formats()) {
+        } else if a.exceeds(b) {
             Side::Caller
-        } else if negotiation::is_apart(b.formats(), a.formats()) {
+        } else if b.exceeds(a) {
             Side::Callee
         } else if a.peer_direction() != b.peer_direction().reversed() {
             newest.other()
         } else {
             return self.settle_direct(ctx, now);
         };
-        let (asked, far) = match to {
-            Side::Caller => (a, b),
-            Side::Callee => (b, a),
+        let (formats, direction) = match to {
+            Side::Caller => (b.formats().to_vec(), b.wanted_direction()),
+            Side::Callee => (a.formats().to_vec(), a.wanted_direction()),
         };
-        let no = self.number_of(to);
-        let offered = Offered {
-            formats: self.formats_to_offer(no, asked, far.formats()),
-            direction: far.wanted_direction(),
-            ptime_ms: far.ptime_ms(),
-        };
-        match self.reinvite(ctx, now, to, offered) {
+        match self.reinvite(ctx, now, to, &formats, direction) {
             Ok(passed) => self.exchange = Exchange::Own { passed },
             // Its ACK is still to come; `settle` is called again then.
             Err(491) => {}

@@ -19,7 +19,6 @@
 //! | `headers` | headers that the dialplan adds |
 //! | `in_dialog` | BYE, INFO, OPTIONS |
 //! | `reoffer` | re-INVITE from either side |
-//! | `passing` | what one side asks is asked of the other, or answered from what stands |
 //! | `exchange` | the offer/answer exchange that runs |
 //! | `update` | UPDATE from either side |
 //! | `session` | session timers, each leg by itself |
@@ -31,13 +30,14 @@
 //! | `pickup` | a call that rings is answered by somebody else |
 //! | `adopt` | a leg that goes from one call to another |
 //! | `challenge`, `unanswered` | digest challenges to our own requests |
-//! | `negotiation` | which codecs, telephone events and comfort noise each side is offered and answered |
 //! | `media` | a leg's port and session descriptions |
 //! | `ending` | hanging up, and what is left to wait for |
 //! | `script`, `channel` | the dialplan's actions and functions |
+//! | `audio`, `player` | announcements, tones, music, and the applications that play them |
 //! | `cause` | Q.850, SIP status, DIALSTATUS |
 
 mod adopt;
+mod audio;
 mod callee;
 mod caller;
 pub mod cause;
@@ -54,11 +54,10 @@ mod in_dialog;
 mod joining;
 pub mod leg;
 pub mod media;
-mod negotiation;
 mod options;
 pub mod party;
-mod passing;
 pub mod pickup;
+mod player;
 mod redirect;
 mod referral;
 mod reliable;
@@ -77,7 +76,7 @@ mod update;
 
 pub(super) use targets::escape_user;
 
-use crate::config::settings::{EndpointId, Presentation};
+use crate::config::settings::{Endpoint, EndpointId, Presentation};
 use crate::control::context::{CallTimer, Context};
 use crate::control::dialplan::{Action, Execution};
 use crate::control::path::Path;
@@ -88,6 +87,7 @@ use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::ServerTx;
 use crate::sip::message::{Headers, Request};
 use crate::sip::timer::TimerId;
+use audio::Attending;
 use cause::{Cause, Failure};
 use dialling::Dialling;
 use direct::DirectMedia;
@@ -176,6 +176,30 @@ pub struct Facts {
     pub called: String,
     /// The dialplan context it came into.
     pub context: String,
+    /// How the gateway speaks to the caller.
+    pub manner: Manner,
+}
+
+/// How the gateway speaks to a party.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// Of announcements: `CHANNEL(language)`.
+    pub language: String,
+    /// Of tones: `CHANNEL(tonezone)`.
+    pub tone_zone: String,
+    /// The music that it wants to hear on hold; None for what the other side suggests: `CHANNEL(musicclass)`.
+    pub music_class: Option<String>,
+}
+
+impl Manner {
+    /// As an endpoint's settings say.
+    pub fn of(endpoint: &Endpoint) -> Manner {
+        Manner {
+            language: endpoint.language.clone(),
+            tone_zone: endpoint.tone_zone.clone(),
+            music_class: None,
+        }
+    }
 }
 
 /// See the module's comment.
@@ -224,6 +248,8 @@ enum Phase {
     PickingUp,
     /// The caller hears itself until it hangs up.
     Echo,
+    /// An application has the caller's audio.
+    Attending(Attending),
     /// Others ring.
     Dialling(Dialling),
     /// The caller talks to this callee.
@@ -406,10 +432,8 @@ impl Call {
             Event::Stranger { leg, source } => {
                 tracing::warn!(call = self.id, port = leg.port.rtp(), %source, "RTP from a stranger is dropped");
             }
-            Event::Report { .. }
-            | Event::Digit { .. }
-            | Event::Played { .. }
-            | Event::Hushed { .. } => {}
+            Event::Played { play, .. } => self.on_played(ctx, now, no, play),
+            Event::Report { .. } | Event::Digit { .. } | Event::Hushed { .. } => {}
         }
         self.advance(ctx, now);
     }

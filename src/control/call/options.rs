@@ -7,7 +7,8 @@
 //! | `B(…)` | the same on the caller's, before anybody is (done by the dialplan itself) |
 //! | `g` | when the callee has hung up, the dialplan goes on |
 //! | `i` | a callee's redirection (302) is not followed |
-//! | `r`, `m` | the caller hears that it rings at once, and nothing of a callee's early media |
+//! | `r` | the caller hears that it rings at once, and nothing of a callee's early media |
+//! | `m(class)` | the caller hears music meanwhile, and nothing of a callee's early media |
 //! | `L(ms)`, `S(s)` | the call ends so long after the answer |
 //!
 //! Others (`t`, `T`, `w` …) are of features that no call has yet; they are read and change nothing.

@@ -50,7 +50,7 @@ impl Call {
             | Phase::PickingUp => "dialplan",
             Phase::Dialling(_) => "ringing",
             Phase::Bridged { .. } if self.legs().filter_map(Leg::media).any(on_hold) => "held",
-            Phase::Bridged { .. } | Phase::Echo => "up",
+            Phase::Bridged { .. } | Phase::Echo | Phase::Attending(_) => "up",
             Phase::Lingering { .. } | Phase::Ending { .. } => "ending",
         }
     }

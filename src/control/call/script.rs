@@ -58,6 +58,7 @@ impl Call {
             Action::Dial(request) => self.dial(ctx, now, &request),
             Action::Wait(time) => self.pause(ctx, now, time, None),
             Action::Echo => self.echo(ctx, now),
+            Action::Audio(action) => self.audio(ctx, now, action),
             Action::Transfer(destination) => self.send_caller_away(ctx, now, destination),
             Action::Pickup(request) => self.ask_for_pickup(ctx, request),
             Action::Ringing => self.ring_caller(ctx, now),
@@ -67,8 +68,10 @@ impl Call {
                     self.join(ctx);
                 }
             }
-            Action::Busy(time) => self.tone(ctx, now, Cause::BUSY, time),
-            Action::Congestion(time) => self.tone(ctx, now, Cause::CONGESTION, time),
+            Action::Busy(time) => self.tone(ctx, now, ("busy", Cause::BUSY), time),
+            Action::Congestion(time) => {
+                self.tone(ctx, now, ("congestion", Cause::CONGESTION), time);
+            }
             Action::Hangup(cause) => {
                 let failure = match (cause, self.failure) {
                     (Some(cause), _) => Failure::of_cause(Cause(cause)),
@@ -98,6 +101,7 @@ impl Call {
             Phase::Lingering { .. } => {
                 return self.end_by_us(ctx, now, Cause::NORMAL, "transferred");
             }
+            Phase::Attending(_) => return self.on_application_due(ctx),
             _ => return,
         };
         self.phase = Phase::Ready;
@@ -108,7 +112,7 @@ impl Call {
     }
 
     /// Answers the caller for an application of our own. False if the call has ended for want of a port or a codec.
-    fn answer_alone_now(&mut self, ctx: &mut Context, now: Instant) -> bool {
+    pub(super) fn answer_alone_now(&mut self, ctx: &mut Context, now: Instant) -> bool {
         if let Err(failure) = self.open_caller_media(ctx, now, 2) {
             self.end(ctx, now, EndedBy::Gateway, failure, "no RTP port");
             return false;
@@ -151,8 +155,14 @@ impl Call {
         self.phase = Phase::Echo;
     }
 
-    /// Busy and Congestion: a failure to a caller that has no answer, else a while of nothing, then the end.
-    fn tone(&mut self, ctx: &mut Context, now: Instant, cause: Cause, time: Option<Duration>) {
+    /// Busy and Congestion: a failure to a caller that has no answer, else a while of its tone, then the end.
+    fn tone(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        (name, cause): (&str, Cause),
+        time: Option<Duration>,
+    ) {
         let failure = Failure::of_cause(cause);
         if self.transfer_failed(ctx, now, failure) {
             return;
@@ -160,6 +170,7 @@ impl Call {
         if let LegState::Asked(_) = self.caller.state {
             self.end(ctx, now, EndedBy::Dialplan, failure, "Busy or Congestion");
         } else {
+            self.sound_tone(ctx, name);
             self.pause(ctx, now, time.unwrap_or(TONE), Some(cause));
         }
     }

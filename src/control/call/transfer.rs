@@ -24,7 +24,7 @@ use super::exchange::Exchange;
 use super::headers::AddedHeaders;
 use super::identity::{TEXT_MAX, cut};
 use super::leg::{Leg, LegState};
-use super::{Call, Facts, LegNo, Phase, Side};
+use super::{Call, Facts, LegNo, Manner, Phase, Side};
 use crate::config::settings::Presentation;
 use crate::control::context::{CallTimer, ClientRole, Context, Timer};
 use crate::control::dialplan::Execution;
@@ -317,6 +317,7 @@ impl Call {
         facts.diversions.clear();
         facts.source = leg.path.flow.peer;
         facts.identified = String::from("transfer");
+        facts.manner = Manner::of(endpoint);
         facts
     }
 

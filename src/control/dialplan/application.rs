@@ -1,11 +1,11 @@
 //! A step as written, `label: App(args)`, and as compiled.
 
-use super::check::known_text;
+use super::audio::AudioApplication;
 use super::template::Template;
 use super::{cause, dial, function};
 
 /// The applications of this version, as they are spelled.
-pub const APPLICATIONS: [&str; 19] = [
+pub const APPLICATIONS: [&str; 25] = [
     "Answer",
     "Busy",
     "Congestion",
@@ -16,12 +16,18 @@ pub const APPLICATIONS: [&str; 19] = [
     "Goto",
     "GotoIf",
     "Hangup",
+    "MusicOnHold",
     "NoOp",
     "Pickup",
+    "Playback",
+    "Playtones",
     "Progress",
     "Return",
     "Ringing",
     "Set",
+    "StartMusicOnHold",
+    "StopMusicOnHold",
+    "StopPlaytones",
     "Transfer",
     "Verbose",
     "Wait",
@@ -38,6 +44,7 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) enum Application {
     Answer(Template),
+    Audio(AudioApplication, Template),
     Busy(Template),
     Congestion(Template),
     Dial(Template),
@@ -88,9 +95,6 @@ impl Step {
         let (label, text) = split_label(text.trim());
         let (name, args) = split_call(text, notes)?;
         let application = Application::parse(name, args)?;
-        if let Application::Dial(args) = &application {
-            notes.warnings.extend(dial::notes(&known_text(args)));
-        }
         Ok(Step {
             label: label.map(str::to_owned),
             application,
@@ -117,7 +121,17 @@ impl Application {
             return Err(format!("no application '{name}'; there are {known}"));
         };
         let args = Template::parse(args).map_err(|error| format!("{known}: {error}"))?;
-        let application = match *known {
+        let application = match AudioApplication::named(known) {
+            Some(audio) => Application::Audio(audio, args),
+            None => Application::named(known, args)?,
+        };
+        application.check()?;
+        Ok(application)
+    }
+
+    /// One that is no [`AudioApplication`].
+    fn named(known: &str, args: Template) -> Result<Application, String> {
+        Ok(match known {
             "Answer" => Application::Answer(args),
             "Busy" => Application::Busy(args),
             "Congestion" => Application::Congestion(args),
@@ -137,15 +151,14 @@ impl Application {
             "Transfer" => Application::Transfer(args),
             "Verbose" => Application::Verbose(args),
             _ => Application::Wait(args),
-        };
-        application.check()?;
-        Ok(application)
+        })
     }
 
     /// The name as it is spelled.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Application::Answer(_) => "Answer",
+            Application::Audio(audio, _) => audio.name(),
             Application::Busy(_) => "Busy",
             Application::Congestion(_) => "Congestion",
             Application::Dial(_) => "Dial",
@@ -194,6 +207,10 @@ impl Application {
             }
             Application::Dial(args) => match args.literal() {
                 Some(text) => dial::parse(text).map(|_| ()),
+                None => Ok(()),
+            },
+            Application::Audio(audio, args) => match args.literal() {
+                Some(text) => audio.parse(text).map(|_| ()),
                 None => Ok(()),
             },
             _ => Ok(()),

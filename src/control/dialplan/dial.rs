@@ -100,14 +100,6 @@ pub(super) fn options_of(args: &str) -> String {
     args.nth(2).unwrap_or_default()
 }
 
-/// What the options of a Dial's arguments do not do yet.
-pub(super) fn notes(args: &str) -> Vec<String> {
-    let options = options_of(args);
-    let music = option(&options, 'm');
-    let note = music.map(|_| "Dial: option m rings, without music in this version".to_owned());
-    note.into_iter().collect()
-}
-
 /// Reads Dial's expanded arguments.
 ///
 /// # Errors

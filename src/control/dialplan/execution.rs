@@ -213,6 +213,11 @@ impl Execution {
         self.set_variable("HANGUPCAUSE", cause.to_string());
     }
 
+    /// The last action has taken its time: what ran before it is no endless loop.
+    pub fn has_waited(&mut self) {
+        self.steps_left = STEPS_MAX;
+    }
+
     /// Sends the channel to another extension from outside of the dialplan, as a transfer does. Its variables stay.
     pub fn send_to(&mut self, context: &str, extension: &str) {
         context.clone_into(&mut self.context);

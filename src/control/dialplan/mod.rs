@@ -15,6 +15,7 @@
 
 mod application;
 mod arguments;
+mod audio;
 mod cause;
 mod check;
 mod compile;
@@ -36,6 +37,7 @@ mod value;
 mod variables;
 
 pub use application::APPLICATIONS;
+pub use audio::{AudioAction, PlaybackRequest};
 pub use context::Dialplan;
 pub use dial::TARGETS_MAX;
 pub use execution::{
@@ -60,6 +62,8 @@ pub enum Action {
     Dial(DialRequest),
     /// Do nothing for so long.
     Wait(Duration),
+    /// Do something with the caller's audio.
+    Audio(AudioAction),
     /// Send the caller's audio back until it hangs up.
     Echo,
     /// Bring the caller into a call that rings; if there is none, go on.

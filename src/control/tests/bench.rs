@@ -129,6 +129,7 @@ impl Bench {
                 Output::Command(..)
                 | Output::CloseFlow(_)
                 | Output::Known(_)
+                | Output::Sounds(_)
                 | Output::Store(_) => {}
             }
         }

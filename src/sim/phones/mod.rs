@@ -16,6 +16,7 @@ mod tests;
 use super::network::{Faults, Network, Packet};
 use crate::config::{self, NoLookup};
 use crate::control::controller::{Output, Surroundings};
+use crate::control::sounds::SoundAnswer;
 use crate::control::{Controller, Leftovers, setup::Setup};
 use crate::link::{Command, Event, LegId, LegReport, OpenError, PortRange, WorkerId};
 use crate::sip::{Flow, Protocol, TransportId};
@@ -299,6 +300,10 @@ impl Phones {
                 Output::Resolve { question } => {
                     let violation = format!("a look-up of {question:?}");
                     self.outcome.violations.push(violation);
+                }
+                Output::Sounds(question) => {
+                    let nothing = SoundAnswer::nothing(&question);
+                    self.controller.handle_sounds(self.now, nothing);
                 }
                 Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) | Output::Drained => {}
             }

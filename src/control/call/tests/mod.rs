@@ -1,10 +1,12 @@
 //! Calls on the wire: a controller and telephones of its kind on virtual time.
 
 mod admission;
+mod audio;
 mod basic;
 mod challenge;
 mod direct;
 mod groups;
+mod hold;
 mod identified;
 mod identity;
 mod locating;
@@ -21,7 +23,6 @@ mod reload;
 mod reoffer;
 mod replace;
 mod session;
-mod transcoding;
 mod transfer;
 mod update;
 pub(crate) mod world;

@@ -133,11 +133,13 @@ fn the_call_ends_when_its_time_is_over() {
 
 #[test]
 fn a_caller_may_hear_ringing_from_the_beginning() {
-    for (option, early) in [("r", 0), ("m", 0), ("", 1)] {
+    // Music is early media, too.
+    for (option, ringing, early) in [("r", 2, 0), ("m", 0, 1), ("", 0, 1)] {
         let mut world = call(&format!("\"Dial(PJSIP/bob,20,{option})\""));
-        assert_eq!(world.count_to(ALICE, "180 INVITE"), 1 - early, "{option}");
+        assert_eq!(world.count_to(ALICE, "180 INVITE"), ringing / 2, "{option}");
         world.answer(BOB, 183, Some(&bobs(6000)));
         world.run(50 * MS);
+        assert_eq!(world.count_to(ALICE, "180 INVITE"), ringing, "{option}");
         assert_eq!(world.count_to(ALICE, "183 INVITE"), early, "{option}");
         world.answer(BOB, 486, None);
         world.assert_nothing_left();

@@ -3,7 +3,10 @@
 use crate::control::Leftovers;
 use crate::control::controller::{Controller, Output, Surroundings};
 use crate::control::setup::Setup;
-use crate::link::{Command, Event as MediaEvent, LegId, LegReport, PortRange, WorkerId};
+use crate::control::sounds::{Sound, SoundAnswer, SoundQuestion, Track};
+use crate::link::{
+    Clip, ClipHandle, Command, Event as MediaEvent, LegId, LegReport, PlayMode, PortRange, WorkerId,
+};
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, Event, ServerTx};
 use crate::sip::flow::{Flow, Protocol, TransportId};
@@ -13,6 +16,7 @@ use crate::sip::{Endpoint, EndpointSettings};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub const GATEWAY: &str = "192.0.2.1:5060";
@@ -186,6 +190,7 @@ pub struct World {
     pub wire: Vec<Sent>,
     pub commands: Vec<(WorkerId, Command)>,
     pub resolves: Vec<Question>,
+    pub questions: Vec<SoundQuestion>,
     pub drained: bool,
     pub network: Network,
     /// Workers answer Close.
@@ -266,6 +271,7 @@ impl World {
             wire: Vec::new(),
             commands: Vec::new(),
             resolves: Vec::new(),
+            questions: Vec::new(),
             drained: false,
             network: Box::new(|_, _| Fate::Deliver),
             workers_work: true,
@@ -336,6 +342,10 @@ impl World {
                 Output::Command(worker, command) => self.obey(worker, command),
                 Output::Resolve { question } => self.resolves.push(question),
                 Output::Drained => self.drained = true,
+                Output::Sounds(question) => {
+                    self.questions.push(question.clone());
+                    self.gateway.handle_sounds(self.now, found(&question));
+                }
                 Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) => {}
             }
         }
@@ -432,6 +442,50 @@ impl World {
     pub fn media(&mut self, event: MediaEvent) {
         self.gateway.handle_media(self.now, WorkerId(0), event);
         self.collect();
+    }
+
+    /// What was played to legs, and when it was stopped, in order.
+    pub fn played(&self) -> Vec<&'static str> {
+        let commands = self.commands.iter();
+        let names = commands.filter_map(|(_, command)| match command {
+            Command::Play { mode, .. } => Some(match mode {
+                PlayMode::Once => "once",
+                PlayMode::Loop => "loop",
+                PlayMode::Shared => "shared",
+            }),
+            Command::StopPlay { .. } => Some("stop"),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    /// The names of the sounds that were asked for, each list in one.
+    pub fn asked_sounds(&self) -> Vec<String> {
+        let name = |sound: &Sound| match sound {
+            Sound::File(name) => name.clone(),
+            Sound::Tone { zone, tone } => format!("tone {tone} {zone}"),
+            Sound::Music(class) => format!("music {class}"),
+        };
+        let lists = self.questions.iter();
+        lists
+            .map(|question| {
+                let names: Vec<String> = question.sounds.iter().map(name).collect();
+                names.join(" ")
+            })
+            .collect()
+    }
+
+    /// What is played now comes to its end.
+    pub fn play_to_end(&mut self) {
+        let mut commands = self.commands.iter().rev();
+        let event = commands.find_map(|(_, command)| match command {
+            Command::Play { leg, play, .. } => Some(MediaEvent::Played {
+                leg: *leg,
+                play: *play,
+            }),
+            _ => None,
+        });
+        self.media(event.expect("something is played"));
     }
 
     pub fn open_legs(&self) -> &[LegId] {
@@ -784,6 +838,29 @@ impl Phone {
             _ => None,
         })
     }
+}
+
+/// What the library of sounds has: everything but what is called `missing`.
+fn found(question: &SoundQuestion) -> SoundAnswer {
+    let mut answer = SoundAnswer::nothing(question);
+    answer.missing = 0;
+    for sound in &question.sounds {
+        let mode = match sound {
+            Sound::File(name) | Sound::Music(name) if name == "missing" => {
+                answer.missing += 1;
+                continue;
+            }
+            Sound::File(_) => PlayMode::Once,
+            Sound::Tone { .. } => PlayMode::Loop,
+            Sound::Music(_) => PlayMode::Shared,
+        };
+        let clip = ClipHandle(Arc::new(Clip {
+            rate: question.rate,
+            samples: Box::new([0; 80]),
+        }));
+        answer.tracks.push(Track { clip, mode });
+    }
+    answer
 }
 
 /// Alice hangs up on Bob properly, and nothing is left.

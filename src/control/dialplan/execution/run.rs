@@ -1,6 +1,7 @@
 //! What each application does.
 
 use super::super::application::{Application, Assignment, Branch, Step, milliseconds};
+use super::super::audio::AudioApplication;
 use super::super::context::{Dialplan, Found};
 use super::super::expand::Scope;
 use super::super::template::Template;
@@ -74,6 +75,7 @@ impl Run<'_> {
                 let (text, time) = self.seconds(args);
                 (text, Some(Action::Congestion(time)))
             }
+            Application::Audio(audio, args) => self.audio(*audio, args),
             Application::Dial(args) => self.dial(args),
             Application::Echo => (String::new(), Some(Action::Echo)),
             Application::Pickup(args) => {
@@ -87,6 +89,18 @@ impl Run<'_> {
             }
             Application::Ringing => (String::new(), Some(Action::Ringing)),
             Application::Progress => (String::new(), Some(Action::Progress)),
+        }
+    }
+
+    /// Arguments that cannot be read let the dialplan go on, with a warning.
+    fn audio(&mut self, audio: AudioApplication, args: &Template) -> (String, Option<Action>) {
+        let text = self.expand(args);
+        match audio.parse(&text) {
+            Ok(action) => (text, Some(Action::Audio(action))),
+            Err(warning) => {
+                self.warnings.push(warning);
+                (text, None)
+            }
         }
     }
 

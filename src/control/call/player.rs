@@ -1,0 +1,164 @@
+//! What a leg's peer is played of our own: announcements, tones, music.
+//!
+//! ```text
+//!  Silent ──play──► Asked ──answer──► Playing ──the last track's Played──► Silent
+//!    ▲                └── nothing found ──────────────────────────────────────┤
+//!    └───────── stop, another play, another port ─────────────────────────────┘
+//! ```
+//!
+//! Tracks follow each other at the worker's word; a loop ends only by [`LegMedia::stop_playing`] or by something else.
+
+use super::media::LegMedia;
+use crate::config::settings::Sounds;
+use crate::control::context::Context;
+use crate::control::controller::Output;
+use crate::control::sounds::{Asker, SOUNDS_MAX, Sound, SoundAnswer, SoundQuestion, Track};
+use crate::link::{Command, PlayId};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// See the module's comment.
+#[derive(Debug, Default)]
+pub struct Player {
+    state: State,
+    /// Counts questions and playings.
+    number: u32,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Silent,
+    /// The sounds are looked for.
+    Asked { number: u32 },
+    /// They are played.
+    Playing {
+        play: PlayId,
+        rest: VecDeque<Track>,
+        missing: usize,
+    },
+}
+
+/// What sounds to look for, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Programme {
+    /// One after the other.
+    pub sounds: Vec<Sound>,
+    /// Of announcements.
+    pub language: String,
+    /// Where they are.
+    pub library: Arc<Sounds>,
+}
+
+/// What a playing comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Played {
+    /// It goes on; or the word was about another one, long replaced.
+    GoesOn,
+    /// It is over; so many sounds were not found.
+    Over {
+        /// How many.
+        missing: usize,
+        /// At least one was played.
+        any: bool,
+    },
+}
+
+impl LegMedia {
+    /// Plays sounds to the peer, in place of what it is played.
+    pub(super) fn play(&mut self, ctx: &mut Context, programme: Programme) {
+        self.stop_playing(ctx);
+        let rate = self.rate();
+        let player = &mut self.player;
+        player.number = player.number.wrapping_add(1);
+        let mut sounds = programme.sounds;
+        sounds.truncate(SOUNDS_MAX);
+        player.state = State::Asked {
+            number: player.number,
+        };
+        let question = SoundQuestion {
+            asker: Asker {
+                leg: self.leg,
+                number: player.number,
+            },
+            sounds,
+            language: programme.language,
+            rate,
+            library: programme.library,
+        };
+        ctx.outputs.push_back(Output::Sounds(question));
+    }
+
+    /// The peer hears again what it would.
+    pub(super) fn stop_playing(&mut self, ctx: &mut Context) {
+        if let State::Playing { .. } = std::mem::take(&mut self.player.state) {
+            let leg = self.leg;
+            ctx.command(self.worker(), Command::StopPlay { leg });
+        }
+    }
+
+    /// True if something is played, or will be as soon as it is found.
+    pub(super) fn is_playing(&self) -> bool {
+        !matches!(self.player.state, State::Silent)
+    }
+
+    /// Sounds were found, or not.
+    pub(super) fn on_sounds(&mut self, ctx: &mut Context, answer: SoundAnswer) -> Played {
+        match self.player.state {
+            State::Asked { number } if number == answer.asker.number => {}
+            _ => return Played::GoesOn,
+        }
+        let mut rest = VecDeque::from(answer.tracks);
+        match rest.pop_front() {
+            Some(first) => {
+                self.begin(ctx, first, rest, answer.missing);
+                Played::GoesOn
+            }
+            None => {
+                self.player.state = State::Silent;
+                Played::Over {
+                    missing: answer.missing,
+                    any: false,
+                }
+            }
+        }
+    }
+
+    /// A track is over.
+    pub(super) fn on_played(&mut self, ctx: &mut Context, id: PlayId) -> Played {
+        match std::mem::take(&mut self.player.state) {
+            State::Playing {
+                play,
+                mut rest,
+                missing,
+            } if play == id => match rest.pop_front() {
+                Some(next) => {
+                    self.begin(ctx, next, rest, missing);
+                    Played::GoesOn
+                }
+                None => Played::Over { missing, any: true },
+            },
+            other => {
+                self.player.state = other;
+                Played::GoesOn
+            }
+        }
+    }
+
+    fn begin(&mut self, ctx: &mut Context, track: Track, rest: VecDeque<Track>, missing: usize) {
+        self.player.number = self.player.number.wrapping_add(1);
+        let play = PlayId(self.player.number);
+        let command = Command::Play {
+            leg: self.leg,
+            play,
+            clip: track.clip,
+            mode: track.mode,
+        };
+        ctx.command(self.worker(), command);
+        self.player.state = State::Playing {
+            play,
+            rest,
+            missing,
+        };
+    }
+}
