@@ -1,13 +1,16 @@
 //! The codecs that Ringway knows by name, and the arithmetic of audio: coding, resampling, concealment, tones.
 
+pub mod dtmf;
 pub mod g711;
 pub mod g722;
+pub mod noise;
 pub mod plc;
 pub mod resample;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod tone;
 
 /// A sampling rate that audio has inside Ringway, one channel of 16-bit samples. Audio is worked on in blocks of 10 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
