@@ -3,7 +3,7 @@
 //!
 //! A [`Tone`] is a list of steps, each of some frequencies for some time, which repeats from one of them on or
 //! ends. A [`Generator`] plays it in blocks at either rate: one oscillator for each frequency of a step, which keeps its
-//! phase when the frequency changes, and begins at zero after silence. Levels are in dBm0: a sine of +3.14 dBm0 is as loud as
+//! phase when the frequency changes, and begins at zero after silence. Levels are in dBm0: a sine of +3.17 dBm0 is as loud as
 //! G.711 can carry.
 //!
 //! Limits: [`STEPS_MAX`] steps, [`FREQUENCIES_MAX`] frequencies at a time, [`HZ_MAX`], [`DURATION_MAX_MS`]. Nothing fails once a
@@ -36,9 +36,12 @@ pub const DTMF_HIGH_DBM0: f32 = -7.0;
 /// The part of the carrier's amplitude that `f1*f2` modulates, as Asterisk has it.
 const MODULATION_DEPTH: f64 = 0.9;
 
-/// The peak of a sine of that level, in 16-bit samples. The overload point of A-law is a sine of +3.14 dBm0 (G.711 §3).
+/// The loudest sine that µ-law can carry (G.711 §3; A-law's is 0.03 dB less), here the one of full scale.
+const OVERLOAD_DBM0: f32 = 3.17;
+
+/// The peak of a sine of that level, in 16-bit samples.
 pub fn peak_of_dbm0(level: f32) -> f32 {
-    32_768.0 * 10.0_f32.powf((level - 3.14) / 20.0)
+    32_768.0 * 10.0_f32.powf((level - OVERLOAD_DBM0) / 20.0)
 }
 
 /// A tone with its cadence. Clones share the steps.
@@ -397,7 +400,7 @@ mod tests {
                 assert!(whole.abs() < 0.05, "{text} at {rate:?}: {whole} dB");
             }
         }
-        assert!((peak_of_dbm0(3.14) - 32768.0).abs() < 1.0);
+        assert!((peak_of_dbm0(OVERLOAD_DBM0) - 32768.0).abs() < 1.0);
     }
 
     #[test]
