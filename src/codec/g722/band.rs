@@ -9,8 +9,12 @@ use super::tables::{
     LOW_LOG_STEPS, LOW_MAGNITUDES_4,
 };
 
+/// How many words [`Band::words`] gives: the state's 22 and two spare ones.
+pub const WORDS: usize = 24;
+
 /// The state of one sub-band, the same in encoder and decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Band {
     /// Logarithm of the quantizer's scale factor (NB), 0 to the band's maximum.
     pub log_scale: i16,
@@ -22,14 +26,14 @@ pub struct Band {
     pub zeros_predicted: i16,
     /// Coefficients of the two poles (A1, A2).
     pub poles: [i16; 2],
-    /// Coefficients of the six zeros (B1 to B6).
-    pub zeros: [i16; 6],
-    /// The last six quantized differences (D1 to D6), newest first.
-    pub differences: [i16; 6],
-    /// The last two reconstructed samples (R1, R2), newest first.
-    pub reconstructed: [i16; 2],
     /// The last two partial reconstructions, zeros only (P1, P2), newest first.
     pub partial: [i16; 2],
+    /// Coefficients of the six zeros (B1 to B6).
+    pub zeros: [i16; 6],
+    /// The last two reconstructed samples (R1, R2), doubled as the filter needs them, newest first.
+    pub reconstructed: [i16; 2],
+    /// The last six quantized differences (D1 to D6), doubled likewise, newest first.
+    pub differences: [i16; 6],
 }
 
 /// A difference as a quantizer sees it: its sign, and the number of the interval that its magnitude falls into.
@@ -57,6 +61,62 @@ impl Band {
     /// The state after a reset of the upper band.
     pub const HIGH: Band = Band::reset(8);
 
+    /// The state as one row of words, in the order of the fields.
+    pub fn words(&self) -> [i16; WORDS] {
+        let [a1, a2] = self.poles;
+        let [p1, p2] = self.partial;
+        let [b1, b2, b3, b4, b5, b6] = self.zeros;
+        let [r1, r2] = self.reconstructed;
+        let [d1, d2, d3, d4, d5, d6] = self.differences;
+        let (log, scale) = (self.log_scale, self.scale);
+        let (s, sz) = (self.predicted, self.zeros_predicted);
+        [
+            log, scale, s, sz, a1, a2, p1, p2, b1, b2, b3, b4, b5, b6, r1, r2, d1, d2, d3, d4, d5,
+            d6, 0, 0,
+        ]
+    }
+
+    /// The state that [`Band::words`] gave.
+    pub fn from_words(words: &[i16; WORDS]) -> Band {
+        let &[
+            log_scale,
+            scale,
+            predicted,
+            zeros_predicted,
+            a1,
+            a2,
+            p1,
+            p2,
+            b1,
+            b2,
+            b3,
+            b4,
+            b5,
+            b6,
+            r1,
+            r2,
+            d1,
+            d2,
+            d3,
+            d4,
+            d5,
+            d6,
+            _,
+            _,
+        ] = words;
+        Band {
+            log_scale,
+            scale,
+            predicted,
+            zeros_predicted,
+            poles: [a1, a2],
+            partial: [p1, p2],
+            zeros: [b1, b2, b3, b4, b5, b6],
+            reconstructed: [r1, r2],
+            differences: [d1, d2, d3, d4, d5, d6],
+        }
+    }
+
     const fn reset(scale: i16) -> Band {
         Band {
             log_scale: 0,
@@ -64,10 +124,10 @@ impl Band {
             predicted: 0,
             zeros_predicted: 0,
             poles: [0; 2],
-            zeros: [0; 6],
-            differences: [0; 6],
-            reconstructed: [0; 2],
             partial: [0; 2],
+            zeros: [0; 6],
+            reconstructed: [0; 2],
+            differences: [0; 6],
         }
     }
 
@@ -134,9 +194,10 @@ impl Band {
         self.adapt_poles(partial);
         self.adapt_zeros(difference);
         self.partial = [partial, self.partial[0]];
-        self.reconstructed = [reconstructed, self.reconstructed[0]];
+        let doubled = reconstructed.saturating_add(reconstructed);
+        self.reconstructed = [doubled, self.reconstructed[0]];
         self.differences.rotate_right(1);
-        self.differences[0] = difference;
+        self.differences[0] = difference.saturating_add(difference);
         self.predict();
     }
 
@@ -174,19 +235,19 @@ impl Band {
 
     /// FILTEP, FILTEZ and PREDIC.
     fn predict(&mut self) {
-        let weighed = |value: i16, weight: i16| scaled(weight, value.saturating_add(value));
         let [first, second] = self.reconstructed;
-        let by_poles = weighed(first, self.poles[0]).saturating_add(weighed(second, self.poles[1]));
+        let by_poles = scaled(self.poles[0], first).saturating_add(scaled(self.poles[1], second));
         let terms = self.differences.iter().zip(self.zeros);
         // The Recommendation adds from the sixth to the first; where sums saturate the order tells.
         self.zeros_predicted = terms.rev().fold(0, |sum: i16, (&difference, zero)| {
-            sum.saturating_add(weighed(difference, zero))
+            sum.saturating_add(scaled(zero, difference))
         });
         self.predicted = by_poles.saturating_add(self.zeros_predicted);
     }
 }
 
-/// A product of two 16-bit values without its lower 15 bits. One factor is above -32,768 in every use, so it fits.
+/// A product of two 16-bit values without its lower 15 bits. It fits: a zero's coefficient can be -32,768, but its difference
+/// is 20,456 at most; a doubled sample can be, but its pole is 27,648 at most.
 #[inline(always)]
 fn scaled(a: i16, b: i16) -> i16 {
     ((i32::from(a) * i32::from(b)) >> 15) as i16

@@ -6,6 +6,8 @@
 //! Coders have no failures: every octet decodes, every sample encodes. Their state is a few words, copied freely, and
 //! there is no heap. Where slices do not fit each other, what all of them have room for is coded.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod band;
 mod batch;
 mod qmf;

@@ -144,3 +144,233 @@ fn slices_that_do_not_fit_are_coded_as_far_as_they_do() {
     Decoder::default().decode(&[0; 8], &mut pcm);
     assert_eq!(pcm[4], 0x1111);
 }
+
+/// Random octets; the same for a seed.
+fn octets_of(seed: u32, count: usize) -> Vec<u8> {
+    let mut random = seed;
+    let octet = || {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 24) as u8
+    };
+    std::iter::repeat_with(octet).take(count).collect()
+}
+
+/// Lengths of blocks, and whether they go through the coder of one stream.
+const BLOCKS: [(usize, bool); 20] = [
+    (80, false),
+    (80, false),
+    (1, false),
+    (80, true),
+    (7, false),
+    (16, false),
+    (80, false),
+    (81, false),
+    (33, true),
+    (80, false),
+    (240, false),
+    (5, true),
+    (80, false),
+    (80, false),
+    (160, false),
+    (15, false),
+    (80, true),
+    (17, false),
+    (79, false),
+    (80, false),
+];
+
+/// Batches of every size, mixed with the coder of one stream, give its bits and its states.
+#[test]
+fn a_batch_encodes_to_the_bit() {
+    for size in 1..=20 {
+        // Each stream begins in another part of the signal.
+        let pcm: Vec<Vec<i16>> = (0..size)
+            .map(|i| signal(size * 100 + i).split_off(i as usize * 700))
+            .collect();
+        let mut alone = vec![Encoder::default(); pcm.len()];
+        let mut together = alone.clone();
+        let mut at = 0;
+        for (count, one_by_one) in BLOCKS {
+            let mut expected = vec![vec![0; count]; pcm.len()];
+            let mut codes = expected.clone();
+            let block = |i: usize| &pcm[i][2 * at..][..2 * count];
+            for (i, codes) in expected.iter_mut().enumerate() {
+                alone[i].encode(block(i), codes);
+            }
+            let states = together.iter_mut().zip(&mut codes).enumerate();
+            let mut jobs: Vec<EncodeJob> = states
+                .map(|(i, (state, codes))| EncodeJob {
+                    state,
+                    pcm: block(i),
+                    codes,
+                })
+                .collect();
+            if one_by_one {
+                jobs.iter_mut()
+                    .for_each(|job| job.state.encode(job.pcm, job.codes));
+            } else {
+                encode_batch(&mut jobs);
+            }
+            assert!(
+                codes == expected && together == alone,
+                "batch of {size}, code {at}"
+            );
+            at += count;
+        }
+    }
+}
+
+#[test]
+fn a_batch_decodes_to_the_bit() {
+    for size in 1..=20 {
+        // What an encoder makes of extremes, and octets that none makes.
+        let source = |i: u32| match i % 2 {
+            0 => encode(&signal(size * 100 + i)[i as usize * 700..][..4_000]),
+            _ => octets_of(size * 100 + i, 2_000),
+        };
+        let codes: Vec<Vec<u8>> = (0..size).map(source).collect();
+        let mut alone = vec![Decoder::default(); codes.len()];
+        let mut together = alone.clone();
+        let mut at = 0;
+        for (count, one_by_one) in BLOCKS {
+            let mut expected = vec![vec![0; 2 * count]; codes.len()];
+            let mut pcm = expected.clone();
+            let block = |i: usize| &codes[i][at..][..count];
+            for (i, pcm) in expected.iter_mut().enumerate() {
+                alone[i].decode(block(i), pcm);
+            }
+            let states = together.iter_mut().zip(&mut pcm).enumerate();
+            let mut jobs: Vec<DecodeJob> = states
+                .map(|(i, (state, pcm))| DecodeJob {
+                    state,
+                    codes: block(i),
+                    pcm,
+                })
+                .collect();
+            if one_by_one {
+                jobs.iter_mut()
+                    .for_each(|job| job.state.decode(job.codes, job.pcm));
+            } else {
+                decode_batch(&mut jobs);
+            }
+            assert!(
+                pcm == expected && together == alone,
+                "batch of {size}, code {at}"
+            );
+            at += count;
+        }
+    }
+}
+
+/// A state as no sequence of samples may ever leave it, within the bounds that the arithmetic keeps.
+fn band_at_its_bounds(random: &mut impl FnMut() -> i16) -> Band {
+    let any = |random: &mut dyn FnMut() -> i16| match random() & 3 {
+        0 => i16::MIN,
+        1 => i16::MAX,
+        _ => random(),
+    };
+    let second = (any(random) / 2).clamp(-12_288, 12_288);
+    let bound = 15_360 - second;
+    Band {
+        log_scale: any(random).clamp(0, 18_432),
+        scale: (any(random) & 0x3FFC).max(8),
+        predicted: any(random),
+        zeros_predicted: any(random),
+        poles: [any(random).clamp(-bound, bound), second],
+        partial: std::array::from_fn(|_| any(random)),
+        zeros: std::array::from_fn(|_| any(random)),
+        reconstructed: std::array::from_fn(|_| any(random)),
+        differences: std::array::from_fn(|_| any(random).clamp(-20_456, 20_456) & !1),
+    }
+}
+
+#[test]
+fn a_batch_goes_on_from_any_state_to_the_bit() {
+    let mut seed = 7u32;
+    let mut random = move || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 16) as i16
+    };
+    for _ in 0..100 {
+        let encoder = |_| Encoder {
+            low: band_at_its_bounds(&mut random),
+            high: band_at_its_bounds(&mut random),
+            filter: std::array::from_fn(|_| std::array::from_fn(|_| random())),
+        };
+        let mut encoders: [Encoder; 8] = std::array::from_fn(encoder);
+        let mut decoders = encoders
+            .clone()
+            .map(|Encoder { low, high, filter }| Decoder {
+                low,
+                high,
+                filter,
+                mode: Mode::Kbps64,
+            });
+        let (mut encoders_alone, mut decoders_alone) = (encoders.clone(), decoders.clone());
+        let pcm: [i16; 320] = std::array::from_fn(|_| random());
+        let mut codes = [[0; 160]; 8];
+        let mut jobs: Vec<EncodeJob> = encoders
+            .iter_mut()
+            .zip(&mut codes)
+            .map(|(state, codes)| EncodeJob {
+                state,
+                pcm: &pcm,
+                codes,
+            })
+            .collect();
+        encode_batch(&mut jobs);
+        let mut heard = [[0; 320]; 8];
+        let mut jobs: Vec<DecodeJob> = decoders
+            .iter_mut()
+            .zip(&codes)
+            .zip(&mut heard)
+            .map(|((state, codes), pcm)| DecodeJob { state, codes, pcm })
+            .collect();
+        decode_batch(&mut jobs);
+        for lane in 0..8 {
+            let (mut alone, mut pcm_alone) = ([0; 160], [0; 320]);
+            encoders_alone[lane].encode(&pcm, &mut alone);
+            decoders_alone[lane].decode(&alone, &mut pcm_alone);
+            assert!(alone == codes[lane] && pcm_alone == heard[lane]);
+        }
+        assert!(encoders == encoders_alone && decoders == decoders_alone);
+    }
+}
+
+/// Streams that differ in length and mode are coded as far as each goes.
+#[test]
+fn a_batch_of_unequal_streams_is_coded_to_the_bit() {
+    let pcm = signal(3);
+    let lengths = [80, 0, 33, 80, 160, 7];
+    let mut encoders = lengths.map(|_| Encoder::default());
+    let mut codes = lengths.map(|length| vec![0; length]);
+    let mut jobs: Vec<EncodeJob> = encoders
+        .iter_mut()
+        .zip(&mut codes)
+        .map(|(state, codes)| EncodeJob {
+            state,
+            pcm: &pcm,
+            codes,
+        })
+        .collect();
+    encode_batch(&mut jobs);
+    for codes in &codes {
+        assert!(*codes == encode(&pcm[..2 * codes.len()]));
+    }
+    let codes = encode(&pcm[..320]);
+    let mut decoders = MODES.map(|(mode, _)| Decoder::new(mode));
+    let mut heard = [[0; 320]; 3];
+    let mut jobs: Vec<DecodeJob> = decoders
+        .iter_mut()
+        .zip(&mut heard)
+        .map(|(state, pcm)| DecodeJob {
+            state,
+            codes: &codes,
+            pcm,
+        })
+        .collect();
+    decode_batch(&mut jobs);
+    for ((mode, _), heard) in MODES.into_iter().zip(&heard) {
+        assert!(heard[..] == decode(mode, &codes));
+    }
+}
