@@ -38,14 +38,13 @@ pub fn sdp(body: &[u8]) {
         address: OURS,
         port: PORT,
     };
-    check(
-        &answer(&local, &theirs, &formats, Direction::SendRecv),
-        &theirs,
-    );
-    let offer = OurOffer {
+    let ours = |direction| OurOffer {
         formats: &formats,
-        direction: Direction::SendOnly,
+        direction,
         ptime_ms: Some(20),
     };
-    check(&local.offer_like(&theirs, &offer), &theirs);
+    let answered = answer(&local, &theirs, &ours(Direction::SendRecv));
+    check(&answered, &theirs);
+    let offered = local.offer_like(&theirs, &ours(Direction::SendOnly));
+    check(&offered, &theirs);
 }

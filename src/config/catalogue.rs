@@ -273,6 +273,7 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("language", Word),
     acts("tone_zone", OneOf(TONE_ZONES)),
     acts("moh_suggest", Word),
+    acts("comfort_noise", Boolean),
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("cps", Rate),
     acts("direct_media", Boolean),

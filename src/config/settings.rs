@@ -293,6 +293,9 @@ pub struct Endpoint {
     pub tone_zone: String,
     /// `moh_suggest`: the music class of those whom it puts on hold.
     pub moh_suggest: String,
+    /// `comfort_noise`: it is offered comfort noise (RFC 3389), and may send it, whether the other side of its calls has it
+    /// or not. Default false.
+    pub comfort_noise: bool,
     /// `max_calls`: concurrent calls, in and out; None for no limit.
     pub max_calls: Option<u32>,
     /// `cps`: new calls a second; None for no limit.

@@ -55,6 +55,8 @@ pub struct Audio {
     pub formats: Vec<Format>,
     /// Packet time in milliseconds that it would like to receive.
     pub ptime_ms: Option<u32>,
+    /// Most milliseconds of audio that it takes in a packet (RFC 8866 §6.5).
+    pub maxptime_ms: Option<u32>,
 }
 
 /// A payload type and what it carries.
@@ -219,11 +221,16 @@ impl Media {
                 direction
             },
             formats: read_formats(line, section),
-            ptime_ms: section
-                .attribute("ptime")
-                .and_then(|text| text.trim().parse().ok()),
+            ptime_ms: milliseconds(section, "ptime"),
+            maxptime_ms: milliseconds(section, "maxptime"),
         }))
     }
+}
+
+/// The value of an attribute that tells a packet time. None if it is missing, or is no time (zero, a fraction).
+fn milliseconds(section: Section, name: &str) -> Option<u32> {
+    let time = section.attribute(name)?.trim().parse().ok()?;
+    (time > 0).then_some(time)
 }
 
 /// The address of a c= line. A host name is refused: looking up a name that a stranger wrote, for each call, is a tool

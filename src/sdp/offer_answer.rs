@@ -18,7 +18,7 @@ pub struct LocalMedia {
     pub port: u16,
 }
 
-/// What we offer.
+/// What we offer, or answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OurOffer<'a> {
     /// Formats in order of preference.
@@ -214,17 +214,13 @@ impl LocalMedia {
 
 /// The body of an answer: our audio with these formats (from [`common_formats`] of the offer, so with the offer's
 /// numbers) on its first audio line, every other line refused (RFC 3264 §6). The direction is what the offer leaves
-/// of `direction` (§6.1).
-pub fn answer(
-    local: &LocalMedia,
-    offer: &Description,
-    formats: &[Format],
-    direction: Direction,
-) -> String {
+/// of ours (§6.1).
+pub fn answer(local: &LocalMedia, offer: &Description, ours: &OurOffer<'_>) -> String {
     let offered = offer
         .audio()
         .map_or(Direction::SendRecv, |audio: &Audio| audio.direction);
-    local.lines_like(offer, formats, offered.reversed().and(direction), None)
+    let direction = offered.reversed().and(ours.direction);
+    local.lines_like(offer, ours.formats, direction, ours.ptime_ms)
 }
 
 /// `PCMU/8000` or, with more than one channel, `opus/48000/2`.
@@ -289,7 +285,13 @@ mod tests {
         let offer = read(OFFER);
         let audio = offer.audio().expect("has audio");
         let formats = common_formats(&audio.formats, &[Codec::Alaw, Codec::Ulaw], true);
-        let body = answer(&local(), &offer, &formats, Direction::SendRecv);
+        let ours = OurOffer {
+            formats: &formats,
+            direction: Direction::SendRecv,
+            ptime_ms: Some(30),
+        };
+        let body = answer(&local(), &offer, &ours);
+        assert!(body.contains("a=ptime:30\r\n"), "{body}");
         let lines: Vec<&str> = body.lines().filter(|line| line.starts_with("m=")).collect();
         assert_eq!(
             lines,

@@ -178,6 +178,7 @@ fn endpoint(
         language: text("language").unwrap_or_else(|| parts.sounds.language.clone()),
         tone_zone: text("tone_zone").unwrap_or_else(|| parts.sounds.tone_zone.clone()),
         moh_suggest: text("moh_suggest").unwrap_or_else(|| MUSIC_CLASS_DEFAULT.to_owned()),
+        comfort_noise: fields.boolean("comfort_noise", false),
         max_calls: fields.integer("max_calls"),
         cps: match fields.get("cps") {
             Some(Typed::Rate(rate)) => Some(*rate),

@@ -1,10 +1,10 @@
 //! An outbound leg until it is up: its INVITE, what comes back, and its end.
 
-use super::caller::passes_events;
 use super::cause::{Cause, Failure};
 use super::dialling::{Candidate, Outcome};
 use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
+use super::negotiation;
 use super::reliable::{EARLY_DIALOGS_MAX, Provisions};
 use super::session::SessionTimer;
 use super::unanswered::Unanswered;
@@ -14,7 +14,7 @@ use crate::control::credentials::KnownChallenges;
 use crate::control::extensions;
 use crate::control::path::Path;
 use crate::metrics::Direction;
-use crate::sdp::{Description, common_formats};
+use crate::sdp::Description;
 use crate::sip::endpoint::{ClientFailure, ClientTx};
 use crate::sip::flow::Flow;
 use crate::sip::message::{Method, Request, RequestDraft, Response, Uri};
@@ -43,13 +43,14 @@ impl Call {
             return Err(congestion);
         }
         let callee = self.setup.endpoint(endpoint);
-        let formats = common_formats(&self.caller_formats(), &callee.allow, passes_events(callee));
+        let formats = negotiation::first_offer(&self.caller_formats(), callee);
         if formats.is_empty() {
             return Err(Failure::of_cause(Cause::NO_CODEC));
         }
         let offered = Offered {
             formats,
             direction: self.caller_direction(),
+            ptime_ms: self.caller_ptime(),
         };
         let settings = self.setup.settings();
         let path = Path::new(settings, &*ctx.surroundings, flow)
@@ -156,13 +157,12 @@ impl Call {
             (None, Some(forwarded)) => (&forwarded.facts, &forwarded.added),
             (None, None) => (&self.facts, &self.added),
         };
-        let ptime = self.caller_ptime();
         let call_id = ctx.sip.new_call_id();
         let max_forwards = self.max_forwards;
         let key = self.key;
         let leg = self.callees.last_mut().expect("pushed by the caller");
         let shown = identity::shown(&self.setup, leg.endpoint, facts, &leg.path, uri);
-        let offer = |media: &mut LegMedia| media.offer(&offered, ptime);
+        let offer = |media: &mut LegMedia| media.offer(&offered);
         let body = leg.media_mut().map(offer).unwrap_or_default();
         let endpoint = self.setup.endpoint(leg.endpoint);
         let route = candidate.route(&ctx.registrations, &endpoint.name);
@@ -201,7 +201,7 @@ impl Call {
         }
     }
 
-    fn caller_ptime(&self) -> Option<u32> {
+    pub(super) fn caller_ptime(&self) -> Option<u32> {
         let remote = match &self.caller.state {
             LegState::Asked(asked) => asked.offer.as_ref(),
             _ => self.caller.media().and_then(LegMedia::remote),

@@ -2,12 +2,12 @@
 
 use super::cause::{Cause, Failure};
 use super::leg::{Asked, Confirmed, LegState, MediaState, Said};
-use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms, answered_by};
+use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms};
+use super::negotiation;
 use super::reliable::{MayAnswer, Reliable};
 use super::{Call, Leg, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
-use crate::config::settings::{DtmfMode, Endpoint};
 use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
-use crate::sdp::{Description, Direction, Format, common_formats, formats_for};
+use crate::sdp::{Description, Direction, Format};
 use crate::sip::endpoint::ServerTx;
 use crate::sip::message::{Headers, Request, ResponseDraft};
 use std::time::{Duration, Instant};
@@ -22,6 +22,8 @@ pub(super) struct Far {
     pub formats: Vec<Format>,
     /// Its direction, as it wrote it.
     pub direction: Direction,
+    /// Packet time that it would like to receive, in milliseconds.
+    pub ptime_ms: Option<u32>,
 }
 
 impl Call {
@@ -29,7 +31,6 @@ impl Call {
     /// endpoint may use.
     pub(super) fn caller_formats(&self) -> Vec<Format> {
         let endpoint = self.setup.endpoint(self.caller.endpoint);
-        let events = passes_events(endpoint);
         let agreed = self.caller.media().filter(|media| media.is_agreed());
         if let Some(media) = agreed {
             return media.formats().to_vec();
@@ -39,9 +40,9 @@ impl Call {
                 offer: Some(offer), ..
             }) => {
                 let offered = offer.audio().map_or(&[][..], |audio| &audio.formats);
-                common_formats(offered, &endpoint.allow, events)
+                negotiation::usable(offered, endpoint)
             }
-            _ => formats_for(&endpoint.allow, events),
+            _ => negotiation::own(endpoint),
         }
     }
 
@@ -174,12 +175,15 @@ impl Call {
             return Ok(body.to_owned());
         }
         let own = self.caller_formats();
-        let (formats, direction) = match far {
-            Some(far) => (answered_by(&own, &far.formats), far.direction),
-            None => (own, Direction::SendRecv),
+        let endpoint = self.setup.endpoint(self.caller.endpoint);
+        let far_formats = far.map(|far| &far.formats[..]);
+        let terms = Offered {
+            formats: negotiation::answer(&own, far_formats, endpoint),
+            direction: far.map_or(Direction::SendRecv, |far| far.direction),
+            ptime_ms: far.and_then(|far| far.ptime_ms),
         };
         let media = self.caller.media_mut().ok_or(NotAcceptable)?;
-        media.answer(offer, formats, direction)
+        media.answer(offer, terms)
     }
 
     /// 200 to the caller, if it has no final response; it waits for a PRACK that is to come (RFC 3262 §3). Its port
@@ -258,13 +262,20 @@ impl Call {
         far: Option<&Far>,
     ) -> Result<(String, Offered), NotAcceptable> {
         let own = self.caller_formats();
-        let (formats, direction) = match far {
-            Some(far) => (answered_by(&far.formats, &own), far.direction),
-            None => (own, Direction::SendRecv),
+        let endpoint = self.setup.endpoint(self.caller.endpoint);
+        let offered = Offered {
+            formats: match far {
+                Some(far) => negotiation::first_offer(&far.formats, endpoint),
+                None => own,
+            },
+            direction: far.map_or(Direction::SendRecv, |far| far.direction),
+            ptime_ms: far.and_then(|far| far.ptime_ms),
         };
-        let offered = Offered { formats, direction };
+        if offered.formats.is_empty() {
+            return Err(NotAcceptable);
+        }
         let media = self.caller.media_mut().ok_or(NotAcceptable)?;
-        let body = media.offer(&offered, None);
+        let body = media.offer(&offered);
         Ok((body, offered))
     }
 
@@ -389,9 +400,4 @@ impl Call {
             },
         }
     }
-}
-
-/// Telephone events are offered to the endpoint and taken from it.
-pub(super) fn passes_events(endpoint: &Endpoint) -> bool {
-    endpoint.dtmf_mode == DtmfMode::Rfc4733
 }

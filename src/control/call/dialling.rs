@@ -522,6 +522,7 @@ impl Call {
         Some(Far {
             formats: media.formats().to_vec(),
             direction: media.peer_direction(),
+            ptime_ms: media.ptime_ms(),
         })
     }
 

@@ -18,7 +18,7 @@
 
 use super::exchange::Exchange;
 use super::leg::{Leg, LegState};
-use super::media::LegMedia;
+use super::media::{LegMedia, Offered};
 use super::{Call, LegNo, Phase, Side};
 use crate::control::context::Context;
 use std::net::{IpAddr, SocketAddr};
@@ -72,11 +72,16 @@ impl Call {
             return self.keep_aims();
         }
         *spent += 1;
-        let Some(far) = self.side(to.other()).and_then(|far| far.media_mut()) else {
+        let (no, far) = (self.number_of(to), self.number_of(to.other()));
+        let (Some(asked), Some(far)) = (self.media_of(no), self.media_of(far)) else {
             return;
         };
-        let (formats, direction) = (far.formats().to_vec(), far.wanted_direction());
-        match self.reinvite(ctx, now, to, &formats, direction) {
+        let offered = Offered {
+            formats: self.formats_to_offer(no, asked, far.formats()),
+            direction: far.wanted_direction(),
+            ptime_ms: far.ptime_ms(),
+        };
+        match self.reinvite(ctx, now, to, offered) {
             Ok(passed) => {
                 let is_direct = wanted.is_some();
                 tracing::info!(call = self.id, ?to, is_direct, "way of the media changes");

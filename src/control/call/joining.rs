@@ -2,7 +2,8 @@
 
 use super::exchange::Exchange;
 use super::leg::Leg;
-use super::media::LegMedia;
+use super::media::{LegMedia, Offered};
+use super::negotiation;
 use super::{Call, Phase, Side};
 use crate::control::context::{CallTimer, Context, Timer};
 use crate::sdp::Direction;
@@ -42,7 +43,7 @@ impl Call {
             !matches!(self.phase, Phase::Dialling(_)) || self.caller.answered.is_some();
         let terms = self.remote_terms(&self.caller, is_answered);
         if let Some(media) = self.caller.media_mut() {
-            media.tell_remote(ctx, terms);
+            media.tell(ctx, terms);
         }
         let Some(callee) = self.joined() else {
             return;
@@ -53,7 +54,7 @@ impl Call {
         let is_answered = matches!(self.phase, Phase::Bridged { .. });
         let terms = self.remote_terms(&self.callees[index], is_answered);
         if let Some(media) = self.callees[index].media_mut() {
-            media.tell_remote(ctx, terms);
+            media.tell(ctx, terms);
         }
         if let (Some(a), Some(b)) = (self.caller.media(), self.callees[index].media()) {
             let bridge = LegMedia::bridge(a, b);
@@ -73,8 +74,12 @@ impl Call {
         if !must_renew || !matches!(self.exchange, Exchange::Idle) {
             return;
         }
-        let formats = self.caller_formats();
-        if let Ok(passed) = self.reinvite(ctx, now, Side::Caller, &formats, Direction::SendRecv) {
+        let offered = Offered {
+            formats: self.caller_formats(),
+            direction: Direction::SendRecv,
+            ptime_ms: None,
+        };
+        if let Ok(passed) = self.reinvite(ctx, now, Side::Caller, offered) {
             self.exchange = Exchange::Own { passed };
         }
     }
@@ -87,8 +92,8 @@ impl Call {
         self.settle_direct(ctx, now);
     }
 
-    /// Brings two joined sides together again that have come apart: one may send what the other cannot hear, or one
-    /// is on hold and the other does not know. `newest` is the side that has spoken last.
+    /// Brings two joined sides together again that have come apart: one prefers a codec that the other does not have,
+    /// though they have one in common, or one is on hold and the other does not know. `newest` is the side that has spoken last.
     pub(super) fn settle(&mut self, ctx: &mut Context, now: Instant, newest: Side) {
         let (Phase::Bridged { callee }, Exchange::Idle) = (&self.phase, &self.exchange) else {
             return;
@@ -104,20 +109,26 @@ impl Call {
             Side::Caller
         } else if b.must_renew() {
             Side::Callee
-        } else if a.exceeds(b) {
+        } else if negotiation::is_apart(a.formats(), b.formats()) {
             Side::Caller
-        } else if b.exceeds(a) {
+        } else if negotiation::is_apart(b.formats(), a.formats()) {
             Side::Callee
         } else if a.peer_direction() != b.peer_direction().reversed() {
             newest.other()
         } else {
             return self.settle_direct(ctx, now);
         };
-        let (formats, direction) = match to {
-            Side::Caller => (b.formats().to_vec(), b.wanted_direction()),
-            Side::Callee => (a.formats().to_vec(), a.wanted_direction()),
+        let (asked, far) = match to {
+            Side::Caller => (a, b),
+            Side::Callee => (b, a),
         };
-        match self.reinvite(ctx, now, to, &formats, direction) {
+        let no = self.number_of(to);
+        let offered = Offered {
+            formats: self.formats_to_offer(no, asked, far.formats()),
+            direction: far.wanted_direction(),
+            ptime_ms: far.ptime_ms(),
+        };
+        match self.reinvite(ctx, now, to, offered) {
             Ok(passed) => self.exchange = Exchange::Own { passed },
             // Its ACK is still to come; `settle` is called again then.
             Err(491) => {}

@@ -3,15 +3,20 @@
 //! The peer numbers payloads by *our* description when it sends to us, and we by *its* when we send to it
 //! (RFC 3264 §5.1), so both lists are kept, and a bridge maps one leg's `ours` to the other's `theirs`.
 
+use super::negotiation;
 use super::player::Player;
 use super::{CallKey, LegNo};
 use crate::codec::{Codec, Payload};
 use crate::control::context::Context;
 use crate::control::path::Path;
 use crate::control::ports::NoPorts;
-use crate::link::{Command, LegId, PayloadMap, Rate, Remote, WorkerId};
+use crate::link::formats::{PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS};
+use crate::link::{
+    Command, FormatList, LegFormats, LegId, PayloadMap, Rate, Remote, WireFormat, WorkerId,
+};
 use crate::sdp::{
-    Description, Direction, Format, LocalMedia, OurOffer, answer, answered_formats, payload_pairs,
+    Audio, Description, Direction, Format, LocalMedia, OurOffer, answer, answered_formats,
+    payload_pairs,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -36,6 +41,7 @@ pub struct LegMedia {
     /// Where our next description says so.
     aim: Option<SocketAddr>,
     told: Option<Remote>,
+    told_formats: Option<LegFormats>,
     /// What was agreed was agreed for another far side: it is to be offered anew.
     must_renew: bool,
     /// Where the peer's media comes from, once it has come.
@@ -51,6 +57,8 @@ struct Agreed {
     ours: Vec<Format>,
     theirs: Vec<Format>,
     direction: Direction,
+    /// The packet time that we asked for.
+    asked_ptime_ms: Option<u32>,
     /// Our words.
     said: String,
     /// They were an answer: a 200 repeats what its 183 said.
@@ -59,13 +67,16 @@ struct Agreed {
     aim: Option<SocketAddr>,
 }
 
-/// An offer of ours that is not answered yet.
+/// What we offer or answer.
 #[derive(Clone, Debug)]
 pub struct Offered {
     /// Its formats.
     pub formats: Vec<Format>,
     /// Its direction.
     pub direction: Direction,
+    /// The packet time that we ask for, in milliseconds: the one that the far side asks for, as packets that are relayed pass
+    /// as they are.
+    pub ptime_ms: Option<u32>,
 }
 
 /// What a leg's Remote needs besides its session description.
@@ -110,6 +121,7 @@ impl LegMedia {
             offered_aim: None,
             aim: None,
             told: None,
+            told_formats: None,
             must_renew: false,
             latched: None,
             player: Player::default(),
@@ -146,18 +158,23 @@ impl LegMedia {
         self.agreed.as_ref().map(|agreed| &agreed.remote)
     }
 
+    /// The packet time that the peer would like to receive, in milliseconds, if it says so.
+    pub fn ptime_ms(&self) -> Option<u32> {
+        self.remote()?.audio()?.ptime_ms
+    }
+
     /// The formats agreed, with the peer's numbers. Empty before the first exchange is over.
     pub fn formats(&self) -> &[Format] {
         self.agreed.as_ref().map_or(&[], |agreed| &agreed.theirs)
     }
 
     /// Writes an offer. It holds only when [`LegMedia::accept_answer`] has taken the answer.
-    pub fn offer(&mut self, offered: &Offered, ptime_ms: Option<u32>) -> String {
+    pub fn offer(&mut self, offered: &Offered) -> String {
         self.local.version += 1;
         let offer = OurOffer {
             formats: &offered.formats,
             direction: offered.direction,
-            ptime_ms,
+            ptime_ms: offered.ptime_ms,
         };
         let local = self.described();
         self.offered = match &self.agreed {
@@ -190,6 +207,7 @@ impl LegMedia {
             ours,
             theirs,
             direction: offered.direction,
+            asked_ptime_ms: offered.ptime_ms,
             said: self.offered.clone(),
             is_answer: false,
             aim: self.offered_aim,
@@ -197,29 +215,35 @@ impl LegMedia {
         Ok(())
     }
 
-    /// Writes the answer to the peer's offer: these formats, with the offer's numbers.
+    /// Writes the answer to the peer's offer, with the offer's numbers.
     ///
     /// # Errors
     /// There is no format, or the offer's address is of the other family; what was agreed before stands.
-    pub fn answer(
-        &mut self,
-        offer: &Description,
-        formats: Vec<Format>,
-        direction: Direction,
-    ) -> Result<String, NotAcceptable> {
+    pub fn answer(&mut self, offer: &Description, terms: Offered) -> Result<String, NotAcceptable> {
         let audio = offer.audio().ok_or(NotAcceptable)?;
         self.check_family(audio.rtp.ip())?;
+        let Offered {
+            formats,
+            direction,
+            ptime_ms,
+        } = terms;
         if formats.is_empty() {
             return Err(NotAcceptable);
         }
         let direction = audio.direction.reversed().and(direction);
         self.local.version += 1;
-        let body = answer(&self.described(), offer, &formats, direction);
+        let ours = OurOffer {
+            formats: &formats,
+            direction,
+            ptime_ms,
+        };
+        let body = answer(&self.described(), offer, &ours);
         self.agreed = Some(Agreed {
             remote: offer.clone(),
             theirs: formats.clone(),
             ours: formats,
             direction,
+            asked_ptime_ms: ptime_ms,
             said: body.clone(),
             is_answer: true,
             aim: self.aim,
@@ -249,6 +273,7 @@ impl LegMedia {
         Some(Offered {
             formats: agreed.ours.clone(),
             direction: agreed.direction,
+            ptime_ms: agreed.asked_ptime_ms,
         })
     }
 
@@ -316,18 +341,14 @@ impl LegMedia {
         is_open.then_some(audio.rtp)
     }
 
-    /// True if each of the two peers may send to the other what it sends to us, by the same numbers.
+    /// True if the two peers may send to each other, by the numbers that they send to us: codecs that one of them does not
+    /// have are left out of what they are offered then.
     pub fn speak_alike(a: &LegMedia, b: &LegMedia) -> bool {
         let (Some(of_a), Some(of_b)) = (&a.agreed, &b.agreed) else {
             return false;
         };
-        let knows = |theirs: &[Format], format: &Format| {
-            theirs.iter().any(|other| {
-                other.payload == format.payload && other.payload_type == format.payload_type
-            })
-        };
-        of_a.ours.iter().all(|format| knows(&of_b.theirs, format))
-            && of_b.ours.iter().all(|format| knows(&of_a.theirs, format))
+        negotiation::is_spoken(&of_a.ours, &of_b.theirs)
+            && negotiation::is_spoken(&of_b.ours, &of_a.theirs)
     }
 
     /// What we say of our media, with the address that the peer is to send to.
@@ -381,14 +402,25 @@ impl LegMedia {
         ctx.command(worker, Command::Open { leg, bind });
         (self.leg, self.worker) = (leg, worker);
         self.local.port = leg.port.rtp();
-        (self.told, self.latched) = (None, None);
         self.player = Player::default();
+        (self.told, self.told_formats, self.latched) = (None, None, None);
         self.must_renew = true;
         Ok(())
     }
 
-    /// Tells the worker where the peer is, if that has changed.
-    pub fn tell_remote(&mut self, ctx: &mut Context, terms: RemoteTerms) {
+    /// Tells the worker where the peer is and what it speaks, as far as that has changed.
+    pub fn tell(&mut self, ctx: &mut Context, terms: RemoteTerms) {
+        self.tell_remote(ctx, terms);
+        let formats = self.agreed.as_ref().map(Agreed::wire_formats);
+        if let Some(formats) = formats
+            && self.told_formats.replace(formats) != Some(formats)
+        {
+            let leg = self.leg;
+            ctx.command(self.worker, Command::SetFormats { leg, formats });
+        }
+    }
+
+    fn tell_remote(&mut self, ctx: &mut Context, terms: RemoteTerms) {
         let Some(audio) = self
             .agreed
             .as_ref()
@@ -430,35 +462,44 @@ impl LegMedia {
         })
     }
 
-    /// True if the leg's peer may send something that the other leg's peer cannot hear.
-    pub fn exceeds(&self, other: &LegMedia) -> bool {
-        let theirs = other.formats();
-        let is_heard = |format: &&Format| theirs.iter().any(|t| t.payload == format.payload);
-        let codecs = |format: &&Format| matches!(format.payload, Payload::Codec(_));
-        !self.formats().iter().filter(codecs).all(|f| is_heard(&f))
-    }
-
     /// Gives the port pair back.
     pub fn close(&self, ctx: &mut Context) {
         ctx.command(self.worker, Command::Close { leg: self.leg });
     }
 }
 
+impl Agreed {
+    fn wire_formats(&self) -> LegFormats {
+        let list = |formats: &[Format]| {
+            FormatList::new(formats.iter().map(|format| WireFormat {
+                payload_type: format.payload_type,
+                payload: format.payload,
+            }))
+        };
+        LegFormats {
+            receive: list(&self.ours),
+            send: list(&self.theirs),
+            ptime_ms: self.remote.audio().map_or(PTIME_DEFAULT_MS, packet_time_ms),
+        }
+    }
+}
+
+/// How much audio our own packets to the peer have: what it would like to receive, as far as we send such packets, and no
+/// more than it takes (RFC 8866 §6.4, §6.5).
+fn packet_time_ms(audio: &Audio) -> u8 {
+    let wanted = audio.ptime_ms.unwrap_or(PTIME_DEFAULT_MS.into());
+    let most = audio.maxptime_ms.unwrap_or(PTIME_MAX_MS.into());
+    let fits = wanted
+        .min(most)
+        .clamp(PTIME_MIN_MS.into(), PTIME_MAX_MS.into());
+    // A packet has whole blocks of 10 ms.
+    (fits / u32::from(PTIME_MIN_MS) * u32::from(PTIME_MIN_MS)) as u8
+}
+
 fn payload_map(from: &[Format], to: &[Format]) -> PayloadMap {
     let mut pairs = payload_pairs(from, to);
     pairs.truncate(PayloadMap::PAIRS_MAX);
     PayloadMap::new(&pairs).expect("at most PAIRS_MAX pairs, of payload types below 128")
-}
-
-/// Formats of `offered` that the far side has answered, with the numbers of `offered` and the parameters of the
-/// answer (a far side may narrow them: RFC 3264 §6.1).
-pub fn answered_by(offered: &[Format], answered: &[Format]) -> Vec<Format> {
-    let mut kept = answered_formats(offered, answered);
-    for format in &mut kept {
-        let partner = answered.iter().find(|far| far.payload == format.payload);
-        format.fmtp = partner.and_then(|far| far.fmtp.clone());
-    }
-    kept
 }
 
 /// The formats with the numbers that the leg's session has for them already: within a session a number keeps its

@@ -19,6 +19,7 @@
 //! | `headers` | headers that the dialplan adds |
 //! | `in_dialog` | BYE, INFO, OPTIONS |
 //! | `reoffer` | re-INVITE from either side |
+//! | `passing` | what one side asks is asked of the other, or answered from what stands |
 //! | `exchange` | the offer/answer exchange that runs |
 //! | `update` | UPDATE from either side |
 //! | `session` | session timers, each leg by itself |
@@ -30,6 +31,7 @@
 //! | `pickup` | a call that rings is answered by somebody else |
 //! | `adopt` | a leg that goes from one call to another |
 //! | `challenge`, `unanswered` | digest challenges to our own requests |
+//! | `negotiation` | which codecs, telephone events and comfort noise each side is offered and answered |
 //! | `media` | a leg's port and session descriptions |
 //! | `ending` | hanging up, and what is left to wait for |
 //! | `script`, `channel` | the dialplan's actions and functions |
@@ -54,8 +56,10 @@ mod in_dialog;
 mod joining;
 pub mod leg;
 pub mod media;
+mod negotiation;
 mod options;
 pub mod party;
+mod passing;
 pub mod pickup;
 mod player;
 mod redirect;

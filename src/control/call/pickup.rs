@@ -16,7 +16,8 @@ use super::cause::{Cause, Failure};
 use super::dialling::{Branch, BranchState};
 use super::ending::EndedBy;
 use super::leg::{Leg, LegState, MediaState};
-use super::media::{LegMedia, answered_by};
+use super::media::LegMedia;
+use super::negotiation;
 use super::replace::Newcomer;
 use super::{Call, LEGS_MAX, Phase};
 use crate::config::settings::PickupGroups;
@@ -109,9 +110,9 @@ impl Call {
         waits && self.legs_begun < LEGS_MAX && dialling.branches.iter().any(rings)
     }
 
-    /// Whether the callers of the two calls have a codec in common.
+    /// Whether the callers of the two calls can be joined.
     pub fn can_talk_to(&self, picker: &Call) -> bool {
-        !answered_by(&picker.caller_formats(), &self.caller_formats()).is_empty()
+        negotiation::can_join(&picker.caller_formats(), &self.caller_formats())
     }
 
     /// Lets the caller go to another call. None, and the caller stays, if a PRACK of it or the end of
@@ -194,6 +195,7 @@ impl Call {
         let far = Far {
             formats: self.caller_formats(),
             direction: self.caller_direction(),
+            ptime_ms: self.caller_ptime(),
         };
         let caller = std::mem::replace(&mut self.caller, leg);
         let is_answered =
@@ -250,7 +252,7 @@ impl Call {
             return Err(481);
         }
         let usable = self.usable_by(&newcomer.invited);
-        if answered_by(&usable, &self.caller_formats()).is_empty() {
+        if !negotiation::can_join(&usable, &self.caller_formats()) {
             return Err(488);
         }
         let no = self.next_leg();

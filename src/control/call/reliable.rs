@@ -21,10 +21,11 @@ use super::cause::{Cause, Failure};
 use super::ending::EndedBy;
 use super::leg::{Leg, LegState};
 use super::media::Offered;
+use super::negotiation;
 use super::{Call, LegNo, RETRY_AFTER_S, SDP};
 use crate::config::settings::Rel100;
 use crate::control::context::{CallTimer, ClientRole, Context, Timer};
-use crate::sdp::Description;
+use crate::sdp::{Description, Direction};
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, ServerTx};
 use crate::sip::message::{Method, Request, Response, ResponseDraft, Uri};
@@ -407,13 +408,16 @@ impl Call {
         };
         let usable = self.usable(no, &offer);
         let far = self.early_partner(no);
-        let usable = match far {
-            Some(far) => super::media::answered_by(&usable, &far.formats),
-            None => usable,
-        };
-        let direction = crate::sdp::Direction::SendRecv;
+        let setup = self.setup.clone();
         let answered = self.leg_mut(no).and_then(|leg| {
-            let body = leg.media_mut()?.answer(&offer, usable, direction).ok()?;
+            let endpoint = setup.endpoint(leg.endpoint);
+            let far_formats = far.as_ref().map(|far| &far.formats[..]);
+            let terms = Offered {
+                formats: negotiation::answer(&usable, far_formats, endpoint),
+                direction: Direction::SendRecv,
+                ptime_ms: far.as_ref().and_then(|far| far.ptime_ms),
+            };
+            let body = leg.media_mut()?.answer(&offer, terms).ok()?;
             Some(leg.response(200).body(SDP, body))
         });
         self.join(ctx);

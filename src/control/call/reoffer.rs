@@ -12,14 +12,14 @@
 //! One exchange runs at a time; a re-INVITE that meets another gets 491 (RFC 3261 §14.2), and so do both sides when
 //! theirs cross. The call itself asks again only where the two sides have come apart (`settle`).
 
-use super::caller::passes_events;
-use super::cause::{Cause, Failure};
+use super::cause::Cause;
 use super::exchange::{Asking, Exchange, Means, OurAsk, REINVITE_MAX, Reinvite};
 use super::leg::{Leg, LegState};
-use super::media::{LegMedia, Offered, answered_by, renumbered};
+use super::media::{LegMedia, Offered, renumbered};
+use super::negotiation;
 use super::{Call, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
 use crate::control::context::{CallTimer, ClientRole, Context, ServerOwner, Timer};
-use crate::sdp::{Description, Direction, Format, common_formats};
+use crate::sdp::{Description, Direction, Format};
 use crate::sip::endpoint::{ClientTx, ServerTx};
 use crate::sip::message::{Method, Request, Response, ResponseDraft};
 use std::time::Instant;
@@ -122,19 +122,23 @@ impl Call {
         offer: &Description,
     ) {
         let key = self.key;
-        let usable = self.usable(no, offer);
+        let alone = Offered {
+            formats: self.formats_to_answer(no, offer, None),
+            direction: Direction::SendRecv,
+            ptime_ms: None,
+        };
         let Some(leg) = self.leg_mut(no) else {
             return;
         };
         let answered = leg.media_mut().and_then(|media| {
-            let (formats, direction) = match media.our_terms() {
-                Some(ours) if media.remote() == Some(offer) => (ours.formats, ours.direction),
+            let terms = match media.our_terms() {
+                Some(ours) if media.remote() == Some(offer) => ours,
                 _ => {
                     media.aim(None);
-                    (usable, Direction::SendRecv)
+                    alone
                 }
             };
-            media.answer(offer, formats, direction).ok()
+            media.answer(offer, terms).ok()
         });
         let Some(body) = answered else {
             return ctx.sip.respond(now, tx, ResponseDraft::new(488));
@@ -148,7 +152,7 @@ impl Call {
         self.join(ctx);
     }
 
-    fn accept_reinvite(
+    pub(super) fn accept_reinvite(
         &mut self,
         ctx: &mut Context,
         now: Instant,
@@ -167,7 +171,39 @@ impl Call {
             return Vec::new();
         };
         let endpoint = self.setup.endpoint(leg.endpoint);
-        common_formats(&audio.formats, &endpoint.allow, passes_events(endpoint))
+        negotiation::usable(&audio.formats, endpoint)
+    }
+
+    /// What is answered to a leg's offer, where its far side can use this.
+    pub(super) fn formats_to_answer(
+        &self,
+        no: LegNo,
+        offer: &Description,
+        far: Option<&[Format]>,
+    ) -> Vec<Format> {
+        let Some(leg) = self.leg(no) else {
+            return Vec::new();
+        };
+        let endpoint = self.setup.endpoint(leg.endpoint);
+        negotiation::answer(&self.usable(no, offer), far, endpoint)
+    }
+
+    /// What an answered leg is offered, where its far side can use this.
+    pub(super) fn formats_to_offer(
+        &self,
+        no: LegNo,
+        media: &LegMedia,
+        far: &[Format],
+    ) -> Vec<Format> {
+        let Some(leg) = self.leg(no) else {
+            return Vec::new();
+        };
+        let endpoint = self.setup.endpoint(leg.endpoint);
+        negotiation::later_offer(far, endpoint, media.formats())
+    }
+
+    pub(super) fn media_of(&self, no: LegNo) -> Option<&LegMedia> {
+        self.leg(no).and_then(Leg::media)
     }
 
     /// 200 with what is agreed already as our offer.
@@ -187,9 +223,10 @@ impl Call {
         let offered = Offered {
             formats: media.formats().to_vec(),
             direction,
+            ptime_ms: None,
         };
         media.aim(None);
-        let body = media.offer(&offered, None);
+        let body = media.offer(&offered);
         let response = leg.response(200).body(SDP, body);
         let response = leg.answer_session(ctx, now, key, response);
         self.accept_reinvite(ctx, now, no, tx, response);
@@ -197,41 +234,6 @@ impl Call {
             invite: tx,
             offered,
         };
-    }
-
-    /// Asks the other side for what one side asks.
-    fn pass_offer(&mut self, ctx: &mut Context, now: Instant, asking: Asking) {
-        let (from, tx) = (asking.from, asking.invite);
-        let no = self.number_of(from);
-        let usable = self.usable(no, &asking.offer);
-        self.aim_at_relay();
-        let direction = asking
-            .offer
-            .audio()
-            .map_or(Direction::SendRecv, |audio| audio.direction);
-        let far_updates = self.side(from.other()).is_some_and(|far| far.takes_update);
-        let means = match asking.means {
-            Means::Update if far_updates => Means::Update,
-            Means::Update | Means::Invite => Means::Invite,
-        };
-        let asked = OurAsk {
-            to: from.other(),
-            means,
-            patience: asking.means.patience(),
-        };
-        match self.ask(ctx, now, &asked, &usable, direction) {
-            Ok(passed) => {
-                if asking.means == Means::Invite {
-                    let call = self.key;
-                    ctx.servers.insert(tx, ServerOwner { call, leg: no });
-                }
-                self.exchange = Exchange::Passing { asking, passed };
-            }
-            Err(status) => {
-                self.keep_aims();
-                ctx.sip.respond(now, tx, ResponseDraft::new(status));
-            }
-        }
     }
 
     pub(super) fn number_of(&self, side: Side) -> LegNo {
@@ -247,25 +249,23 @@ impl Call {
         ctx: &mut Context,
         now: Instant,
         to: Side,
-        formats: &[Format],
-        direction: Direction,
+        offered: Offered,
     ) -> Result<Reinvite, u16> {
         let asked = OurAsk {
             to,
             means: Means::Invite,
             patience: REINVITE_MAX,
         };
-        self.ask(ctx, now, &asked, formats, direction)
+        self.ask(ctx, now, &asked, offered)
     }
 
     /// Makes an offer to one side. The error is the status for whoever asked for it.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         ctx: &mut Context,
         now: Instant,
         asked: &OurAsk,
-        formats: &[Format],
-        direction: Direction,
+        offered: Offered,
     ) -> Result<Reinvite, u16> {
         let OurAsk {
             to,
@@ -273,7 +273,6 @@ impl Call {
             patience,
         } = *asked;
         let key = self.key;
-        let setup = self.setup.clone();
         let leg = self.side(to).ok_or(481u16)?;
         match leg.state {
             LegState::Up => {}
@@ -281,17 +280,15 @@ impl Call {
             LegState::Unacked { .. } | LegState::Asked(_) => return Err(491),
             _ => return Err(481),
         }
-        let endpoint = setup.endpoint(leg.endpoint);
         let media = leg.media_mut().ok_or(488u16)?;
-        let formats = common_formats(formats, &endpoint.allow, passes_events(endpoint));
-        if formats.is_empty() {
+        if offered.formats.is_empty() {
             return Err(488);
         }
         let offered = Offered {
-            formats: renumbered(formats, media),
-            direction,
+            formats: renumbered(offered.formats, media),
+            ..offered
         };
-        let body = media.offer(&offered, None);
+        let body = media.offer(&offered);
         let contact = leg.contact();
         let request = leg
             .request(means.method())
@@ -373,65 +370,6 @@ impl Call {
                 }
             }
             other => self.exchange = other,
-        }
-    }
-
-    /// The other side's final response to a passed offer.
-    fn on_passed(
-        &mut self,
-        ctx: &mut Context,
-        now: Instant,
-        asked: Asking,
-        offered: &Offered,
-        response: &Response,
-    ) {
-        let key = self.key;
-        let status = response.status();
-        if status >= 300 {
-            // RFC 3261 §14.1: the session goes on as it was, unless the far dialog is gone.
-            self.keep_aims();
-            let told = match status {
-                491 => 491,
-                _ => Failure::of_response(status, None).status,
-            };
-            ctx.sip.respond(now, asked.invite, ResponseDraft::new(told));
-            ctx.servers.remove(asked.invite);
-            if matches!(status, 408 | 481) {
-                self.end_by_us(ctx, now, Cause::TIMER, "a re-INVITE found no dialog");
-            }
-            return;
-        }
-        let no = self.number_of(asked.from);
-        let usable = self.usable(no, &asked.offer);
-        let far = self.side(asked.from.other()).and_then(|far| {
-            let answer = Description::parse(&response.body()).ok()?;
-            let media = far.media_mut()?;
-            media.accept_answer(offered, answer).ok()?;
-            Some((media.formats().to_vec(), media.peer_direction()))
-        });
-        let body = far.and_then(|(formats, direction)| {
-            let formats = answered_by(&usable, &formats);
-            let near = self.side(asked.from)?;
-            let media = near.media_mut()?;
-            let body = media.answer(&asked.offer, formats, direction).ok()?;
-            let response = near.response(200).body(SDP, body);
-            Some(near.answer_session(ctx, now, key, response))
-        });
-        match body {
-            Some(response) => {
-                ctx.sip.respond(now, asked.invite, response);
-                self.join(ctx);
-            }
-            None => {
-                ctx.sip.respond(now, asked.invite, ResponseDraft::new(488));
-                ctx.servers.remove(asked.invite);
-                self.end_by_us(
-                    ctx,
-                    now,
-                    Cause::NO_CODEC,
-                    "the answer to a re-INVITE is of no use",
-                );
-            }
         }
     }
 

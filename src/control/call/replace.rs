@@ -9,15 +9,16 @@
 //! A dialog of a callee that rings is taken over too: see [`super::pickup`]. That of a caller that waits is not, since
 //! it was not begun by us (RFC 3891 §3).
 
-use super::caller::{Far, passes_events};
+use super::caller::Far;
 use super::cause::Cause;
 use super::leg::{Leg, LegState, MediaState};
-use super::media::{LegMedia, answered_by};
+use super::media::LegMedia;
+use super::negotiation;
 use super::{Call, Facts, Invited, LegNo, Phase, Side};
 use crate::control::context::Context;
 use crate::control::replaces::Replaces;
 use crate::control::setup::Setup;
-use crate::sdp::{Format, common_formats, formats_for};
+use crate::sdp::Format;
 use crate::sip::message::Headers;
 use std::time::Instant;
 
@@ -130,6 +131,7 @@ impl Call {
         let far = self.leg(partner).and_then(Leg::media).map(|media| Far {
             formats: media.formats().to_vec(),
             direction: media.wanted_direction(),
+            ptime_ms: media.ptime_ms(),
         });
         if self.answer_caller(ctx, now, far.as_ref()).is_err() {
             self.end_by_us(ctx, now, Cause::NO_CODEC, "no common codec with a newcomer");
@@ -143,14 +145,13 @@ impl Call {
     /// What a newcomer can use.
     pub(super) fn usable_by(&self, invited: &Invited) -> Vec<Format> {
         let endpoint = self.setup.endpoint(invited.endpoint);
-        let events = passes_events(endpoint);
         match invited.offer.as_ref().and_then(|offer| offer.audio()) {
-            Some(audio) => common_formats(&audio.formats, &endpoint.allow, events),
-            None => formats_for(&endpoint.allow, events),
+            Some(audio) => negotiation::usable(&audio.formats, endpoint),
+            None => negotiation::own(endpoint),
         }
     }
 
-    /// A port for a newcomer on its partner's worker, if the two have a codec in common.
+    /// A port for a newcomer on its partner's worker, if the two can be joined.
     fn media_for(
         &self,
         ctx: &mut Context,
@@ -161,7 +162,7 @@ impl Call {
     ) -> Result<LegMedia, u16> {
         let usable = self.usable_by(invited);
         let media = self.leg(partner).and_then(Leg::media).ok_or(491u16)?;
-        if answered_by(&usable, media.formats()).is_empty() {
+        if !negotiation::can_join(&usable, media.formats()) {
             return Err(488);
         }
         let owner = (self.key, no);

@@ -205,8 +205,12 @@ impl Peer {
         let offer = self.read(offer)?;
         let media = &self.calls[index].media;
         let formats = sdp::common_formats(&offer.audio()?.formats, &media.codecs, true);
-        (!formats.is_empty())
-            .then(|| sdp::answer(&media.local(&self.place), &offer, &formats, direction))
+        let ours = OurOffer {
+            formats: &formats,
+            direction,
+            ptime_ms: None,
+        };
+        (!formats.is_empty()).then(|| sdp::answer(&media.local(&self.place), &offer, &ours))
     }
 
     /// Takes the gateway's address from its description, and begins to talk to it.

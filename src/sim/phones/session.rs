@@ -99,7 +99,12 @@ impl Session {
     pub fn answer(&mut self, offer: &Description) -> Option<String> {
         let formats = sdp::common_formats(&offer.audio()?.formats, &CODECS, true);
         let local = self.local();
-        (!formats.is_empty()).then(|| sdp::answer(&local, offer, &formats, Direction::SendRecv))
+        let ours = OurOffer {
+            formats: &formats,
+            direction: Direction::SendRecv,
+            ptime_ms: None,
+        };
+        (!formats.is_empty()).then(|| sdp::answer(&local, offer, &ours))
     }
 
     /// Names the dialog as another one would in Replaces for the gateway.

@@ -209,7 +209,8 @@ fn a_call_without_an_offer_gets_ours_and_answers_in_its_ack() {
     );
     world.run(50 * MS);
     let answer = world.last_to(ALICE, "200 INVITE");
-    assert!(answer.contains(" RTP/AVP 8\r\n"), "{answer}");
+    // What both have, then what we would transcode.
+    assert!(answer.contains(" RTP/AVP 8 0 9 101\r\n"), "{answer}");
     assert!(world.last_bridge().is_none());
     world.ack(ALICE, Some(&sdp("198.51.100.10", 4000, 1, "8", "sendrecv")));
     world.run(50 * MS);
@@ -221,12 +222,16 @@ fn a_call_without_an_offer_gets_ours_and_answers_in_its_ack() {
 }
 
 #[test]
-fn no_common_codec_is_488() {
-    let mut world = World::new();
+fn no_common_codec_and_none_that_we_transcode_is_488() {
+    let allows_g729 = CONFIG.replace(
+        "allow = [\"alaw\", \"ulaw\", \"g722\"]",
+        "allow = [\"g729\"]",
+    );
+    let mut world = World::with_config(&allows_g729);
     world.invite(
         ALICE,
         "100",
-        Some(&sdp("198.51.100.10", 4000, 1, "9", "sendrecv")),
+        Some(&sdp("198.51.100.10", 4000, 1, "18", "sendrecv")),
     );
     world.run(50 * MS);
     assert_eq!(world.phone(ALICE).final_status(), Some(488));

@@ -23,6 +23,7 @@ mod reload;
 mod reoffer;
 mod replace;
 mod session;
+mod transcoding;
 mod transfer;
 mod update;
 pub(crate) mod world;

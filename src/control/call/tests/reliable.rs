@@ -265,8 +265,9 @@ fn a_prack_may_bring_a_new_offer_once_the_first_is_answered() {
     assert!(is_empty(&world.last_to(ALICE, "200 INVITE")));
     world.ack(ALICE, None);
     world.run(50 * MS);
-    // Bob may still send what Alice no longer hears: he is asked to change.
-    assert!(world.last_to(BOB, "INVITE").contains("RTP/AVP 0\r\n"));
+    // Bob prefers what Alice no longer hears: he is asked to change.
+    let asked = world.last_to(BOB, "INVITE");
+    assert!(asked.contains("RTP/AVP 0 101\r\n"), "{asked}");
     world.answer(BOB, 200, Some(&bob(2, "0")));
     world.run(50 * MS);
     end(world);

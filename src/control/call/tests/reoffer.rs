@@ -85,7 +85,7 @@ fn a_refused_re_invite_leaves_all_as_it_was() {
     world.request(
         ALICE,
         Method::Invite,
-        Some((SDP, &alice(2, "0 101", "sendrecv"))),
+        Some((SDP, &alice(2, "0 101", "sendonly"))),
     );
     world.run(50 * MS);
     world.answer(BOB, 488, None);
@@ -97,13 +97,17 @@ fn a_refused_re_invite_leaves_all_as_it_was() {
 }
 
 #[test]
-fn a_codec_that_the_other_side_may_not_use_is_488() {
-    let mut world = World::new();
+fn a_codec_that_neither_the_other_side_has_nor_we_is_488() {
+    let allows_g729 = CONFIG.replace(
+        "allow = [\"alaw\", \"ulaw\", \"g722\"]",
+        "allow = [\"alaw\", \"ulaw\", \"g729\"]",
+    );
+    let mut world = World::with_config(&allows_g729);
     world.talk("100");
     world.request(
         ALICE,
         Method::Invite,
-        Some((SDP, &alice(2, "9", "sendrecv"))),
+        Some((SDP, &alice(2, "18", "sendrecv"))),
     );
     world.run(50 * MS);
     assert_eq!(world.phone(ALICE).final_status(), Some(488));
@@ -160,7 +164,7 @@ fn a_caller_answered_before_is_narrowed_to_what_the_callee_takes() {
     world.answer(BOB, 200, Some(&bob(1, "0", "sendrecv")));
     world.run(50 * MS);
     let narrowed = world.last_to(ALICE, "INVITE");
-    assert!(narrowed.contains(" RTP/AVP 0\r\n"), "{narrowed}");
+    assert!(narrowed.contains(" RTP/AVP 0 101\r\n"), "{narrowed}");
     // The caller is busy with a re-INVITE of its own; ours is tried again.
     world.answer(ALICE, 491, None);
     world.run(Duration::from_secs(3));

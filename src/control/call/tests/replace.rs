@@ -70,10 +70,11 @@ fn who_stays_is_told_of_the_newcomers_codecs() {
     world.talk("100");
     let dialog = dialog_of(&mut world, BOB);
     world.phones_answer = true;
-    world.invite_with(CAROL, "999", Some(&carols("8")), &[("Replaces", &dialog)]);
+    world.invite_with(CAROL, "999", Some(&carols("0")), &[("Replaces", &dialog)]);
     world.run(200 * MS);
-    assert!(world.last_to(CAROL, "200 INVITE").contains("RTP/AVP 8\r\n"));
-    assert!(world.last_to(ALICE, "INVITE").contains("RTP/AVP 8\r\n"));
+    assert!(world.last_to(CAROL, "200 INVITE").contains("RTP/AVP 0\r\n"));
+    let asked = world.last_to(ALICE, "INVITE");
+    assert!(asked.contains("RTP/AVP 0 101\r\n"), "{asked}");
     world.request(ALICE, Method::Bye, None);
     world.assert_nothing_left();
 }
@@ -90,7 +91,7 @@ fn what_cannot_be_replaced_is_refused_and_the_call_goes_on() {
         ("a;to-tag=1;from-tag=2", "8 0", 481),
         ("a;to-tag=1", "8 0", 400),
         (early.as_str(), "8 0", 486),
-        (dialog.as_str(), "9", 488),
+        (dialog.as_str(), "18", 488),
     ] {
         let headers = [("Replaces", replaces), ("Call-ID", replaces)];
         world.invite_with(CAROL, "999", Some(&carols(formats)), &headers);
