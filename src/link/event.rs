@@ -101,4 +101,13 @@ pub struct LegReport {
     pub rtcp_in: u64,
     /// See above.
     pub rtcp_out: u64,
+    /// The way to the peer and back in milliseconds, once both sides' reports have told it (RFC 3550 §6.4.1).
+    pub round_trip_ms: Option<u32>,
+    /// Packets lost on the way to the peer, as it last reported.
+    pub lost_out: Option<i32>,
+    /// Jitter there in RTP clock units, as it last reported.
+    pub jitter_out: Option<u32>,
+    /// Mean opinion score of what the peer says, as it comes to us: 1 to 4.5 (ITU-T G.107). None before anything came, and
+    /// for codecs that the model has no figures of.
+    pub mos: Option<f32>,
 }

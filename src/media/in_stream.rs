@@ -5,6 +5,7 @@
 
 use super::seam::Nanos;
 use crate::rtp::packet::Header;
+use crate::rtp::rtcp::ReportBlock;
 use crate::rtp::statistics::{Arrival, SourceStatistics};
 
 /// How long after a change of source packets of the former one are late. After it they are a change back.
@@ -100,9 +101,22 @@ impl InStream {
             .map_or(0, |source| source.statistics.reported_highest())
     }
 
+    /// The block to report now of the source that is. None before the first packet.
+    pub(super) fn report(&mut self, last_report: (u32, u32)) -> Option<ReportBlock> {
+        let source = self.source.as_mut()?;
+        Some(source.statistics.report(source.ssrc, last_report))
+    }
+
     /// Packets lost, over all sources.
     pub(super) fn lost(&self) -> i64 {
         self.lost_before + self.source.map_or(0, |source| source.statistics.lost())
+    }
+
+    /// Packets expected of the source that is, those lost, and the gaps they left. None before the first packet.
+    pub(super) fn losses(&self) -> Option<(u32, u32, u32)> {
+        let statistics = &self.source.as_ref()?.statistics;
+        let lost = u32::try_from(statistics.lost()).unwrap_or(0);
+        Some((statistics.expected(), lost, statistics.gaps()))
     }
 
     /// Jitter of the source that is, in clock units.

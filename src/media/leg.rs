@@ -6,10 +6,13 @@ use super::in_stream::InStream;
 use super::latch::{Admission, Latch};
 use super::out_stream::{Feed, OutStream};
 use super::peer::Peer;
+use super::reports::Reports;
 use super::rtcp_latch::RtcpLatch;
 use super::seam::{Component, DropReason, LegSlot, Nanos, SocketOrder};
+use crate::codec::{Codec, Payload};
 use crate::link::{Event, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Remote};
 use crate::rtp::packet::Header;
+use crate::rtp::quality::{self, Coding, Conditions};
 use crate::rtp::rtcp::{ReportedMap, SenderMap, Translation};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -19,6 +22,8 @@ use std::net::SocketAddr;
 pub(super) const DISCONNECT_SILENCE: Nanos = Nanos::from_millis(250);
 /// How long a locked source must have been steady before its socket is connected.
 pub(super) const CONNECT_AFTER: Nanos = Nanos::from_millis(1_000);
+/// What a packet holds, nearly always: it has to be spoken before it is sent.
+const PACKET_NS: u64 = 20_000_000;
 /// Between two interim reports of a leg.
 pub(super) const REPORT_INTERVAL: Nanos = Nanos::from_millis(5_000);
 
@@ -87,8 +92,9 @@ pub(super) struct Leg {
     /// Its place in the worker's list of open legs.
     pub(super) place: usize,
     /// Our CNAME towards the peer: random, one for the leg's life (RFC 7022 §4.1).
-    cname: u64,
+    pub(super) cname: u64,
     formats: LegFormats,
+    pub(super) reports: Reports,
 }
 
 impl Leg {
@@ -118,6 +124,7 @@ impl Leg {
             report_due: Nanos(now.0 + REPORT_INTERVAL.0 + spread),
             place,
             cname,
+            reports: Reports::default(),
         }
     }
 
@@ -378,11 +385,35 @@ impl Leg {
 
     /// Its counts so far.
     pub(super) fn report(&self) -> LegReport {
+        let about_us = self.reports.heard.about_us();
+        let round_trip_ns = self.reports.heard.round_trip_ns();
         LegReport {
             lost_in: self.input.lost(),
             jitter: self.input.jitter(),
+            round_trip_ms: round_trip_ns.map(|ns| (ns / 1_000_000) as u32),
+            lost_out: about_us.map(|block| block.lost),
+            jitter_out: about_us.map(|block| block.jitter),
+            mos: self.mos(),
             ..self.counts
         }
+    }
+
+    /// How good what the peer says is, as it comes to us. Our own buffer, if there is one, is not counted.
+    fn mos(&self) -> Option<f32> {
+        let coding = self.formats.receive.formats().iter();
+        let coding = coding.copied().find_map(|format| match format.payload {
+            Payload::Codec(Codec::Ulaw | Codec::Alaw) => Some(Coding::G711),
+            Payload::Codec(Codec::G722) => Some(Coding::G722),
+            Payload::Codec(Codec::G729) => Some(Coding::G729),
+            _ => None,
+        })?;
+        let (expected, lost, gaps) = self.input.losses()?;
+        Some(quality::mos(&Conditions {
+            coding,
+            loss: f64::from(lost) / f64::from(expected.max(1)),
+            burst_ratio: quality::burst_ratio(expected, lost, gaps),
+            delay_ms: quality::delay_ms(self.reports.heard.round_trip_ns(), 0, PACKET_NS),
+        }))
     }
 }
 

@@ -10,6 +10,7 @@ mod legs;
 mod out_stream;
 mod outbox;
 mod peer;
+mod reports;
 mod rtcp_latch;
 mod seam;
 #[cfg(test)]

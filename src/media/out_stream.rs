@@ -162,6 +162,12 @@ impl OutStream {
         self.started.then_some(self.ssrc)
     }
 
+    /// Its SSRC, and this moment on its clock. None before the first packet.
+    pub(super) fn position(&self, now: Nanos) -> Option<(u32, u32)> {
+        let elapsed = (now.since(self.at).0 / NANOS_PER_CLOCK) as u32;
+        Some((self.ssrc()?, self.timestamp.wrapping_add(elapsed)))
+    }
+
     /// The next packet begins anew, even if it is of the same source: something was left out.
     pub(super) fn interrupt(&mut self) {
         self.feed = None;

@@ -118,9 +118,18 @@ impl Bed {
     pub(super) fn new() -> Bed {
         let range = PortRange::new(20_000, 20_019, 1).expect("a range");
         Bed {
-            worker: Worker::new(WorkerId(0), range, 1),
+            worker: Worker::new(WorkerId(0), range, 1).relaying_rtcp(),
             now: Nanos::from_millis(1_000_000),
             taken: 0,
+        }
+    }
+
+    /// A worker that reports on its own.
+    pub(super) fn reporting() -> Bed {
+        let range = PortRange::new(20_000, 20_019, 1).expect("a range");
+        Bed {
+            worker: Worker::new(WorkerId(0), range, 1),
+            ..Bed::new()
         }
     }
 

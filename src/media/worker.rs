@@ -36,6 +36,17 @@ pub struct Worker {
     orders: VecDeque<SocketOrder>,
     events: Events,
     counters: Counters,
+    rtcp: Rtcp,
+    random: fastrand::Rng,
+}
+
+/// What becomes of RTCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rtcp {
+    /// We report on each leg, and take what its peer reports.
+    Own,
+    /// What a peer reports is translated and relayed to the far side.
+    Relayed,
 }
 
 impl Worker {
@@ -52,6 +63,16 @@ impl Worker {
             orders: VecDeque::new(),
             events: Events::new(),
             counters: Counters::default(),
+            rtcp: Rtcp::Own,
+            random: fastrand::Rng::with_seed(seed ^ 0x5265_706f_7274),
+        }
+    }
+
+    /// The same worker, which relays RTCP.
+    pub fn relaying_rtcp(self) -> Worker {
+        Worker {
+            rtcp: Rtcp::Relayed,
+            ..self
         }
     }
 
@@ -68,10 +89,10 @@ impl Worker {
             } => self.bridge((a, a_to_b), (b, b_to_a)),
             Command::Echo { leg } => self.set_alone(leg, Role::Echo),
             Command::Detach { leg } => self.set_alone(leg, Role::Alone),
-            Command::Close { leg } => self.close(leg),
+            Command::Close { leg } => self.close(now, leg),
             Command::Stop => {
                 while let Some(slot) = self.open.last() {
-                    self.end(*slot);
+                    self.end(now, *slot);
                 }
             }
             about_audio => self.handle_audio_command(now, about_audio),
@@ -193,6 +214,10 @@ impl Worker {
         for slot in &self.open {
             if let Some(leg) = self.legs.get_mut(*slot) {
                 leg.tick(now, *slot, &mut self.events, &mut self.orders);
+                if self.rtcp == Rtcp::Own {
+                    let sent = report(now, leg, *slot, false, &mut self.random, &mut self.outbox);
+                    self.counters.rtcp_out += u64::from(sent);
+                }
             }
         }
     }
@@ -318,6 +343,10 @@ impl Worker {
         leg.admit_rtcp(now, component, source, rtcp::check(packet).is_ok())?;
         leg.counts.rtcp_in += 1;
         self.counters.rtcp_in += 1;
+        if self.rtcp == Rtcp::Own {
+            leg.reports.take(now, packet, leg.output.ssrc());
+            return Ok(Verdict::Taken);
+        }
         let Role::Bridged { to, .. } = leg.role else {
             return Err(DropReason::Unheard);
         };
@@ -325,6 +354,7 @@ impl Worker {
         let leg = self.legs.get(slot).ok_or(DropReason::Unheard)?;
         let far = self.legs.get(to).ok_or(DropReason::Unheard)?;
         let destination = far.rtcp_destination().ok_or(DropReason::Unheard)?;
+        let out = far.rtcp_component();
         let len = leg
             .translation(slot, far, to)
             .and_then(|translation| rtcp::translate(packet, &translation))
@@ -335,7 +365,7 @@ impl Worker {
         }
         Ok(Verdict::Send {
             leg: to,
-            component: Component::Rtcp,
+            component: out,
             destination,
             len,
         })
@@ -409,14 +439,20 @@ impl Worker {
         }
     }
 
-    fn close(&mut self, id: LegId) {
+    fn close(&mut self, now: Nanos, id: LegId) {
         if let Some(slot) = self.find(id) {
-            self.end(slot);
+            self.end(now, slot);
         }
     }
 
-    /// Closes a leg and tells so.
-    fn end(&mut self, slot: LegSlot) {
+    /// Closes a leg and tells so, its peer (BYE, RFC 3550 §6.6) and control.
+    fn end(&mut self, now: Nanos, slot: LegSlot) {
+        if self.rtcp == Rtcp::Own
+            && let Some(leg) = self.legs.get_mut(slot)
+        {
+            let sent = report(now, leg, slot, true, &mut self.random, &mut self.outbox);
+            self.counters.rtcp_out += u64::from(sent);
+        }
         if let Some(leg) = self.remove(slot) {
             self.orders.push_back(SocketOrder::Close { leg: slot });
             self.events.tell_last(Event::Closed {
@@ -465,6 +501,26 @@ impl Worker {
     }
 }
 
+/// Sends the leg's report if it is due, or its last. True if one was sent.
+fn report(
+    now: Nanos,
+    leg: &mut Leg,
+    slot: LegSlot,
+    goodbye: bool,
+    random: &mut fastrand::Rng,
+    outbox: &mut Outbox,
+) -> bool {
+    let Some(destination) = leg.rtcp_destination() else {
+        return false;
+    };
+    let component = leg.rtcp_component();
+    let sent = outbox.push(slot, component, destination, |room| {
+        leg.write_report(now, random.u32(..), goodbye, room)
+    });
+    leg.counts.rtcp_out += u64::from(sent.is_some());
+    sent.is_some()
+}
+
 mod hear;
 
 #[cfg(test)]
@@ -473,6 +529,8 @@ mod audio_tests;
 mod crypto_tests;
 #[cfg(test)]
 mod history_tests;
+#[cfg(test)]
+mod reports_tests;
 #[cfg(test)]
 mod rtcp_tests;
 #[cfg(test)]
