@@ -159,6 +159,7 @@ pub(super) const RTP: &[Row] = &[
     acts("timeout", Seconds),
     acts("dscp", Integer(0, 63)),
     acts("batch_wait_us", Integer(0, 20_000)),
+    acts("rtcp", OneOf(&["own", "relay"])),
 ];
 
 /// `[admin]`

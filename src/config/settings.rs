@@ -106,6 +106,8 @@ pub struct Rtp {
     pub dscp: u8,
     /// `batch_wait_us`: the longest that a loaded worker waits to gather a batch, in microseconds; 0 for never.
     pub batch_wait_us: u32,
+    /// `rtcp`: relay what one side reports to the other, in place of reporting to each ourselves.
+    pub relays_rtcp: bool,
 }
 
 /// `[admin]`

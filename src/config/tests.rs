@@ -53,9 +53,9 @@ fn unknown_names_are_told_with_the_names_that_are_known() {
         "[rtp]\n  port = \"20000-20999\"\nrtpstart = 1\n",
         &[
             "2:3: error: rtp.port: unknown key; did you mean \"ports\"? accepted: ports, workers, cores, timeout, dscp, \
-           batch_wait_us",
+           batch_wait_us, rtcp",
             "3:1: error: rtp.rtpstart: unknown key; write ports = \"FIRST-LAST\"; accepted: ports, workers, cores, \
-           timeout, dscp, batch_wait_us",
+           timeout, dscp, batch_wait_us, rtcp",
         ],
     );
     assert_findings(

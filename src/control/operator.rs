@@ -239,7 +239,8 @@ fn compare(old: &Settings, new: &Settings) -> ReloadReport {
                 rtp.workers,
                 &rtp.cores,
                 rtp.dscp,
-                rtp.batch_wait_us
+                rtp.batch_wait_us,
+                rtp.relays_rtcp
             )
         )
     };

@@ -104,6 +104,10 @@ catalogue! {
         "RTP packets lost on the way to us (RFC 3550 appendix A.3), added when a call ends.";
     RTP_JITTER_SECONDS: Histogram "ringway_rtp_jitter_seconds" ["endpoint"]
         "Interarrival jitter of received RTP (RFC 3550 section 6.4.1), one sample a leg when it ends.";
+    RTP_MOS: Histogram "ringway_rtp_mos" ["endpoint"]
+        "Mean opinion score (ITU-T G.107) of received audio, one sample a leg when it ends.";
+    RTP_ROUND_TRIP_SECONDS: Histogram "ringway_rtp_round_trip_seconds" ["endpoint"]
+        "Round trip to the endpoint's media by RTCP (RFC 3550 section 6.4.1), one sample a leg when it ends.";
     RTP_PACKETS_TOTAL: Counter "ringway_rtp_packets_total" ["worker", "direction", "path"]
         "RTP packets accepted (in) and sent (out) by a worker.";
     RTP_BYTES_TOTAL: Counter "ringway_rtp_bytes_total" ["worker", "direction", "path"]

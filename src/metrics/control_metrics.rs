@@ -206,6 +206,9 @@ const DURATION_BOUNDS_S: &[f64] = &[
     1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0,
 ];
 /// Seconds; one packet lasts 0.02.
+/// G.107 annex B calls 4.34 very satisfied, 4.03 satisfied, 3.60 some dissatisfied, 3.10 many, 2.58 nearly all.
+const MOS_BOUNDS: &[f64] = &[1.5, 2.0, 2.58, 3.1, 3.6, 4.03, 4.2, 4.34, 4.5];
+
 const JITTER_BOUNDS_S: &[f64] = &[
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5,
 ];
@@ -221,6 +224,8 @@ pub struct ControlMetrics {
     call_duration: HistogramVec,
     rtp_lost: IntCounterVec,
     rtp_jitter: HistogramVec,
+    rtp_mos: HistogramVec,
+    rtp_round_trip: HistogramVec,
     contacts: IntGaugeVec,
     reachable: IntGaugeVec,
     rtt: GaugeVec,
@@ -270,6 +275,8 @@ impl ControlMetrics {
             call_duration: histograms(r, &catalogue::CALL_DURATION_SECONDS, DURATION_BOUNDS_S),
             rtp_lost: counters(r, &catalogue::RTP_LOST_PACKETS_TOTAL),
             rtp_jitter: histograms(r, &catalogue::RTP_JITTER_SECONDS, JITTER_BOUNDS_S),
+            rtp_mos: histograms(r, &catalogue::RTP_MOS, MOS_BOUNDS),
+            rtp_round_trip: histograms(r, &catalogue::RTP_ROUND_TRIP_SECONDS, JITTER_BOUNDS_S),
             contacts: gauges(r, &catalogue::CONTACTS),
             reachable: gauges(r, &catalogue::CONTACT_REACHABLE),
             rtt: float_gauges(r, &catalogue::CONTACT_RTT_SECONDS),
@@ -314,6 +321,8 @@ impl ControlMetrics {
             duration: self.call_duration.with_label_values(&[name]),
             rtp_lost: self.rtp_lost.with_label_values(&[name]),
             rtp_jitter: self.rtp_jitter.with_label_values(&[name]),
+            rtp_mos: self.rtp_mos.with_label_values(&[name]),
+            rtp_round_trip: self.rtp_round_trip.with_label_values(&[name]),
         }
     }
 
@@ -505,6 +514,8 @@ pub struct EndpointMetrics {
     duration: Histogram,
     rtp_lost: IntCounter,
     rtp_jitter: Histogram,
+    rtp_mos: Histogram,
+    rtp_round_trip: Histogram,
 }
 
 impl EndpointMetrics {
@@ -549,6 +560,16 @@ impl EndpointMetrics {
     pub fn received(&self, lost: i64, jitter: Duration) {
         self.rtp_lost.inc_by(u64::try_from(lost).unwrap_or(0));
         self.rtp_jitter.observe(jitter.as_secs_f64());
+    }
+
+    /// How good that was, 1 to 4.5 (ITU-T G.107), and the way there and back; of a leg that is over, as far as known.
+    pub fn quality(&self, mos: Option<f32>, round_trip: Option<Duration>) {
+        if let Some(mos) = mos {
+            self.rtp_mos.observe(mos.into());
+        }
+        if let Some(round_trip) = round_trip {
+            self.rtp_round_trip.observe(round_trip.as_secs_f64());
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Seat {
     pub dscp: u8,
     /// The longest wait for a batch, in microseconds.
     pub batch_wait_us: u32,
+    /// RTCP is relayed from one side to the other.
+    pub relays_rtcp: bool,
     /// Feeds SSRCs and first sequence numbers.
     pub seed: u64,
     /// From control.
@@ -101,8 +103,12 @@ impl<'ring> MediaLoop<'ring> {
             buffers: uring::BUFFERS,
         };
         let now = monotonic()?;
+        let worker = Worker::new(seat.id, seat.range, seat.seed);
         Ok(MediaLoop {
-            worker: Worker::new(seat.id, seat.range, seat.seed),
+            worker: match seat.relays_rtcp {
+                true => worker.relaying_rtcp(),
+                false => worker,
+            },
             edge: Edge::new(ring, config, seat.bell)?,
             commands: seat.commands,
             events: seat.events,

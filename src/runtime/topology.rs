@@ -182,6 +182,7 @@ pub fn start(
                 range: topology.range,
                 dscp: rtp.dscp,
                 batch_wait_us: rtp.batch_wait_us,
+                relays_rtcp: rtp.relays_rtcp,
                 seed: seed.wrapping_add(u64::from(id.0).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
                 commands: commands_in,
                 bell,
@@ -254,6 +255,7 @@ mod tests {
             timeout: Duration::from_secs(60),
             dscp: 46,
             batch_wait_us: 0,
+            relays_rtcp: false,
         }
     }
 

@@ -107,6 +107,7 @@ fn build_rtp(fields: &Fields, checker: &mut Checker<'_>) -> Rtp {
         // 46 is Expedited Forwarding (RFC 3246).
         dscp: fields.integer("dscp").unwrap_or(46),
         batch_wait_us: fields.integer("batch_wait_us").unwrap_or(200),
+        relays_rtcp: fields.text("rtcp").is_some_and(|who| who == "relay"),
     }
 }
 

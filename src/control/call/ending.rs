@@ -217,6 +217,10 @@ impl Call {
             ctx.load
                 .metrics(name, &ctx.metrics)
                 .received(report.lost_in, jitter);
+            let round_trip = report.round_trip_ms.map(u64::from);
+            ctx.load
+                .metrics(name, &ctx.metrics)
+                .quality(report.mos, round_trip.map(Duration::from_millis));
         }
     }
 

@@ -103,10 +103,27 @@ impl Call {
 /// A leg's final counts in a few words.
 fn media_text(leg: &Leg) -> String {
     match &leg.media {
-        MediaState::Closed(report) => format!(
-            "in {} lost {} jitter {} out {} strangers {}",
-            report.packets_in, report.lost_in, report.jitter, report.packets_out, report.strangers
-        ),
+        MediaState::Closed(report) => {
+            let heard = format!(
+                "in {} lost {} jitter {} out {} strangers {}",
+                report.packets_in,
+                report.lost_in,
+                report.jitter,
+                report.packets_out,
+                report.strangers
+            );
+            let known = [
+                report.mos.map(|mos| format!(" mos {mos:.1}")),
+                report
+                    .round_trip_ms
+                    .map(|ms| format!(" round_trip_ms {ms}")),
+                report.lost_out.map(|lost| format!(" lost_out {lost}")),
+            ];
+            known
+                .into_iter()
+                .flatten()
+                .fold(heard, |text, more| text + &more)
+        }
         _ => String::from("none"),
     }
 }

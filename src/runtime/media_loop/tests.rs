@@ -30,6 +30,7 @@ impl Bench {
             timeout: Duration::from_secs(60),
             dscp: 46,
             batch_wait_us,
+            relays_rtcp: true,
         };
         let allowed = topology::allowed_cores().expect("cores");
         let topology = Topology::plan(&rtp, &allowed).expect("a topology");
