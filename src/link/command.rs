@@ -4,6 +4,7 @@ use super::clip::{ClipHandle, PlayId, PlayMode};
 use super::formats::LegFormats;
 use super::ids::LegId;
 use super::recording::RecordingSink;
+pub use crate::codec::dtmf::Digit;
 use crate::rtp::srtp::MasterKey;
 use std::net::{IpAddr, SocketAddr};
 
@@ -169,34 +170,6 @@ pub struct LegCrypto {
 /// A room of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RoomId(pub u32);
-
-/// A DTMF digit (RFC 4733 §3.2): `0` to `9`, `*`, `#`, `A` to `D`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Digit(u8);
-
-impl Digit {
-    /// From its event code, 0 to 15; None for other events (flash, fax tones).
-    pub fn from_event(event: u8) -> Option<Digit> {
-        (event < 16).then_some(Digit(event))
-    }
-
-    /// From its character, either case.
-    pub fn from_char(character: char) -> Option<Digit> {
-        let upper = character.to_ascii_uppercase();
-        let event = "0123456789*#ABCD".find(upper)?;
-        Digit::from_event(event as u8)
-    }
-
-    /// Its event code.
-    pub fn event(self) -> u8 {
-        self.0
-    }
-
-    /// Its character.
-    pub fn char(self) -> char {
-        char::from(b"0123456789*#ABCD"[usize::from(self.0)])
-    }
-}
 
 /// Which digits of a leg's peer are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

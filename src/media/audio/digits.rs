@@ -4,9 +4,12 @@
 //!  idle ──push──► sounding (events or a tone) ──duration──► pause ──50 ms──► the next, or idle
 //! ```
 
+use super::block::Block;
 use super::outlet::Origin;
 use super::route::{OwnPacket, count, open_outlet, send_own};
 use super::{Around, Audio};
+use crate::codec::Rate;
+use crate::codec::tone::{Generator, Tone};
 use crate::link::Digit;
 use crate::rtp::telephone_event::{EventSender, Sending};
 use arrayvec::ArrayVec;
@@ -22,6 +25,9 @@ const PAUSE_MS: u16 = 50;
 
 /// Ticks between two packets of an event.
 const EVENT_TICKS: u8 = 2;
+
+/// Levels of the two frequencies of a tone (Q.23: the high one is the louder).
+const TONE_DBM0: (f32, f32) = (-9.0, -7.0);
 
 /// Level of telephone events, in -dBm0 (RFC 4733 §2.3.3).
 const EVENT_VOLUME: u8 = 10;
@@ -43,6 +49,11 @@ enum State {
         /// Ticks until its next packet.
         wait: u8,
     },
+    Tone {
+        tone: Box<Generator>,
+        rate: Rate,
+        left_ms: u16,
+    },
     Pause {
         left_ms: u16,
     },
@@ -53,6 +64,25 @@ impl DigitSender {
     pub(super) fn push(&mut self, digit: Digit, duration_ms: u16) {
         let duration_ms = duration_ms.clamp(DURATION_MS.0, DURATION_MS.1);
         let _ = self.waiting.try_push((digit, duration_ms));
+    }
+
+    /// The next 10 ms of a digit that is a tone.
+    pub(super) fn tone(&mut self) -> Option<Block> {
+        let State::Tone {
+            tone,
+            rate,
+            left_ms,
+        } = &mut self.state
+        else {
+            return None;
+        };
+        let mut block = Block::silence(*rate);
+        tone.fill(block.samples_mut());
+        *left_ms = left_ms.saturating_sub(10);
+        if *left_ms == 0 {
+            self.state = State::Pause { left_ms: PAUSE_MS };
+        }
+        Some(block)
     }
 
     /// A digit is being sent, or is to be.
@@ -81,7 +111,7 @@ impl Audio {
             // The peer hears nothing that we can make.
             return audio.digits = DigitSender::default();
         };
-        let timestamp = outlet.timestamp;
+        let (timestamp, rate) = (outlet.timestamp, outlet.rate());
         let digits = &mut audio.digits;
         match &mut digits.state {
             State::Idle => {
@@ -101,9 +131,14 @@ impl Audio {
                         payload_type,
                         wait: 0,
                     },
-                    None => State::Idle,
+                    None => State::Tone {
+                        tone: Box::new(Generator::new(tone_of(digit, duration_ms), rate)),
+                        rate,
+                        left_ms: duration_ms,
+                    },
                 };
             }
+            State::Tone { .. } => {}
             State::Event {
                 wait: wait @ 1.., ..
             } => *wait -= 1,
@@ -129,4 +164,9 @@ impl Audio {
             State::Pause { .. } => digits.state = State::Idle,
         }
     }
+}
+
+fn tone_of(digit: Digit, duration_ms: u16) -> Tone {
+    let (low, high) = TONE_DBM0;
+    Tone::dtmf(digit, low, high, duration_ms.into(), 1)
 }

@@ -12,6 +12,7 @@
 
 use super::block::{Block, OCTETS};
 use crate::codec::g722::{DecodeJob, Decoder};
+use crate::codec::noise::{Generator, Payload};
 use crate::codec::plc::Concealer;
 use crate::codec::{Codec, Rate, g711};
 use crate::media::in_stream::Counted;
@@ -51,6 +52,7 @@ enum Work {
     Nothing,
     Decode,
     Conceal,
+    Noise,
 }
 
 /// See the module's comment.
@@ -64,6 +66,7 @@ pub(in crate::media) struct Intake {
     work: Work,
     decoder: Decoder,
     concealer: Concealer,
+    noise: Generator,
     /// Until then the peer sends an event, and no audio.
     event_until: Nanos,
     is_quiet: bool,
@@ -75,7 +78,7 @@ pub(in crate::media) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(used: Use) -> Intake {
+    pub(super) fn new(used: Use, seed: u32) -> Intake {
         Intake {
             jitter: JitterBuffer::new(),
             epoch: 0,
@@ -85,6 +88,7 @@ impl Intake {
             work: Work::Nothing,
             decoder: Decoder::default(),
             concealer: Concealer::new(Rate::Narrow),
+            noise: Generator::new(seed),
             event_until: Nanos(0),
             is_quiet: true,
             heard: Heard::Nothing,
@@ -117,8 +121,19 @@ impl Intake {
     }
 
     /// Takes a packet of comfort noise.
-    pub(in crate::media) fn push_noise(&mut self, now: Nanos, counted: Counted, header: &Header) {
+    pub(in crate::media) fn push_noise(
+        &mut self,
+        now: Nanos,
+        counted: Counted,
+        header: &Header,
+        payload: &[u8],
+    ) {
         self.follow(counted.epoch);
+        let Some(noise) = Payload::parse(payload) else {
+            return self.jitter.skip(counted.extended);
+        };
+        self.noise.update(&noise);
+        // What comes late is counted in there.
         let _ = self
             .jitter
             .push_noise(now.0, counted.extended, header.timestamp);
@@ -152,7 +167,8 @@ impl Intake {
                 Work::Decode
             }
             Pulled::Lost | Pulled::Starved if !in_event => Work::Conceal,
-            Pulled::Lost | Pulled::Starved | Pulled::Noise | Pulled::Silent => Work::Nothing,
+            Pulled::Noise => Work::Noise,
+            Pulled::Lost | Pulled::Starved | Pulled::Silent => Work::Nothing,
         };
     }
 
@@ -205,6 +221,11 @@ impl Intake {
                 self.concealer.lost(self.block.samples_mut());
                 self.concealed += 1;
                 Heard::Concealed
+            }
+            Work::Noise => {
+                self.noise.fill(self.block.samples_mut());
+                self.concealer.good(self.block.samples_mut());
+                Heard::Audio
             }
         };
         self.blocks += u64::from(self.heard != Heard::Nothing);

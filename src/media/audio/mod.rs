@@ -19,16 +19,18 @@ mod recorder;
 mod requests;
 mod room;
 mod route;
+mod tones;
 
 pub(super) use self::intake::Use;
 
 use self::digits::DigitSender;
-use self::intake::Intake;
+use self::intake::{Heard, Intake};
 use self::outlet::Outlet;
 use self::player::Player;
 use self::recorder::Recorder;
 use self::requests::digit_of;
 use self::room::Room;
+use self::tones::ToneListener;
 use super::leg::Events;
 use super::legs::Legs;
 use super::outbox::Outbox;
@@ -66,6 +68,7 @@ pub(super) struct AudioLeg {
     digits: DigitSender,
     recorder: Option<Box<Recorder>>,
     listening: Listening,
+    tones: Option<Box<ToneListener>>,
     events: EventReceiver,
     /// Clock of the events that its peer sends.
     events_rate: u32,
@@ -86,6 +89,7 @@ impl AudioLeg {
             digits: DigitSender::default(),
             recorder: None,
             listening: Listening::Off,
+            tones: None,
             events: EventReceiver::default(),
             events_rate: 8_000,
             passing: None,
@@ -206,14 +210,23 @@ impl Audio {
         intakes(&mut self.legs).for_each(Intake::finish);
     }
 
-    /// Digits in the audio, which go no further than here, and those whose end was lost.
+    /// Digits: tones in the audio, which go no further than here, and events whose end was lost.
     fn listen(&mut self, now: Nanos, legs: &Legs, events: &mut Events) {
         for audio in &mut self.legs {
-            if let Some(change) = audio.events.expire(now.0)
-                && let Some((digit, duration_ms)) = digit_of(change, audio.events_rate)
+            let expired = audio.events.expire(now.0);
+            let mut told = expired.and_then(|change| digit_of(change, audio.events_rate));
+            if let (Some(tones), Some(intake)) = (&mut audio.tones, &mut audio.intake) {
+                let block = (intake.heard != Heard::Nothing).then_some(&intake.block);
+                told = tones.hear(block).or(told);
+                if tones.is_sounding() {
+                    intake.mute();
+                }
+            }
+            if let Some((digit, duration_ms)) = told
                 && let Some(leg) = legs.get(audio.slot)
             {
                 let leg = leg.id;
+                // One that finds the queue full is lost, as a digit in a full exchange is.
                 events.tell(Event::Digit {
                     leg,
                     digit,

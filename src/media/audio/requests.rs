@@ -4,6 +4,7 @@ use super::intake::{Intake, Use};
 use super::player::Player;
 use super::recorder::Recorder;
 use super::room::Room;
+use super::tones::ToneListener;
 use super::{Audio, AudioIndex, AudioLeg, TICK};
 use crate::link::{ClipHandle, Digit, Event, Listening, PlayId, PlayMode, RecordingSink, RoomId};
 use crate::media::in_stream::Counted;
@@ -49,10 +50,11 @@ impl Audio {
         slot: LegSlot,
         used: Use,
     ) -> Option<&mut Intake> {
+        let seed = self.random.u32(..);
         let audio = self.of(now, legs, slot)?;
         let intake = audio
             .intake
-            .get_or_insert_with(|| Box::new(Intake::new(used)));
+            .get_or_insert_with(|| Box::new(Intake::new(used, seed)));
         intake.used = used;
         Some(intake)
     }
@@ -122,6 +124,7 @@ impl Audio {
             _ => None,
         };
         audio.recorder.is_some()
+            || audio.tones.is_some()
             || far().is_some_and(|far| far.recorder.as_ref().is_some_and(|r| r.needs_far_side()))
     }
 
@@ -202,6 +205,10 @@ impl Audio {
         {
             audio.listening = listening;
             audio.events = Default::default();
+            audio.tones = match listening {
+                Listening::Tones => Some(Box::new(ToneListener::new())),
+                Listening::Off | Listening::Events => None,
+            };
             self.settle_slot(legs, slot);
         }
     }

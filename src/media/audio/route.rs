@@ -27,6 +27,9 @@ impl Audio {
             };
             let audio = &mut self.legs[index];
             if audio.digits.is_busy() {
+                if let Some(block) = audio.digits.tone() {
+                    self.put(around, index, &block, Heard::Audio, Origin::Made);
+                }
                 continue;
             }
             if let Some(player) = &mut audio.player {

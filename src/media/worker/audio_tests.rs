@@ -4,7 +4,8 @@ use crate::codec::{Codec, Payload, Rate, g711, g722};
 use crate::link::clip::{Clip, ClipHandle, PlayId, PlayMode};
 use crate::link::recording::recording;
 use crate::link::{
-    Channels, Command, Event, FormatList, LegFormats, LegId, PayloadMap, RoomId, WireFormat,
+    Channels, Command, Digit, Event, FormatList, LegFormats, LegId, Listening, PayloadMap, RoomId,
+    WireFormat,
 };
 use crate::media::testing::{A, B, Bed, C, Sent, remote, slot_of};
 use std::f64::consts::TAU;
@@ -470,4 +471,214 @@ fn in_a_room_each_hears_the_others() {
     }
     assert_eq!(bed.worker.audio_legs(), 0);
     assert_eq!(bed.worker.next_audio(), None);
+}
+
+fn digit(symbol: char) -> Digit {
+    Digit::from_char(symbol).expect("a digit")
+}
+
+fn send_digit(bed: &mut Bed, leg: LegId, symbol: char) {
+    bed.command(Command::SendDigit {
+        leg,
+        digit: digit(symbol),
+        duration_ms: 100,
+    });
+}
+
+fn digits(events: Vec<Event>) -> Vec<(LegId, char)> {
+    let told = events.into_iter().filter_map(|event| match event {
+        Event::Digit { leg, digit, .. } => Some((leg, digit.symbol())),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_digit_is_sent_as_an_event_with_one_time_stamp_and_heard_once() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::Ulaw, (20, 20));
+    bed.bridge(A, B);
+    let mut speaker = from_a(Codec::Ulaw);
+    speaker.talk(&mut bed, 100);
+    send_digit(&mut bed, B, '5');
+    send_digit(&mut bed, B, '#');
+    let sent = speaker.talk(&mut bed, 600);
+    let events: Vec<&Sent> = to_b(&sent)
+        .into_iter()
+        .filter(|sent| sent.bytes[1] & 0x7f == 101)
+        .collect();
+    let mut stamps: Vec<(u32, u8)> = events
+        .iter()
+        .map(|sent| (sent.timestamp(), sent.bytes[12]))
+        .collect();
+    stamps.dedup();
+    assert_eq!(stamps.len(), 2, "one time stamp a digit: {stamps:?}");
+    assert_eq!((stamps[0].1, stamps[1].1), (5, 11));
+    let ends = events
+        .iter()
+        .filter(|sent| sent.bytes[13] & 0x80 != 0)
+        .count();
+    assert_eq!(ends, 6, "three ends each");
+    let audio = to_b(&sent)
+        .iter()
+        .filter(|sent| sent.bytes[1] & 0x7f == 0)
+        .count();
+    assert!(audio > 5, "the relay goes on after them: {audio}");
+
+    // Back in at B, they are two digits.
+    bed.events();
+    let listening = Listening::Events;
+    bed.command(Command::Listen { leg: B, listening });
+    for packet in events {
+        let _ = bed.bytes(
+            B,
+            crate::media::Component::Rtp,
+            "198.51.100.1:6000",
+            packet.bytes.clone(),
+        );
+        bed.audio_ms(20);
+    }
+    bed.audio_ms(500);
+    assert_eq!(digits(bed.events()), [(B, '5'), (B, '#')]);
+}
+
+#[test]
+fn a_digit_is_a_tone_to_a_peer_without_events_and_is_heard_in_the_audio() {
+    let mut bed = Bed::new();
+    for (leg, from) in [(A, "192.0.2.1:4000"), (B, "198.51.100.1:6000")] {
+        bed.open(leg, remote(from));
+        let list = FormatList::new([WireFormat {
+            payload_type: 9,
+            payload: Payload::Codec(Codec::G722),
+        }]);
+        let formats = LegFormats {
+            receive: list,
+            send: list,
+            ptime_ms: 20,
+        };
+        bed.command(Command::SetFormats { leg, formats });
+    }
+    let map = PayloadMap::new(&[(9, 9)]).expect("a map");
+    bed.command(Command::Bridge {
+        a: A,
+        b: B,
+        a_to_b: map,
+        b_to_a: map,
+    });
+    for symbol in "159D*".chars() {
+        send_digit(&mut bed, B, symbol);
+    }
+    let tones: Vec<Vec<u8>> = bed
+        .audio_ms(1_500)
+        .into_iter()
+        .map(|sent| sent.bytes)
+        .collect();
+    assert!(tones.len() >= 25, "{}", tones.len());
+    bed.events();
+    let listening = Listening::Tones;
+    bed.command(Command::Listen { leg: B, listening });
+    let mut passed = Vec::new();
+    for packet in tones {
+        let _ = bed.bytes(B, crate::media::Component::Rtp, "198.51.100.1:6000", packet);
+        passed.extend(bed.audio_ms(20));
+    }
+    passed.extend(bed.audio_ms(300));
+    let expected: Vec<(LegId, char)> = "159D*".chars().map(|symbol| (B, symbol)).collect();
+    assert_eq!(digits(bed.events()), expected);
+    // What is heard of a tone before it is known to be one is shorter than any digit.
+    let pcm = heard(&passed, A, Codec::G722);
+    let loud = pcm
+        .chunks(160)
+        .filter(|block| block.iter().any(|s| s.unsigned_abs() > 1_000))
+        .count();
+    assert!(loud <= 5 * 4, "{loud} blocks of 10 ms");
+}
+
+#[test]
+fn an_event_passes_into_a_transcoded_stream_in_that_streams_time() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::G722, (20, 20));
+    let mut speaker = from_a(Codec::Ulaw);
+    let mut sent = speaker.talk(&mut bed, 400);
+    let timestamp = speaker.timestamp;
+    for number in 1..=8_u32 {
+        let mut bytes = vec![0x80, 101 | if number == 1 { 0x80 } else { 0 }];
+        bytes.extend(speaker.sequence.to_be_bytes());
+        bytes.extend(timestamp.to_be_bytes());
+        bytes.extend(0x5151_0000_u32.to_be_bytes());
+        let units = (number.min(6) * 160) as u16;
+        bytes.extend([7, if number >= 6 { 0x8a } else { 0x0a }]);
+        bytes.extend(units.to_be_bytes());
+        speaker.sequence = speaker.sequence.wrapping_add(1);
+        speaker.timestamp = speaker.timestamp.wrapping_add(160);
+        speaker.said += 320;
+        sent.extend(bed.bytes(A, crate::media::Component::Rtp, speaker.from, bytes));
+        sent.extend(bed.audio_ms(20));
+    }
+    sent.extend(speaker.talk(&mut bed, 400));
+    let packets = to_b(&sent);
+    for (packet, next) in packets.iter().zip(&packets[1..]) {
+        assert_eq!(next.sequence(), packet.sequence().wrapping_add(1));
+        assert_eq!(next.ssrc(), packet.ssrc());
+    }
+    let events: Vec<&&Sent> = packets
+        .iter()
+        .filter(|sent| sent.bytes[1] & 0x7f == 101)
+        .collect();
+    assert_eq!(events.len(), 8);
+    assert!(events[0].marker());
+    assert!(
+        events
+            .iter()
+            .all(|event| event.timestamp() == events[0].timestamp())
+    );
+    let place = packets
+        .iter()
+        .position(|sent| sent.bytes[1] & 0x7f == 101)
+        .expect("there is");
+    let before = packets[place - 1].timestamp();
+    let ahead = events[0].timestamp().wrapping_sub(before);
+    assert!(
+        (80..=480).contains(&ahead),
+        "in the stream's own time: {ahead}"
+    );
+    let last = packets.last().expect("there is").timestamp();
+    assert!(last.wrapping_sub(events[0].timestamp()) < 80_000);
+}
+
+#[test]
+fn comfort_noise_becomes_noise_of_its_level_where_the_far_side_knows_none() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::Alaw, (20, 20));
+    let list = FormatList::new([
+        WireFormat {
+            payload_type: 0,
+            payload: Payload::Codec(Codec::Ulaw),
+        },
+        WireFormat {
+            payload_type: 13,
+            payload: Payload::ComfortNoise,
+        },
+    ]);
+    let formats = LegFormats {
+        receive: list,
+        send: list,
+        ptime_ms: 20,
+    };
+    bed.command(Command::SetFormats { leg: A, formats });
+    let mut speaker = from_a(Codec::Ulaw);
+    speaker.talk(&mut bed, 400);
+    let mut bytes = vec![0x80, 13];
+    bytes.extend(speaker.sequence.to_be_bytes());
+    bytes.extend(speaker.timestamp.to_be_bytes());
+    bytes.extend(0x5151_0000_u32.to_be_bytes());
+    bytes.push(40);
+    let _ = bed.bytes(A, crate::media::Component::Rtp, speaker.from, bytes);
+    bed.audio_ms(200);
+    let pcm = heard(&bed.audio_ms(1_000), B, Codec::Alaw);
+    assert!(
+        pcm.len() >= 7_800,
+        "it goes on without a packet: {}",
+        pcm.len()
+    );
+    let power: f64 = pcm.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / pcm.len() as f64;
+    let dbov = 10.0 * (power / 32_768_f64.powi(2)).log10();
+    assert!((-43.0..=-37.0).contains(&dbov), "{dbov} dBov");
 }

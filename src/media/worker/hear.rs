@@ -59,7 +59,7 @@ impl Worker {
                 }
                 true
             }
-            Some(Payload::ComfortNoise) => self.hear_noise(now, slot, counted, &header),
+            Some(Payload::ComfortNoise) => self.hear_noise(now, slot, counted, &header, packet),
             _ => true,
         };
         match way {
@@ -119,11 +119,18 @@ impl Worker {
     }
 
     /// Takes comfort noise to where the audio is decoded, if it is. True if the packet is to pass as it is.
-    fn hear_noise(&mut self, now: Nanos, slot: LegSlot, counted: Counted, header: &Header) -> bool {
+    fn hear_noise(
+        &mut self,
+        now: Nanos,
+        slot: LegSlot,
+        counted: Counted,
+        header: &Header,
+        packet: &[u8],
+    ) -> bool {
         let index = self.legs.get(slot).and_then(|leg| leg.audio);
         match index.and_then(|index| self.audio.existing_intake(index)) {
             Some(intake) => {
-                intake.push_noise(now, counted, header);
+                intake.push_noise(now, counted, header, packet::payload(packet));
                 intake.used == Use::Tap
             }
             None => true,
