@@ -19,6 +19,7 @@ FUZZ_SECONDS ?= 60
 BUILD_PACKAGES = gcc libc6-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core kamailio prometheus curl openssl espeak-ng ffmpeg libsrtp2-1
 BENCH_PACKAGES = $(BUILD_PACKAGES) libsrtp2-1
+BENCH_PACKAGES = $(BUILD_PACKAGES) libspandsp-dev libavcodec-dev libswresample-dev
 COMPARE_PACKAGES = $(TEST_PACKAGES) rtpengine-daemon iproute2 util-linux
 
 # $(call need,packages): present ones cost one dpkg-query.
@@ -56,7 +57,7 @@ help:
 	@echo "                rtpengine in turn over network namespaces (root)"
 	@echo "make loadtest-calls  CPS=200 SECONDS=60 PHONES=10000 RELOADS=5 BESIDE=kamailio: new calls at a steady rate,"
 	@echo "                no media, beside registered telephones and reloads; then the same calls through Kamailio"
-	@echo "make bench      benchmarks of each layer"
+	@echo "make bench      benchmarks of each layer, the codecs beside libspandsp's and FFmpeg's"
 	@echo "make compare    ROUNDS=$(ROUNDS): Ringway and rtpengine in turn over network namespaces (root)"
 	@echo "make fuzz       FUZZ_SECONDS=$(FUZZ_SECONDS): every fuzz target for so long"
 	@echo "make install    PREFIX=$(PREFIX): binary, systemd unit, /etc/ringway"
