@@ -3,6 +3,10 @@
 
 #[path = "../fuzz/checks/controller.rs"]
 mod controller;
+#[path = "../fuzz/checks/jitter.rs"]
+mod jitter;
+#[path = "../fuzz/checks/rtcp.rs"]
+mod rtcp;
 #[path = "../fuzz/checks/rtp.rs"]
 mod rtp;
 #[path = "../fuzz/checks/sdp.rs"]
@@ -11,6 +15,8 @@ mod sdp;
 mod sip;
 #[path = "../fuzz/checks/srtp.rs"]
 mod srtp;
+#[path = "../fuzz/checks/telephone_event.rs"]
+mod telephone_event;
 
 use proptest::prelude::*;
 use std::path::Path;
@@ -45,6 +51,21 @@ fn controller_seeds() {
 #[test]
 fn rtp_seeds() {
     replay("rtp", rtp::rtp);
+}
+
+#[test]
+fn jitter_seeds() {
+    replay("jitter", jitter::jitter);
+}
+
+#[test]
+fn telephone_event_seeds() {
+    replay("telephone_event", telephone_event::telephone_event);
+}
+
+#[test]
+fn rtcp_seeds() {
+    replay("rtcp", rtcp::rtcp);
 }
 
 #[test]
