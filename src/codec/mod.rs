@@ -3,9 +3,11 @@
 pub mod dtmf;
 pub mod g711;
 pub mod g722;
+pub mod gsm;
 pub mod noise;
 pub mod plc;
 pub mod resample;
+pub mod sound;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

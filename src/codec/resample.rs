@@ -156,10 +156,8 @@ pub fn resample(samples: &[i16], from: u32, to: u32) -> Result<Vec<i16>, RateUns
     let bank = FilterBank::new(phases as usize, (to as f64 / from as f64).min(1.0));
     let half = bank.taps / 2;
     // Silence on both sides, so that no position needs a check.
-    let mut line = vec![0.0f32; samples.len() + bank.taps + 1];
-    for (place, sample) in line[half - 1..].iter_mut().zip(samples) {
-        *place = f32::from(*sample);
-    }
+    let mut line = vec![0; samples.len() + bank.taps + 1];
+    line[half - 1..][..samples.len()].copy_from_slice(samples);
     let count = (samples.len() as u64 * to).div_ceil(from);
     let at = |n: u64| {
         let position = (n * from * phases + to / 2) / to;
@@ -201,12 +199,12 @@ impl FilterBank {
         FilterBank { taps, coefficients }
     }
 
-    fn apply(&self, phase: usize, window: &[f32]) -> f32 {
+    fn apply(&self, phase: usize, window: &[i16]) -> f32 {
         let row = &self.coefficients[phase * self.taps..][..self.taps];
         let mut sums = [0.0; LANES];
         for (taps, samples) in row.chunks_exact(LANES).zip(window.chunks_exact(LANES)) {
             for ((sum, tap), sample) in sums.iter_mut().zip(taps).zip(samples) {
-                *sum += tap * sample;
+                *sum += tap * f32::from(*sample);
             }
         }
         sums.iter().sum()

@@ -1,4 +1,5 @@
-//! For the codecs' tests: the ITU-T's test sequences, where they are at hand, and digests of outputs, which are always.
+//! For the codecs' tests: the ITU-T's test sequences and Debian's prompts, where they are at hand, and digests of outputs,
+//! which are always.
 
 /// The 16-bit words of a file of the ITU-T's test sequences (those of G.191), in the folder that `RINGWAY_VECTORS` names.
 /// They are no part of the project: without them this says so on standard error, and the test has nothing to do.
@@ -32,4 +33,25 @@ pub fn digest(octets: impl IntoIterator<Item = u8>) -> u64 {
 /// A digest of samples.
 pub fn digest_of_samples(samples: &[i16]) -> u64 {
     digest(samples.iter().flat_map(|sample| sample.to_le_bytes()))
+}
+
+/// The prompts of Debian's `asterisk-core-sounds-en-*` with that ending, in all folders; none, with a word, where the
+/// packages are not installed.
+pub fn prompts(ending: &str) -> Vec<std::path::PathBuf> {
+    let mut folders = vec![std::path::PathBuf::from("/usr/share/asterisk/sounds/en/")];
+    let mut prompts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|other| other == ending) {
+                prompts.push(path);
+            }
+        }
+    }
+    if prompts.is_empty() {
+        eprintln!("asterisk-core-sounds-en-{ending} is not installed: no prompts to try");
+    }
+    prompts
 }

@@ -26,6 +26,9 @@ pub const HZ_MAX: u16 = 3_800;
 /// Longest step of a stated duration, one hour.
 pub const DURATION_MAX_MS: u32 = 3_600_000;
 
+/// Longest [`Tone::cycle`], one minute.
+pub const CYCLE_MAX_MS: u32 = 60_000;
+
 /// The level of a tone, all its frequencies together, unless told otherwise. E.180 recommends -10 ± 5 dBm0.
 pub const LEVEL_DBM0: f32 = -13.0;
 /// The level of a digit's lower frequency, unless told otherwise (ETSI ES 201 235-2: 2 dB below the upper one).
@@ -147,6 +150,28 @@ impl Tone {
             steps: [step(Sound::Sum(sum), on_ms), step(Sound::Silence, off_ms)].into(),
             again: None,
         }
+    }
+
+    /// The tone as samples, to be played over and over: the steps that repeat, once, each without a duration for a second, which
+    /// every frequency fills with whole periods. Of a tone that ends, all of it, to be played once. At most [`CYCLE_MAX_MS`].
+    pub fn cycle(&self, rate: Rate) -> Vec<i16> {
+        let second = |step: &Step| Step {
+            duration_ms: step.duration_ms.or(Some(1000)),
+            ..*step
+        };
+        let steps: Arc<[Step]> = self.steps[self.again.unwrap_or(0)..]
+            .iter()
+            .map(second)
+            .collect();
+        let ms = steps
+            .iter()
+            .filter_map(|step| step.duration_ms)
+            .fold(0, u32::saturating_add)
+            .min(CYCLE_MAX_MS);
+        let mut samples = vec![0; ms as usize * rate.block() / 10];
+        let once = Tone { steps, again: None };
+        Generator::new(once, rate).fill(&mut samples);
+        samples
     }
 
     /// Whether it goes on until it is stopped.
@@ -451,6 +476,34 @@ mod tests {
         let dial = parse("!425/100,!0/100,425");
         assert!(dial.is_endless());
         assert!(rms(&play(&dial, Rate::Narrow, 60_000)[59_000 * 8..]) > 1000.0);
+    }
+
+    #[test]
+    fn a_cycle_is_the_tone_when_it_is_repeated() {
+        for text in [
+            "425",
+            "440+480/2000,0/4000",
+            "400*25/400,0/200",
+            "950/330,1400/330,1800/330,0/1000",
+        ] {
+            for rate in RATES {
+                let cycle = parse(text).cycle(rate);
+                let sound = play(&parse(text), rate, 9000);
+                for (n, (sample, repeated)) in sound.iter().zip(cycle.iter().cycle()).enumerate() {
+                    assert!((sample - repeated).abs() <= 1, "{text} at {rate:?}, {n}");
+                }
+            }
+        }
+        // What comes once is left out, unless there is nothing else.
+        assert_eq!(
+            parse("!950/330,425/500,0/500").cycle(Rate::Narrow).len(),
+            8000
+        );
+        assert_eq!(
+            parse("!950/330,!1400/330").cycle(Rate::Narrow).len(),
+            660 * 8
+        );
+        assert_eq!(parse("425/3600000").cycle(Rate::Narrow).len(), 60 * 8000);
     }
 
     #[test]
