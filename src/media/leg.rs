@@ -95,6 +95,16 @@ pub(super) struct Leg {
     pub(super) cname: u64,
     formats: LegFormats,
     pub(super) reports: Reports,
+    /// What its jitter buffer, if it has one, adds and has found too late, as of the last tick.
+    pub(super) playout: Playout,
+}
+
+/// What a jitter buffer does to a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Playout {
+    pub(super) delay: Nanos,
+    /// Packets that came too late to be heard.
+    pub(super) late: u64,
 }
 
 impl Leg {
@@ -125,6 +135,7 @@ impl Leg {
             place,
             cname,
             reports: Reports::default(),
+            playout: Playout::default(),
         }
     }
 
@@ -398,7 +409,7 @@ impl Leg {
         }
     }
 
-    /// How good what the peer says is, as it comes to us. Our own buffer, if there is one, is not counted.
+    /// How good what the peer says is, as it comes to us and, where we decode it, out of our buffer.
     fn mos(&self) -> Option<f32> {
         let coding = self.formats.receive.formats().iter();
         let coding = coding.copied().find_map(|format| match format.payload {
@@ -408,11 +419,14 @@ impl Leg {
             _ => None,
         })?;
         let (expected, lost, gaps) = self.input.losses()?;
+        let late = u32::try_from(self.playout.late).unwrap_or(u32::MAX);
+        let lost = lost.saturating_add(late).min(expected);
+        let round_trip_ns = self.reports.heard.round_trip_ns();
         Some(quality::mos(&Conditions {
             coding,
             loss: f64::from(lost) / f64::from(expected.max(1)),
             burst_ratio: quality::burst_ratio(expected, lost, gaps),
-            delay_ms: quality::delay_ms(self.reports.heard.round_trip_ns(), 0, PACKET_NS),
+            delay_ms: quality::delay_ms(round_trip_ns, self.playout.delay.0, PACKET_NS),
         }))
     }
 }

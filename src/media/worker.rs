@@ -213,6 +213,9 @@ impl Worker {
     pub fn handle_tick(&mut self, now: Nanos) {
         for slot in &self.open {
             if let Some(leg) = self.legs.get_mut(*slot) {
+                if let Some(playout) = leg.audio.and_then(|index| self.audio.playout(index)) {
+                    leg.playout = playout;
+                }
                 leg.tick(now, *slot, &mut self.events, &mut self.orders);
                 if self.rtcp == Rtcp::Own {
                     let sent = report(now, leg, *slot, false, &mut self.random, &mut self.outbox);

@@ -16,6 +16,7 @@ use crate::codec::noise::{Generator, Payload};
 use crate::codec::plc::Concealer;
 use crate::codec::{Codec, Rate, g711};
 use crate::media::in_stream::Counted;
+use crate::media::leg::Playout;
 use crate::media::seam::Nanos;
 use crate::rtp::jitter::{Arriving, JitterBuffer, Pulled};
 use crate::rtp::packet::Header;
@@ -72,9 +73,6 @@ pub(in crate::media) struct Intake {
     is_quiet: bool,
     pub(super) heard: Heard,
     pub(super) block: Block,
-    /// Blocks that were concealed so far, of all that were heard.
-    pub(super) concealed: u64,
-    pub(super) blocks: u64,
 }
 
 impl Intake {
@@ -93,8 +91,6 @@ impl Intake {
             is_quiet: true,
             heard: Heard::Nothing,
             block: Block::silence(Rate::Narrow),
-            concealed: 0,
-            blocks: 0,
         }
     }
 
@@ -219,7 +215,6 @@ impl Intake {
             }
             Work::Conceal => {
                 self.concealer.lost(self.block.samples_mut());
-                self.concealed += 1;
                 Heard::Concealed
             }
             Work::Noise => {
@@ -228,7 +223,6 @@ impl Intake {
                 Heard::Audio
             }
         };
-        self.blocks += u64::from(self.heard != Heard::Nothing);
         self.is_quiet = self.heard == Heard::Nothing || self.block.level() < QUIET_LEVEL;
     }
 
@@ -237,14 +231,12 @@ impl Intake {
         self.block = Block::silence(self.block.rate);
     }
 
-    /// What the buffer adds to a packet's time on its way.
-    pub(super) fn delay(&self) -> Nanos {
-        Nanos(self.jitter.delay_ns())
-    }
-
-    /// Packets that came too late to be heard.
-    pub(super) fn late(&self) -> u64 {
-        self.jitter.counts().late
+    /// What the buffer does to the stream.
+    pub(super) fn playout(&self) -> Playout {
+        Playout {
+            delay: Nanos(self.jitter.delay_ns()),
+            late: self.jitter.counts().late,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::tones::ToneListener;
 use super::{Audio, AudioIndex, AudioLeg, TICK};
 use crate::link::{ClipHandle, Digit, Event, Listening, PlayId, PlayMode, RecordingSink, RoomId};
 use crate::media::in_stream::Counted;
-use crate::media::leg::{Events, Role};
+use crate::media::leg::{Events, Playout, Role};
 use crate::media::legs::Legs;
 use crate::media::seam::{LegSlot, Nanos};
 use crate::rtp::packet::Header;
@@ -62,6 +62,11 @@ impl Audio {
     /// The leg's intake, if it has one.
     pub(in crate::media) fn existing_intake(&mut self, index: AudioIndex) -> Option<&mut Intake> {
         self.legs.get_mut(index.at())?.intake.as_deref_mut()
+    }
+
+    /// What the leg's jitter buffer does, if it has one.
+    pub(in crate::media) fn playout(&self, index: AudioIndex) -> Option<Playout> {
+        Some(self.legs.get(index.at())?.intake.as_deref()?.playout())
     }
 
     /// Which digits of the leg's peer are told.
