@@ -1,8 +1,12 @@
-//! The relay in the worker, no sockets: nanoseconds a packet for one call and for a thousand in random order, each
-//! packet in a receive buffer of its own as the ring has them, and what a stranger's packet costs.
+//! The worker, no sockets: nanoseconds a packet relayed, for one call and for a thousand in random order, each packet in
+//! a receive buffer of its own as the ring has them; a packet transcoded; and what a stranger's packet costs.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ringway::link::{Command, LegId, PayloadMap, PortRange, Remote, RtpPort, WorkerId};
+use ringway::codec::{Codec, Payload};
+use ringway::link::{
+    Command, FormatList, LegFormats, LegId, PayloadMap, PortRange, Remote, RtpPort, WireFormat,
+    WorkerId,
+};
 use ringway::media::{Component, LegSlot, Nanos, Verdict, Worker};
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,6 +28,54 @@ struct Bed {
 }
 
 impl Bed {
+    /// Calls between peers of two codecs, which have none in common.
+    fn transcoding(calls: u16, codecs: [Codec; 2]) -> Bed {
+        let mut bed = Bed::new(calls);
+        let nothing = PayloadMap::new(&[]).expect("a map");
+        for call in 0..calls {
+            let [a, b] = [leg(call * 2), leg(call * 2 + 1)];
+            for (leg, slot, codec) in [(a, call * 2, codecs[0]), (b, call * 2 + 1, codecs[1])] {
+                let payload_type = codec.static_payload_type().expect("a static one");
+                let list = FormatList::new([WireFormat {
+                    payload_type,
+                    payload: Payload::Codec(codec),
+                }]);
+                let formats = LegFormats {
+                    receive: list,
+                    send: list,
+                    ptime_ms: 20,
+                };
+                bed.worker
+                    .handle_command(bed.now, Command::SetFormats { leg, formats });
+                bed.buffers[usize::from(slot) * BUFFER_LEN + 1] = payload_type;
+            }
+            let bridge = Command::Bridge {
+                a,
+                b,
+                a_to_b: nothing,
+                b_to_a: nothing,
+            };
+            bed.worker.handle_command(bed.now, bridge);
+        }
+        for _ in 0..50 {
+            bed.transcoding_round();
+        }
+        bed
+    }
+
+    /// One packet of each leg, and the 20 ms after it; how many packets were made.
+    fn transcoding_round(&mut self) -> usize {
+        self.round();
+        let mut made = 0;
+        while let Some(due) = self.worker.next_audio().filter(|due| *due <= self.now) {
+            self.worker.handle_audio(due);
+            while let Some(transmit) = self.worker.poll_transmit() {
+                made += usize::from(black_box(transmit).packet.len() == PACKET_LEN);
+            }
+        }
+        made
+    }
+
     fn new(calls: u16) -> Bed {
         let legs = calls * 2;
         let range = PortRange::new(FIRST_PORT, FIRST_PORT + legs * 2 - 1, 1).expect("a range");
@@ -134,6 +186,22 @@ fn relay(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn transcode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("transcode");
+    for (name, codecs) in [
+        ("ulaw to alaw", [Codec::Ulaw, Codec::Alaw]),
+        ("ulaw to g722", [Codec::Ulaw, Codec::G722]),
+    ] {
+        let mut bed = None;
+        group.throughput(Throughput::Elements(1_000));
+        group.bench_function(BenchmarkId::new(name, 500), |bencher| {
+            let bed = bed.get_or_insert_with(|| Bed::transcoding(500, codecs));
+            bencher.iter(|| assert_eq!(bed.transcoding_round(), 1_000));
+        });
+    }
+    group.finish();
+}
+
 fn stranger(criterion: &mut Criterion) {
     let mut bed = Bed::new(1);
     let from = SocketAddr::new(Ipv4Addr::new(203, 0, 113, 66).into(), 4_000);
@@ -163,5 +231,5 @@ fn tick(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, relay, stranger, tick);
+criterion_group!(benches, relay, transcode, stranger, tick);
 criterion_main!(benches);

@@ -25,21 +25,23 @@ impl Crypto {
         self.sealer.rekey(&keys.send);
     }
 
-    /// Opens a packet in place; its new length.
-    pub(super) fn open(
+    /// Opens a packet in place: what it holds in the clear.
+    #[cold]
+    pub(super) fn opened<'a>(
         &mut self,
         component: Component,
-        packet: &mut [u8],
-    ) -> Result<usize, DropReason> {
+        packet: &'a mut [u8],
+    ) -> Result<&'a mut [u8], DropReason> {
         let opened = match component {
             Component::Rtp if !packet::is_rtcp(packet) => self.opener.open(packet),
             _ => self.opener.open_rtcp(packet),
         };
-        opened.map_err(|error| match error {
-            SrtpError::Replay => DropReason::Late,
-            SrtpError::Malformed(_) => DropReason::Malformed,
-            _ => DropReason::Unauthentic,
-        })
+        match opened {
+            Ok(len) => packet.get_mut(..len).ok_or(DropReason::Malformed),
+            Err(SrtpError::Replay) => Err(DropReason::Late),
+            Err(SrtpError::Malformed(_)) => Err(DropReason::Malformed),
+            Err(_) => Err(DropReason::Unauthentic),
+        }
     }
 
     /// Seals the first `len` bytes of the room in place; their new length. None for a packet that must not go: sent

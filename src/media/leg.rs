@@ -8,7 +8,8 @@ use super::out_stream::{Feed, OutStream};
 use super::peer::Peer;
 use super::reports::Reports;
 use super::rtcp_latch::RtcpLatch;
-use super::seam::{Component, DropReason, LegSlot, Nanos, SocketOrder};
+use super::seam::{Component, DropReason, LegSlot, Nanos, SocketOrder, Verdict};
+use super::worker::{Halt, Judged};
 use crate::codec::{Codec, Payload};
 use crate::link::{Event, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Remote};
 use crate::rtp::packet::Header;
@@ -275,6 +276,31 @@ impl Leg {
     /// Where RTCP to the peer goes; None if none may.
     pub(super) fn rtcp_destination(&self) -> Option<SocketAddr> {
         self.rtcp.destination().filter(|_| self.send)
+    }
+
+    /// A packet to the peer is ready, but for its seal.
+    #[inline]
+    pub(super) fn sent(
+        &self,
+        leg: LegSlot,
+        component: Component,
+        destination: SocketAddr,
+        len: usize,
+    ) -> Judged {
+        match self.crypto {
+            None => Ok(Verdict::Send {
+                leg,
+                component,
+                destination,
+                len,
+            }),
+            Some(_) => Err(Halt::Seal {
+                leg,
+                component,
+                destination,
+                len,
+            }),
+        }
     }
 
     /// The source that the peer sends at the moment, as a feed of another leg's stream.

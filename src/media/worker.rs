@@ -40,6 +40,29 @@ pub struct Worker {
     random: fastrand::Rng,
 }
 
+/// What is to be done with a packet, if it is not the usual.
+pub(super) type Judged = Result<Verdict, Halt>;
+
+/// See [`Judged`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Halt {
+    /// It goes nowhere.
+    Drop(DropReason),
+    /// It is sealed, then sent as [`Verdict::Send`] has it.
+    Seal {
+        leg: LegSlot,
+        component: Component,
+        destination: SocketAddr,
+        len: usize,
+    },
+}
+
+impl From<DropReason> for Halt {
+    fn from(reason: DropReason) -> Halt {
+        Halt::Drop(reason)
+    }
+}
+
 /// What becomes of RTCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rtcp {
@@ -121,71 +144,44 @@ impl Worker {
         room: &mut [u8],
         len: usize,
     ) -> Verdict {
-        let judged = self.open_packet(leg, component, room, len).and_then(|len| {
-            let packet = room.get_mut(..len).ok_or(DropReason::Malformed)?;
-            match component {
+        let judged = match room.get_mut(..len) {
+            None => Err(Halt::Drop(DropReason::Malformed)),
+            Some(packet) => match component {
                 Component::Rtp if !packet::is_rtcp(packet) => self.rtp(now, leg, source, packet),
                 _ => self.rtcp(now, leg, component, source, packet),
-            }
-        });
-        match judged {
-            Ok(Verdict::Send {
+            },
+        };
+        judged.unwrap_or_else(|halt| self.halt(halt, room))
+    }
+
+    /// A packet that goes nowhere, or not as it is.
+    #[cold]
+    fn halt(&mut self, halt: Halt, room: &mut [u8]) -> Verdict {
+        let reason = match halt {
+            Halt::Drop(reason) => reason,
+            Halt::Seal {
                 leg,
                 component,
                 destination,
                 len,
-            }) => self.seal_packet(leg, component, destination, room, len),
-            Ok(verdict) => verdict,
-            Err(reason) => self.drop_packet(reason),
-        }
-    }
-
-    fn drop_packet(&mut self, reason: DropReason) -> Verdict {
+            } => {
+                let crypto = self.legs.get_mut(leg).and_then(|leg| leg.crypto.as_mut());
+                match crypto.and_then(|crypto| crypto.seal(room, len)) {
+                    Some(len) => {
+                        return Verdict::Send {
+                            leg,
+                            component,
+                            destination,
+                            len,
+                        };
+                    }
+                    // Its number was sealed before.
+                    None => DropReason::Late,
+                }
+            }
+        };
         self.counters.dropped[reason as usize] += 1;
         Verdict::Drop(reason)
-    }
-
-    /// The length of what a packet holds in the clear.
-    #[inline]
-    fn open_packet(
-        &mut self,
-        slot: LegSlot,
-        component: Component,
-        room: &mut [u8],
-        len: usize,
-    ) -> Result<usize, DropReason> {
-        match self.legs.get_mut(slot).and_then(|leg| leg.crypto.as_mut()) {
-            None => Ok(len),
-            Some(crypto) => {
-                let packet = room.get_mut(..len).ok_or(DropReason::Malformed)?;
-                crypto.open(component, packet)
-            }
-        }
-    }
-
-    /// Seals a packet for a leg that has SRTP.
-    #[inline]
-    fn seal_packet(
-        &mut self,
-        leg: LegSlot,
-        component: Component,
-        destination: SocketAddr,
-        room: &mut [u8],
-        len: usize,
-    ) -> Verdict {
-        let sealed = match self.legs.get_mut(leg).and_then(|leg| leg.crypto.as_mut()) {
-            None => Some(len),
-            Some(crypto) => crypto.seal(room, len),
-        };
-        match sealed {
-            Some(len) => Verdict::Send {
-                leg,
-                component,
-                destination,
-                len,
-            },
-            None => self.drop_packet(DropReason::Late),
-        }
     }
 
     /// When [`Worker::handle_audio`] is to be called next; None while no audio is decoded or made.
@@ -253,16 +249,14 @@ impl Worker {
         self.audio.active()
     }
 
-    fn rtp(
-        &mut self,
-        now: Nanos,
-        slot: LegSlot,
-        source: SocketAddr,
-        packet: &mut [u8],
-    ) -> Result<Verdict, DropReason> {
+    fn rtp(&mut self, now: Nanos, slot: LegSlot, source: SocketAddr, packet: &mut [u8]) -> Judged {
         let leg = self.legs.get_mut(slot).ok_or(DropReason::Unlatched)?;
+        let packet = match &mut leg.crypto {
+            None => packet,
+            Some(crypto) => crypto.opened(Component::Rtp, packet)?,
+        };
         let Ok(mut header) = Header::parse(packet) else {
-            return Err(leg.reject(source, &mut self.events));
+            return Err(leg.reject(source, &mut self.events).into());
         };
         leg.admit(now, source, &header, &mut self.events)?;
         let len = packet.len();
@@ -273,13 +267,13 @@ impl Worker {
 
         let counted = leg.input.receive(now, &header).ok_or(DropReason::Late)?;
         if !leg.receive {
-            return Err(DropReason::Unheard);
+            return Err(DropReason::Unheard.into());
         }
         if leg.audio.is_some() {
             return self.hear(now, slot, counted, header, packet);
         }
         let to = match &leg.role {
-            Role::Alone => return Err(DropReason::Unheard),
+            Role::Alone => return Err(DropReason::Unheard.into()),
             Role::Echo => slot,
             Role::Room => return self.hear(now, slot, counted, header, packet),
             Role::Bridged { to, map } => match map.get(header.payload_type) {
@@ -290,47 +284,40 @@ impl Worker {
                 None => return self.hear(now, slot, counted, header, packet),
             },
         };
-        self.relay(now, slot, to, counted, header, packet)
+        let feed = Feed {
+            leg: slot,
+            generation: leg.id.generation,
+            epoch: counted.epoch,
+        };
+        self.relay(now, feed, to, counted, header, packet)
     }
 
     /// Sends a packet on as it is, but for its header, which has the payload type of the far side already.
-    #[inline]
+    #[inline(always)]
     fn relay(
         &mut self,
         now: Nanos,
-        slot: LegSlot,
+        feed: Feed,
         to: LegSlot,
         counted: Counted,
         mut header: Header,
         packet: &mut [u8],
-    ) -> Result<Verdict, DropReason> {
-        let generation = self.legs.get(slot).map_or(0, |leg| leg.id.generation);
-        let feed = Feed {
-            leg: slot,
-            generation,
-            epoch: counted.epoch,
-        };
-
+    ) -> Judged {
         let len = packet.len();
         let far = self.legs.get_mut(to).ok_or(DropReason::Unheard)?;
         if far.taken {
-            return Err(DropReason::Unheard);
+            return Err(DropReason::Unheard.into());
         }
         let destination = far.rtp_destination().ok_or(DropReason::Unheard)?;
         if !far.output.forward(now, feed, counted, &mut header) {
-            return Err(DropReason::Late);
+            return Err(DropReason::Late.into());
         }
         header.write(packet);
         far.counts.packets_out += 1;
         far.counts.bytes_out += len as u64;
         self.counters.packets_out += 1;
         self.counters.bytes_out += len as u64;
-        Ok(Verdict::Send {
-            leg: to,
-            component: Component::Rtp,
-            destination,
-            len,
-        })
+        far.sent(to, Component::Rtp, destination, len)
     }
 
     /// RTCP, on its own port or beside RTP.
@@ -341,8 +328,12 @@ impl Worker {
         component: Component,
         source: SocketAddr,
         packet: &mut [u8],
-    ) -> Result<Verdict, DropReason> {
+    ) -> Judged {
         let leg = self.legs.get_mut(slot).ok_or(DropReason::Unlatched)?;
+        let packet = match &mut leg.crypto {
+            None => packet,
+            Some(crypto) => crypto.opened(component, packet)?,
+        };
         leg.admit_rtcp(now, component, source, rtcp::check(packet).is_ok())?;
         leg.counts.rtcp_in += 1;
         self.counters.rtcp_in += 1;
@@ -351,7 +342,7 @@ impl Worker {
             return Ok(Verdict::Taken);
         }
         let Role::Bridged { to, .. } = leg.role else {
-            return Err(DropReason::Unheard);
+            return Err(DropReason::Unheard.into());
         };
 
         let leg = self.legs.get(slot).ok_or(DropReason::Unheard)?;
@@ -362,16 +353,10 @@ impl Worker {
             .translation(slot, far, to)
             .and_then(|translation| rtcp::translate(packet, &translation))
             .ok_or(DropReason::Late)?;
-        if let Some(far) = self.legs.get_mut(to) {
-            far.counts.rtcp_out += 1;
-            self.counters.rtcp_out += 1;
-        }
-        Ok(Verdict::Send {
-            leg: to,
-            component: out,
-            destination,
-            len,
-        })
+        let far = self.legs.get_mut(to).ok_or(DropReason::Unheard)?;
+        far.counts.rtcp_out += 1;
+        self.counters.rtcp_out += 1;
+        far.sent(to, out, destination, len)
     }
 
     fn open(&mut self, now: Nanos, id: LegId, bind: IpAddr) {

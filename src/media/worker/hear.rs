@@ -1,11 +1,12 @@
 //! Packets that are more than relayed: decoded for the far side or a room, listened to, recorded.
 
-use super::{Component, DropReason, LegSlot, Nanos, Verdict, Worker};
+use super::{Component, DropReason, Judged, LegSlot, Nanos, Verdict, Worker};
 use crate::codec::{Codec, Payload};
 use crate::link::{Command, Event, Listening, RoomId};
 use crate::media::audio::Use;
 use crate::media::in_stream::Counted;
 use crate::media::leg::Role;
+use crate::media::out_stream::Feed;
 use crate::rtp::packet::{self, Header};
 use crate::rtp::telephone_event::{EVENT_LEN, TelephoneEvent};
 
@@ -23,6 +24,7 @@ enum Way {
 
 impl Worker {
     /// A packet of a leg that has audio, or that does not pass as it is.
+    #[inline(never)]
     pub(super) fn hear(
         &mut self,
         now: Nanos,
@@ -30,8 +32,9 @@ impl Worker {
         counted: Counted,
         mut header: Header,
         packet: &mut [u8],
-    ) -> Result<Verdict, DropReason> {
+    ) -> Judged {
         let leg = self.legs.get(slot).ok_or(DropReason::Unlatched)?;
+        let generation = leg.id.generation;
         let way = match &leg.role {
             Role::Alone => Way::Nowhere,
             Role::Room => Way::Room,
@@ -65,11 +68,16 @@ impl Worker {
         match way {
             Way::Relay { to, payload_type } if passes => {
                 header.payload_type = payload_type;
-                self.relay(now, slot, to, counted, header, packet)
+                let feed = Feed {
+                    leg: slot,
+                    generation,
+                    epoch: counted.epoch,
+                };
+                self.relay(now, feed, to, counted, header, packet)
             }
-            Way::Bridge { .. } if passes => Err(DropReason::PayloadType),
-            Way::Nowhere => Err(DropReason::Unheard),
-            Way::Room if passes => Err(DropReason::Unheard),
+            Way::Bridge { .. } if passes => Err(DropReason::PayloadType.into()),
+            Way::Nowhere => Err(DropReason::Unheard.into()),
+            Way::Room if passes => Err(DropReason::Unheard.into()),
             _ => {
                 self.counters.transcoded_in += 1;
                 self.counters.transcoded_in_bytes += packet.len() as u64;
@@ -176,7 +184,7 @@ impl Worker {
         clock_rate: u32,
         way: &Way,
         packet: &mut [u8],
-    ) -> Option<Result<Verdict, DropReason>> {
+    ) -> Option<Judged> {
         let Way::Relay { to, payload_type } = *way else {
             return None;
         };
@@ -185,7 +193,7 @@ impl Worker {
             return None;
         }
         let Some(destination) = far.rtp_destination().filter(|_| !far.taken) else {
-            return Some(Err(DropReason::Unheard));
+            return Some(Err(DropReason::Unheard.into()));
         };
         let far_rate = match far.formats().send.payload(payload_type) {
             Some(Payload::TelephoneEvent { clock_rate }) => clock_rate,
@@ -204,12 +212,7 @@ impl Worker {
         far.counts.bytes_out += len as u64;
         self.counters.packets_out += 1;
         self.counters.bytes_out += len as u64;
-        Some(Ok(Verdict::Send {
-            leg: to,
-            component: Component::Rtp,
-            destination,
-            len,
-        }))
+        Some(far.sent(to, Component::Rtp, destination, len))
     }
 
     /// Obeys a command about audio that is decoded or made here.
