@@ -2,7 +2,6 @@
 //! octet by its time stamp: what is played was kept, is the right octet of the right codec, and is played once, in order.
 
 use ringway::rtp::jitter::{Arriving, BLOCK, JitterBuffer, Pulled, Pushed};
-use std::collections::HashMap;
 
 const TICK_NS: u64 = 10_000_000;
 const PAYLOAD_MAX: usize = 600;
@@ -14,11 +13,14 @@ fn octet(timestamp: u32) -> u8 {
     (timestamp.wrapping_mul(0x9e37_79b1) >> 24) as u8
 }
 
+/// Places of the model: more than the buffer's, so that no two octets in it share one.
+const PLACES: usize = 8192;
+
 struct Model {
     buffer: JitterBuffer,
     now: u64,
     /// The codec of each octet kept.
-    kept: HashMap<u32, u8>,
+    kept: Vec<Option<(u32, u8)>>,
     pushes: u64,
     /// The last block played, until the source may have begun anew.
     played: Option<u32>,
@@ -44,7 +46,8 @@ impl Model {
             Pushed::Kept => {}
         }
         for at in 0..len as u32 {
-            self.kept.insert(timestamp.wrapping_add(at), tag);
+            let at = timestamp.wrapping_add(at);
+            self.kept[at as usize % PLACES] = Some((at, tag));
         }
     }
 
@@ -56,7 +59,7 @@ impl Model {
     }
 
     fn begin_anew(&mut self) {
-        self.kept.clear();
+        self.kept.fill(None);
         self.played = None;
     }
 
@@ -76,7 +79,7 @@ impl Model {
                 for (at, played) in (0..).zip(block) {
                     let at = first.wrapping_add(at);
                     assert_eq!(played, octet(at));
-                    assert_eq!(self.kept.get(&at), Some(&tag));
+                    assert_eq!(self.kept[at as usize % PLACES], Some((at, tag)));
                 }
                 if let Some(before) = self.played {
                     let ahead = first.wrapping_sub(before) as i32;
@@ -103,7 +106,7 @@ pub fn jitter(data: &[u8]) {
     let mut model = Model {
         buffer: JitterBuffer::new(),
         now: 0,
-        kept: HashMap::new(),
+        kept: vec![None; PLACES],
         pushes: 0,
         played: None,
         starved: 0,
@@ -144,7 +147,7 @@ pub fn jitter(data: &[u8]) {
     let told = counts.kept + counts.late + counts.duplicates + counts.restarts;
     assert_eq!(told, model.pushes);
     // Left alone, it comes to rest.
-    let last = (0..600).map(|_| model.pull(false)).last();
+    let last = (0..200).map(|_| model.pull(false)).last();
     assert!(
         matches!(last, Some(Pulled::Silent | Pulled::Noise)),
         "{last:?}"

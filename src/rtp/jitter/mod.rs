@@ -30,8 +30,8 @@
 //! The delay decided is what nearly all packets of the last 8 s kept (see `transit.rs`), at most 200 ms over the
 //! quickest; nothing on a steady stream, whose audio leaves with the next pull. It grows by concealing where a block
 //! is missing anyway, or for nothing in a pause. It shrinks by a block left out: in a pause whenever there is too much,
-//! after 100 ms of too much where the last block was quiet, after 1 s where it was not. More than 220 ms and a packet
-//! are never held: the oldest goes. A sender's clock drift is followed in the same way.
+//! after 100 ms of more than any packet needed of late where the last block was quiet, after 1 s where it was not. More
+//! than 220 ms and a packet are never held: the oldest goes. A sender's clock drift is followed in the same way.
 //!
 //! # What may go wrong
 //!
@@ -249,9 +249,7 @@ impl JitterBuffer {
         self.pulled = None;
         match self.playout {
             Playout::Idle => return Pulled::Silent,
-            Playout::Primed if self.lag_at(now_ns) < self.transits.target() => {
-                return Pulled::Silent;
-            }
+            Playout::Primed if self.is_early(now_ns) => return Pulled::Silent,
             Playout::Primed => self.playout = Playout::Playing { waited: 0 },
             Playout::Playing { .. } | Playout::Pausing { .. } => {}
         }

@@ -75,10 +75,12 @@ impl JitterBuffer {
 
     /// How far a block of a pause goes in the source's time, so that the delay becomes the one decided.
     fn pause_units(&self, now_ns: u64) -> u64 {
-        let over = self.lag_at(now_ns) - self.transits.target();
-        match over {
+        let Some(target) = self.transits.target() else {
+            return BLOCK_UNITS;
+        };
+        match self.lag_at(now_ns) - target {
             ..0 => 0,
-            _ if over >= BLOCK_NS + MARGIN_NS => 2 * BLOCK_UNITS,
+            over if over >= BLOCK_NS + MARGIN_NS => 2 * BLOCK_UNITS,
             _ => BLOCK_UNITS,
         }
     }
@@ -119,9 +121,15 @@ impl JitterBuffer {
         }
     }
 
+    /// Before what is played next should be, by the delay decided.
+    pub(super) fn is_early(&self, now_ns: u64) -> bool {
+        let target = self.transits.target();
+        target.is_some_and(|target| self.lag_at(now_ns) < target)
+    }
+
     /// A missing block may still come within the delay decided.
     fn may_come(&self, now_ns: u64) -> bool {
-        self.lag_at(now_ns) < self.transits.target() && self.waited() < STARVED_MAX
+        self.is_early(now_ns) && self.waited() < STARVED_MAX
     }
 
     /// After a stall all that was held up comes at once.
@@ -135,7 +143,9 @@ impl JitterBuffer {
 
     /// Leaves a block of audio out where there has been too much delay for long enough.
     pub(super) fn shrink(&mut self, now_ns: u64, quiet: bool) {
-        let over = self.lag_at(now_ns) - self.transits.target();
+        // A delay that packets needed a moment ago is not too much, be it the first time.
+        let settled = self.transits.settled().unwrap_or(i64::MAX);
+        let over = self.lag_at(now_ns).saturating_sub(settled);
         if self.playout != (Playout::Playing { waited: 0 }) || over < BLOCK_NS + MARGIN_NS {
             self.excess = 0;
             return;

@@ -392,6 +392,46 @@ fn comfort_noise_lasts_until_audio_comes() {
 }
 
 #[test]
+fn a_source_may_begin_with_noise() {
+    for jump in [false, true] {
+        let mut listener = Listener::new(5 * MS);
+        let mut first = FIRST;
+        if jump {
+            steady(&mut listener, 160, 10, |_| false);
+            first = FIRST.wrapping_add(0x4000_0000);
+        }
+        let from = listener.next_tick - 2 * MS;
+        let pushed = listener.buffer.push_noise(from, 70_010, first);
+        let anew = if jump { Pushed::TooFar } else { Pushed::Kept };
+        assert_eq!(pushed, anew);
+        listener.heard.clear();
+        listener.run(from + 500 * MS);
+        assert_eq!(listener.count(Pulled::Noise), 50);
+        for n in 0..5 {
+            let now = from + (500 + u64::from(n) * 20) * MS;
+            let timestamp = first.wrapping_add(4000 + n * 160);
+            listener.push_marked(now, 70_011 + n, timestamp, 160, n == 0);
+        }
+        listener.run(from + 600 * MS);
+        assert_eq!(listener.count(Pulled::Audio { tag: TAG }), 10);
+    }
+}
+
+#[test]
+fn a_longer_way_is_not_played_too_early_again() {
+    for (quiet, longer) in [(true, 90), (false, 90), (true, 150)] {
+        let mut listener = Listener::new(4 * MS);
+        listener.quiet = quiet;
+        delayed(&mut listener, 0, 1500, 0, |n| {
+            if n < 500 { 0 } else { longer * MS }
+        });
+        let counts = *listener.buffer.counts();
+        assert!(counts.starved <= longer / 10 + 1, "{counts:?}");
+        assert_eq!((counts.dropped, counts.lost), (0, 0), "{counts:?}");
+    }
+}
+
+#[test]
 fn noise_and_its_end_may_be_here_before_they_are_played() {
     let mut listener = Listener::new(5 * MS);
     listener.push(MS, 1, at(0, 160), 160);

@@ -30,8 +30,9 @@ pub(super) struct Transits {
     stale_at: u64,
     /// What [`Transits::target`] says.
     target: i64,
-    /// What [`Transits::least`] says.
+    /// The quickest packet's and the slowest's of the last half to whole second.
     least: i64,
+    most: i64,
 }
 
 impl Transits {
@@ -44,6 +45,7 @@ impl Transits {
             stale_at: 0,
             target: 0,
             least: 0,
+            most: 0,
         }
     }
 
@@ -78,6 +80,7 @@ impl Transits {
             _ => (self.at + SLOTS - 1) % SLOTS,
         };
         self.least = self.slots[self.at].least.min(self.slots[before].least);
+        self.most = self.slots[self.at].most.max(self.slots[before].most);
         let (mut highest, mut second) = (i64::MIN, i64::MIN);
         for slot in &self.slots[..self.used] {
             second = second.max(slot.most.min(highest));
@@ -87,9 +90,15 @@ impl Transits {
         self.target = reach.clamp(self.least, self.least + DELAY_MAX_NS);
     }
 
-    /// The transit that playout should allow: at least the quickest packet's, at most 200 ms more.
-    pub(super) fn target(&self) -> i64 {
-        self.target
+    /// The transit that playout should allow: at least the quickest packet's, at most 200 ms more. None before the
+    /// first packet.
+    pub(super) fn target(&self) -> Option<i64> {
+        (self.used > 0).then_some(self.target)
+    }
+
+    /// What all packets of the last half to whole second kept, and nearly all of the last 8 s.
+    pub(super) fn settled(&self) -> Option<i64> {
+        (self.used > 0).then_some(self.target.max(self.most))
     }
 
     /// The quickest packet's of the last half to whole second. None before the first.
