@@ -31,12 +31,12 @@ const fn first_and_others([first, other]: [i16; 2]) -> [i16; 8] {
 }
 
 /// Quantized magnitudes by interval of the predictor, lower and upper band.
-static MAGNITUDES: [[i16; 8]; 2] = [LOW_MAGNITUDES_4, first_and_others(HIGH_MAGNITUDES)];
+const MAGNITUDES: [[i16; 8]; 2] = [LOW_MAGNITUDES_4, first_and_others(HIGH_MAGNITUDES)];
 /// What the scale's logarithm rises by, likewise.
-static LOG_STEPS: [[i16; 8]; 2] = [LOW_LOG_STEPS, first_and_others(HIGH_LOG_STEPS)];
+const LOG_STEPS: [[i16; 8]; 2] = [LOW_LOG_STEPS, first_and_others(HIGH_LOG_STEPS)];
 
 /// Where the predictor's intervals of the lower band begin, 1 to 7.
-static COARSE_LEVELS: [i16; 7] = {
+const COARSE_LEVELS: [i16; 7] = {
     let mut levels = [0; 7];
     let mut i = 0;
     while i < 7 {
@@ -48,7 +48,7 @@ static COARSE_LEVELS: [i16; 7] = {
 
 /// By interval of the predictor, the three levels within it. The first one has but one; two of 0, which every magnitude
 /// reaches, fill its place.
-static FINE_LEVELS: [[i16; 8]; 3] = {
+const FINE_LEVELS: [[i16; 8]; 3] = {
     let mut levels = [[0; 8]; 3];
     levels[2][0] = LOW_LEVELS[0];
     let mut i = 4;
@@ -63,7 +63,7 @@ static FINE_LEVELS: [[i16; 8]; 3] = {
 
 /// By interval of the predictor, the code of its end, from which the levels not reached are counted off: positive and
 /// negative differences of the lower band, then of the upper one.
-static ENDS: [[i16; 8]; 4] = [
+const ENDS: [[i16; 8]; 4] = [
     [60, 56, 52, 48, 44, 40, 36, 32],
     [62, 28, 24, 20, 16, 12, 8, 4],
     first_and_others([3 << 6, 2 << 6]),
@@ -71,7 +71,7 @@ static ENDS: [[i16; 8]; 4] = [
 ];
 
 /// The antilogarithms, times 16 to fill the word, in tables of eight; a table of the unsigned.
-static ANTILOGS: [[i16; 8]; 4] = {
+const ANTILOGS: [[i16; 8]; 4] = {
     let mut tables = [[0; 8]; 4];
     let mut i = 0;
     while i < 32 {
@@ -82,10 +82,10 @@ static ANTILOGS: [[i16; 8]; 4] = {
 };
 
 /// The powers of two that one octet holds. In pairs of octets, the second looked up 8 before the first, all that a word holds.
-static POWERS: [i16; 8] = [0x0201, 0x0804, 0x2010, 0x8040_u16 as i16, 0, 0, 0, 0];
+const POWERS: [i16; 8] = [0x0201, 0x0804, 0x2010, 0x8040_u16 as i16, 0, 0, 0, 0];
 
 /// Quantized magnitudes of mode 1 by interval, in tables of eight.
-static HEARD: [[i16; 8]; 4] = {
+const HEARD: [[i16; 8]; 4] = {
     let mut tables = [[0; 8]; 4];
     let mut i = 0;
     while i < 30 {
@@ -96,7 +96,7 @@ static HEARD: [[i16; 8]; 4] = {
 };
 
 /// The upper band's magnitudes where its intervals are called 0 and 2.
-static HEARD_HIGH: [i16; 8] = [HIGH_MAGNITUDES[0], 0, HIGH_MAGNITUDES[1], 0, 0, 0, 0, 0];
+const HEARD_HIGH: [i16; 8] = [HIGH_MAGNITUDES[0], 0, HIGH_MAGNITUDES[1], 0, 0, 0, 0, 0];
 
 impl Bands {
     /// Takes the lower and upper bands of eight streams apart.
@@ -164,7 +164,8 @@ impl Bands {
         let doubled = _mm256_add_epi16(self.scale, self.scale);
         let beyond = |level| _mm256_cmpgt_epi16(_mm256_mulhi_epu16(level, doubled), magnitude);
         let coarse = |i: usize| beyond(by_band(COARSE_LEVELS[i], HIGH_LEVEL));
-        // A level beyond the magnitude is -1 in both octets of its lane. 7 less those is the interval.
+        // A level beyond the magnitude is -1 in both octets of its lane. 7 less those is the interval, whose word in a table
+        // are the octets at twice that, and the next.
         let add = |a, b| _mm256_add_epi8(a, b);
         let missed = add(
             add(add(coarse(0), coarse(1)), add(coarse(2), coarse(3))),
@@ -239,13 +240,15 @@ impl Bands {
         let table =
             |i: usize| _mm256_shuffle_epi8(table_by_band(&ANTILOGS[i], &ANTILOGS[i]), within);
         let fraction = select_by_bits::<9>(log, [table(0), table(1), table(2), table(3)]);
-        // The shift down by 8 (10 in the upper band) less the exponent, as a product with a power of two; 12 of the 16 bits
-        // that go are those of the fraction's factor and of this difference.
+        // A shift down by 8 (10 in the upper band) less the exponent and up by 2, of a fraction 4 bits up: the upper half of
+        // its product with 2 to the power of the exponent and 6 (4). The two bits that come up from below are cleared.
+        // The second octet of that power is looked up 8 before the first; 0xFE is 6 - 8.
         let exponent = _mm256_srli_epi16(log, 11);
         let exponent = _mm256_or_si256(exponent, _mm256_slli_epi16(exponent, 8));
-        let octets = _mm256_add_epi8(exponent, by_band(0xFC04_u16 as i16, 0xFA02_u16 as i16));
+        let octets = _mm256_add_epi8(exponent, by_band(0xFE06_u16 as i16, 0xFC04_u16 as i16));
         let power = _mm256_shuffle_epi8(table_by_band(&POWERS, &POWERS), octets);
-        self.scale = _mm256_slli_epi16(_mm256_mulhi_epu16(fraction, power), 2);
+        let scale = _mm256_mulhi_epu16(fraction, power);
+        self.scale = _mm256_and_si256(scale, _mm256_set1_epi16(!3));
     }
 
     #[inline]
