@@ -3,6 +3,7 @@
 use crate::packet::PAYLOAD;
 use crate::speech::{Codec, Speech};
 use anyhow::Result;
+use std::ops::RangeInclusive;
 
 /// Packets that are compared at once: a second.
 const PIECE: usize = 50;
@@ -10,6 +11,8 @@ const PIECE: usize = 50;
 const SETTLING: usize = 50;
 /// Samples that the audio may be late by: 600 ms.
 const LAGS: usize = 4_800;
+/// Samples around the place that is expected which are tried first: packets leave at most so much early or late.
+const NEAR: usize = 240;
 /// Mean square below which a piece is a pause that tells nothing.
 const PAUSE: f64 = 10_000.0;
 /// The least correlation with what was said. A codec's own is above 0.97, that of other speech below 0.6.
@@ -50,6 +53,8 @@ struct Found {
     level_db: f64,
     /// From the send of a sample to its arrival; None if it was said before the run began.
     latency_us: Option<f64>,
+    /// Its place in the part of the speech that was searched.
+    start: usize,
 }
 
 /// What all ears heard.
@@ -69,15 +74,19 @@ impl Judgement {
         let octets: Vec<u8> = packets.iter().flat_map(|packet| packet.octets).collect();
         let samples = hearing.speech.decode(hearing.codec, &octets)?;
         let samples = samples.chunks_exact(PIECE * PAYLOAD);
+        let mut expected = None;
         for (packets, samples) in packets
             .chunks_exact(PIECE)
             .zip(samples)
             .skip(SETTLING / PIECE)
         {
             let is_whole = packets[PIECE - 1].number - packets[0].number == PIECE as i64 - 1;
-            if is_whole {
-                self.found
-                    .extend(hearing.find(packets[0].received_ns, samples));
+            if let Some(found) = is_whole
+                .then(|| hearing.find(packets[0].received_ns, samples, expected))
+                .flatten()
+            {
+                expected = Some(found.start);
+                self.found.push(found);
             }
         }
         Ok(())
@@ -136,8 +145,8 @@ fn quantile(values: impl Iterator<Item = f64>, part: f64) -> f64 {
 }
 
 impl Hearing<'_> {
-    /// Finds a piece whose first packet came then; None for a pause.
-    fn find(&self, received_ns: u64, samples: &[i16]) -> Option<Found> {
+    /// Finds a piece whose first packet came then, where the one before it makes us look first; None for a pause.
+    fn find(&self, received_ns: u64, samples: &[i16], expected: Option<usize>) -> Option<Found> {
         let said = self
             .sent_ns
             .partition_point(|sent_ns| *sent_ns <= received_ns);
@@ -150,7 +159,7 @@ impl Hearing<'_> {
             .map(|place| f32::from(speech[(first + place).rem_euclid(whole) as usize]))
             .collect();
         let samples: Vec<f32> = samples.iter().map(|sample| f32::from(*sample)).collect();
-        let (start, correlation) = best_match(&samples, &reference);
+        let (start, correlation) = best_match(&samples, &reference, expected);
         let (heard, was_said) = (
             power(&samples),
             power(&reference[start..start + samples.len()]),
@@ -165,30 +174,37 @@ impl Hearing<'_> {
         Some(Found {
             correlation,
             level_db: 10.0 * (heard / was_said).log10(),
+            start,
             latency_us: sent_ns
                 .map(|sent_ns| (received_ns - sent_ns) as f64 / 1_000.0 - into_frame_us),
         })
     }
 }
 
-/// Where in the reference the samples lie, and their correlation (-1 to 1) there.
-fn best_match(samples: &[f32], reference: &[f32]) -> (usize, f64) {
+/// Where in the reference the samples lie, and their correlation (-1 to 1) there. A good match at the place that is
+/// expected is taken at once.
+fn best_match(samples: &[f32], reference: &[f32], expected: Option<usize>) -> (usize, f64) {
+    let last = reference.len() - samples.len();
+    let near = expected.map(|at| {
+        best_of(
+            samples,
+            reference,
+            at.saturating_sub(NEAR)..=(at + NEAR).min(last),
+        )
+    });
+    near.filter(|(_, correlation)| *correlation > CORRELATION_MIN)
+        .unwrap_or_else(|| best_of(samples, reference, 0..=last))
+}
+
+fn best_of(samples: &[f32], reference: &[f32], starts: RangeInclusive<usize>) -> (usize, f64) {
     let own = dot(samples, samples);
-    let mut sums = vec![0.0];
-    sums.extend(reference.iter().scan(0.0, |sum, sample| {
-        *sum += f64::from(*sample) * f64::from(*sample);
-        Some(*sum)
-    }));
-    let candidates = reference
-        .windows(samples.len())
-        .enumerate()
-        .map(|(start, window)| {
-            let energy = sums[start + samples.len()] - sums[start];
-            (start, dot(samples, window) / (own * energy).sqrt().max(1.0))
-        });
-    candidates
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .unwrap_or((0, 0.0))
+    let candidates = starts.map(|start| {
+        let window = &reference[start..start + samples.len()];
+        let both = (own * dot(window, window)).sqrt().max(1.0);
+        (start, dot(samples, window) / both)
+    });
+    let best = candidates.max_by(|a, b| a.1.total_cmp(&b.1));
+    best.unwrap_or((0, 0.0))
 }
 
 /// In eight sums, which the compiler keeps in vectors.

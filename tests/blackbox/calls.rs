@@ -24,27 +24,6 @@ fn port_of(gateway: &Gateway, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(gateway.network.gateway(), port)
 }
 
-/// Ends the only call by the admin interface.
-fn hang_up(gateway: &Gateway) {
-    let calls = gateway.rows("calls");
-    let id = calls[0]["id"].as_str().expect("a call is up").to_owned();
-    let mut stream =
-        std::net::TcpStream::connect(gateway.admin()).expect("the admin address answers");
-    use std::io::{Read, Write};
-    write!(
-        stream,
-        "DELETE /api/v1/calls/{id} HTTP/1.0\r\nHost: {}\r\n\r\n",
-        gateway.admin()
-    )
-    .expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer comes");
-    assert!(
-        answer.contains(" 200 ") || answer.contains(" 204 "),
-        "{answer}"
-    );
-}
-
 fn finish(gateway: Gateway) {
     gateway.eventually("every call and port comes home", Gateway::is_empty);
     gateway.stop();
@@ -327,7 +306,7 @@ fn hold_is_passed_on_and_resume_brings_the_audio_back() {
             media::payload(&media::packet(2, number))
         );
     }
-    hang_up(&gateway);
+    gateway.hang_up();
     caller.finish();
     called.finish();
     finish(gateway);
@@ -384,7 +363,7 @@ fn a_full_gateway_says_when_to_come_back() {
             .any(|message| message.contains("\r\nRetry-After:")
                 || message.contains("\nRetry-After:"))
     );
-    hang_up(&gateway);
+    gateway.hang_up();
     caller.finish();
     called.finish();
     finish(gateway);

@@ -66,6 +66,8 @@ pub struct Gateway {
 pub struct Options {
     /// More lines of `[global]`.
     pub global: &'static str,
+    /// The codecs of `caller` and `called`, as TOML writes an array's elements; µ-law and A-law if empty.
+    pub codecs: [&'static str; 2],
     /// More keys of `[endpoint.caller]`.
     pub caller: &'static str,
     /// More keys of `[endpoint.called]`.
@@ -131,21 +133,33 @@ impl Gateway {
 
     /// The body of an answer of its admin interface.
     pub fn get(&self, path: &str) -> String {
+        self.ask("GET", path)
+    }
+
+    fn ask(&self, method: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(self.admin()).expect("the admin address answers");
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("a time-out is set");
         write!(
             stream,
-            "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n",
+            "{method} {path} HTTP/1.0\r\nHost: {}\r\n\r\n",
             self.admin()
         )
         .expect("a request is sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer comes");
         let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-        assert!(head.contains(" 200 "), "GET {path}: {head}");
+        let is_done = head.contains(" 200 ") || head.contains(" 204 ");
+        assert!(is_done, "{method} {path}: {head}");
         body.to_owned()
+    }
+
+    /// Ends the only call by the admin interface.
+    pub fn hang_up(&self) {
+        let calls = self.rows("calls");
+        let id = calls[0]["id"].as_str().expect("a call is up");
+        self.ask("DELETE", &format!("/api/v1/calls/{id}"));
     }
 
     /// The rows of `show WHAT`.
@@ -230,6 +244,11 @@ fn configuration(network: &Network, options: &Options) -> String {
         called: called_keys,
         ..
     } = options;
+    let codecs = options.codecs.map(|codecs| match codecs {
+        "" => r#""ulaw", "alaw""#,
+        codecs => codecs,
+    });
+    let [caller_codecs, called_codecs] = codecs;
     let mut sections = sections.to_string();
     for number in 1..=9 {
         let host = network.host(number).to_string();
@@ -257,7 +276,7 @@ bind = "{gateway}:5060"
 
 [endpoint.caller]
 context = "from-caller"
-allow = ["ulaw", "alaw"]
+allow = [{caller_codecs}]
 aor = {{ contact = ["sip:{caller}"] }}
 {caller_keys}
 
@@ -267,7 +286,7 @@ match = ["{caller}"]
 
 [endpoint.called]
 context = "from-called"
-allow = ["ulaw", "alaw"]
+allow = [{called_codecs}]
 aor = {{ contact = ["sip:{called}"] }}
 {called_keys}
 

@@ -13,6 +13,7 @@ const PHONE: &str = "[endpoint.6001]\ncontext = \"from-called\"\nallow = [\"ulaw
 
 const OPTIONS: Options = Options {
     global: "",
+    codecs: ["", ""],
     caller: "",
     called: "",
     steps: "\"Dial(PJSIP/6001,20)\", \"Hangup()\"",

@@ -33,6 +33,8 @@ pub struct Sdp {
     pub direction: &'static str,
     /// Session version.
     pub version: u32,
+    /// More lines of attributes, each with its end.
+    pub attributes: &'static str,
 }
 
 /// µ-law, both ways.
@@ -40,6 +42,7 @@ pub const AUDIO: Sdp = Sdp {
     formats: "0",
     direction: "sendrecv",
     version: 1,
+    attributes: "",
 };
 
 impl Sdp {
@@ -49,10 +52,11 @@ impl Sdp {
             formats,
             direction,
             version,
+            attributes,
         } = self;
         format!(
             "Content-Type: application/sdp\nContent-Length: [len]\n\nv=0\no=- 1 {version} IN IP4 [rtp_ip]\ns=-\n\
-             c=IN IP4 [rtp_ip]\nt=0 0\nm=audio [rtp_port] RTP/AVP {formats}\na={direction}\n"
+             c=IN IP4 [rtp_ip]\nt=0 0\nm=audio [rtp_port] RTP/AVP {formats}\na={direction}\n{attributes}"
         )
     }
 }

@@ -1,0 +1,12 @@
+//! An audio laboratory: speech to send, other programs' codecs to send it in, and measures of what came of it.
+//!
+//! espeak-ng speaks, ffmpeg encodes, decodes and resamples; no codec of the gateway is used, so none judges itself. What
+//! a chain of codecs may do to speech is measured on ffmpeg's own chain of the same speech in the same test.
+
+mod measure;
+mod sound;
+mod talk;
+
+pub use measure::{Report, high_band_db, report};
+pub use sound::{Codec, Sound};
+pub use talk::{Recording, Talk, exchange};
