@@ -170,7 +170,7 @@ impl Others {
         each(octets(codec), WIDE, || self.av_decode(codec))
     }
 
-    /// From one codec to another by libspandsp. Between G.711 and G.722 it stays at 8 kHz, which spares it half of its filters and
+    /// From one codec to another by libspandsp. Between G.711 and G.722 it stays at 8 kHz, which spares it the filter bank and
     /// all resampling.
     pub fn spandsp(&'static self, from: Codec, to: Codec) -> Work {
         if from != Codec::G722 && to != Codec::G722 {
