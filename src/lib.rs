@@ -10,7 +10,7 @@
 //!  │   sip::Endpoint   bytes → transactions  │ link │   media::Worker   packet in → verdict   │
 //!  │   control::identify → acl → dialplan    │─────►│                                         │
 //!  │   control::call   the B2BUA             │ Cmd  │     session: latch, relay, echo         │
-//!  │   control::ports  leases port numbers   │◄─────│                                         │
+//!  │   control::ports  leases port numbers   │◄─────│     audio: decode, play, mix, record    │
 //!  └──────────┬──────────────────────────────┘ Event└─────────────────────────────────────────┘
 //!             │ admin (HTTP: metrics, API)
 //! ```
@@ -22,6 +22,11 @@
 //!
 //! **The path of a packet.** A worker's ring completes a receive; [`media::Worker`] judges the packet in
 //! place (who sent it, where it goes, what its header must say) and the ring sends it from the same buffer.
+//!
+//! **The path of audio** that is decoded or made: a packet that does not pass as it is goes into its leg's jitter buffer;
+//! a hundred times a second `media::audio` takes a block of 10 ms from each, and what prompts, rooms and far sides make
+//! of them goes out in packets of the worker's own. Prompts come to a worker decoded, recordings leave it by a queue, both
+//! through [`link`], so that no file stalls a call.
 //!
 //! # Layers
 //!
