@@ -5,7 +5,8 @@ use super::output::{print, table};
 use super::{Failure, Gateway};
 use crate::admin::rows::DialplanRow;
 use crate::link::query::{
-    BanRow, CallRow, ContactRow, EndpointRow, RegistrationRow, StrangerRow, TransportRow, WorkerRow,
+    BanRow, CallRow, ContactRow, EndpointRow, MediaRow, RegistrationRow, StrangerRow, TransportRow,
+    WorkerRow,
 };
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
@@ -186,6 +187,9 @@ const CALLS: &[&str] = &[
     "UP",
     "RTP PORTS",
     "RTP SOURCES",
+    "CODECS",
+    "LOST",
+    "MOS",
 ];
 
 fn call(row: CallRow) -> Vec<String> {
@@ -202,7 +206,18 @@ fn call(row: CallRow) -> Vec<String> {
         row.up_s.map_or_else(|| NONE.into(), duration),
         list(&ports),
         list(&row.rtp_sources),
+        each(&row.media, |media| media.codec.clone()),
+        each(&row.media, |media| Some(media.lost_in.to_string())),
+        each(&row.media, |media| media.mos.map(|mos| format!("{mos:.1}"))),
     ]
+}
+
+/// A cell with something of each leg.
+fn each(media: &[MediaRow], say: impl Fn(&MediaRow) -> Option<String>) -> String {
+    let said = media
+        .iter()
+        .map(|leg| say(leg).unwrap_or_else(|| NONE.into()));
+    list(&said.collect::<Vec<String>>())
 }
 
 const REGISTRATIONS: &[&str] = &[
@@ -344,6 +359,15 @@ mod tests {
             up_s: None,
             rtp_ports: vec![20000, 20002],
             rtp_sources: vec![],
+            media: vec![
+                MediaRow {
+                    codec: Some("ulaw".into()),
+                    lost_in: 3,
+                    mos: Some(4.26),
+                    ..MediaRow::default()
+                },
+                MediaRow::default(),
+            ],
         });
         let wanted = [
             "c1",
@@ -357,6 +381,9 @@ mod tests {
             "-",
             "20000,20002",
             "-",
+            "ulaw,-",
+            "3,0",
+            "4.3,-",
         ];
         assert_eq!(cells, wanted);
         assert_eq!(cells.len(), CALLS.len());

@@ -27,6 +27,30 @@ pub struct CallRow {
     pub rtp_ports: Vec<u16>,
     /// The latched sources, one a leg, if any.
     pub rtp_sources: Vec<String>,
+    /// How each leg's audio fares.
+    #[serde(default)]
+    pub media: Vec<MediaRow>,
+}
+
+/// A leg's audio, as of its worker's last report (each 5 s).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MediaRow {
+    /// The codec that its peer would rather hear; none before one was agreed.
+    pub codec: Option<String>,
+    /// RTP packets from the peer.
+    pub packets_in: u64,
+    /// RTP packets to it.
+    pub packets_out: u64,
+    /// Lost on the way to us; below 0 where packets came twice.
+    pub lost_in: i64,
+    /// Lost on the way to it, if it reports that.
+    pub lost_out: Option<i32>,
+    /// Interarrival jitter of what comes, in milliseconds.
+    pub jitter_ms: f64,
+    /// The way there and back in milliseconds, if it reports.
+    pub round_trip_ms: Option<u32>,
+    /// Mean opinion score of what comes, 1 to 4.5 (ITU-T G.107).
+    pub mos: Option<f32>,
 }
 
 /// One running ban (`show bans`, `GET /api/v1/bans`).

@@ -12,7 +12,8 @@ use crate::control::path::Path;
 use crate::control::ports::NoPorts;
 use crate::link::formats::{PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS};
 use crate::link::{
-    Command, FormatList, LegFormats, LegId, PayloadMap, Rate, Remote, WireFormat, WorkerId,
+    Command, FormatList, LegFormats, LegId, LegReport, PayloadMap, Rate, Remote, WireFormat,
+    WorkerId,
 };
 use crate::sdp::{
     Audio, Description, Direction, Format, LocalMedia, OurOffer, answer, answered_formats,
@@ -46,6 +47,8 @@ pub struct LegMedia {
     must_renew: bool,
     /// Where the peer's media comes from, once it has come.
     pub latched: Option<SocketAddr>,
+    /// What its worker reported last.
+    pub reported: LegReport,
     /// What the peer is played of our own.
     pub(super) player: Player,
 }
@@ -124,6 +127,7 @@ impl LegMedia {
             told_formats: None,
             must_renew: false,
             latched: None,
+            reported: LegReport::default(),
             player: Player::default(),
         })
     }

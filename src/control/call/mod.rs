@@ -85,7 +85,7 @@ use crate::control::context::{CallTimer, Context};
 use crate::control::dialplan::{Action, Execution};
 use crate::control::path::Path;
 use crate::control::setup::Setup;
-use crate::link::{Command, Event, LegId};
+use crate::link::{Command, Event, LegId, LegReport};
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::ServerTx;
@@ -437,7 +437,8 @@ impl Call {
                 tracing::warn!(call = self.id, port = leg.port.rtp(), %source, "RTP from a stranger is dropped");
             }
             Event::Played { play, .. } => self.on_played(ctx, now, no, play),
-            Event::Report { .. } | Event::Digit { .. } | Event::Hushed { .. } => {}
+            Event::Digit { .. } | Event::Hushed { .. } => {}
+            Event::Report { report, .. } => self.on_reported(no, report),
         }
         self.advance(ctx, now);
     }
@@ -446,6 +447,12 @@ impl Call {
     pub fn on_open_refused(&mut self, ctx: &mut Context, now: Instant, no: LegNo) {
         self.on_media_lost(ctx, now, no);
         self.advance(ctx, now);
+    }
+
+    fn on_reported(&mut self, no: LegNo, report: LegReport) {
+        if let Some(media) = self.leg_mut(no).and_then(Leg::media_mut) {
+            media.reported = report;
+        }
     }
 
     fn on_latched(&mut self, no: LegNo, lease: LegId, source: SocketAddr) {

@@ -3,10 +3,11 @@
 use super::leg::{Leg, MediaState};
 use super::media::LegMedia;
 use super::{Call, Phase};
+use crate::codec::Payload;
 use crate::config::settings::EndpointId;
 use crate::control::context::Context;
 use crate::control::setup::Setup;
-use crate::link::query::CallRow;
+use crate::link::query::{CallRow, MediaRow};
 use crate::metrics::{CallResult, EndpointMetrics};
 use crate::sdp;
 use std::time::Instant;
@@ -35,6 +36,7 @@ impl Call {
                 .filter_map(|media| media.latched)
                 .map(|source| source.to_string())
                 .collect(),
+            media: media().map(media_row).collect(),
         }
     }
 
@@ -97,6 +99,26 @@ impl Call {
             callee_media = callee.map(media_text),
             "call ended"
         );
+    }
+}
+
+fn media_row(media: &LegMedia) -> MediaRow {
+    let codecs = media.formats().iter();
+    let mut codecs = codecs.filter_map(|format| match format.payload {
+        Payload::Codec(codec) => Some(codec.name().to_owned()),
+        _ => None,
+    });
+    let report = &media.reported;
+    MediaRow {
+        codec: codecs.next(),
+        packets_in: report.packets_in,
+        packets_out: report.packets_out,
+        lost_in: report.lost_in,
+        lost_out: report.lost_out,
+        // In units of the RTP clock, which is 8 kHz for all codecs but Opus.
+        jitter_ms: f64::from(report.jitter) / 8.0,
+        round_trip_ms: report.round_trip_ms,
+        mos: report.mos,
     }
 }
 
