@@ -1,6 +1,7 @@
 //! Offer and answer (RFC 3264): which formats both sides have, and our side's words.
 
 use super::body::{Audio, Description, Direction, Format, Media, Payload};
+use super::crypto::OurKeys;
 use crate::codec::Codec;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -16,6 +17,8 @@ pub struct LocalMedia {
     pub address: IpAddr,
     /// Our RTP port; RTCP is on the next.
     pub port: u16,
+    /// Our keys for SRTP.
+    pub keys: OurKeys,
 }
 
 /// What we offer, or answer.
@@ -120,7 +123,7 @@ impl LocalMedia {
         let mut body = self.session_lines();
         self.audio_lines(
             &mut body,
-            "RTP/AVP",
+            self.keys.protocol(),
             offer.formats,
             offer.direction,
             offer.ptime_ms,
@@ -167,7 +170,8 @@ impl LocalMedia {
             }
         }
         if !audio_done {
-            self.audio_lines(&mut body, "RTP/AVP", formats, direction, ptime);
+            let protocol = self.keys.protocol();
+            self.audio_lines(&mut body, protocol, formats, direction, ptime);
         }
         body
     }
@@ -204,6 +208,9 @@ impl LocalMedia {
             if let Some(fmtp) = &format.fmtp {
                 let _ = write!(body, "a=fmtp:{} {fmtp}\r\n", format.payload_type);
             }
+        }
+        for key in &self.keys.lines {
+            key.write(body);
         }
         if let Some(ptime_ms) = ptime_ms {
             let _ = write!(body, "a=ptime:{ptime_ms}\r\n");
@@ -250,6 +257,7 @@ mod tests {
             version: 1,
             address: IpAddr::from([192, 0, 2, 1]),
             port: 20000,
+            keys: OurKeys::default(),
         }
     }
 
@@ -354,5 +362,38 @@ mod tests {
             3
         );
         assert!(body.contains("a=inactive\r\n"));
+    }
+
+    #[test]
+    fn keys_are_offered_and_one_is_answered() {
+        use crate::rtp::srtp::{MasterKey, Suite};
+        use crate::sdp::Crypto;
+        let line = |(tag, suite): (u32, Suite)| Crypto {
+            tag,
+            key: MasterKey::new(suite, &vec![tag as u8; suite.material_len()]).expect("a key"),
+        };
+        let lines: Vec<Crypto> = (1..).zip(Suite::ALL).map(line).collect();
+        let ours = |formats| OurOffer {
+            formats,
+            direction: Direction::SendRecv,
+            ptime_ms: None,
+        };
+        let formats = formats_for(&[Codec::Ulaw], false);
+        for (is_optional, protocol) in [(false, "RTP/SAVP"), (true, "RTP/AVP")] {
+            let mut local = local();
+            local.keys = OurKeys {
+                lines: lines.clone(),
+                is_optional,
+            };
+            let offer = read(&local.offer(&ours(&formats)));
+            let audio = offer.audio().expect("has audio");
+            assert_eq!(audio.protocol, protocol);
+            assert_eq!(audio.crypto, lines);
+            local.keys.lines = vec![lines[3]];
+            let answer = read(&answer(&local, &offer, &ours(&formats)));
+            let audio = answer.audio().expect("has audio");
+            assert_eq!(audio.protocol, protocol);
+            assert_eq!(audio.crypto, [lines[3]]);
+        }
     }
 }

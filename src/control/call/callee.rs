@@ -2,6 +2,7 @@
 
 use super::cause::{Cause, Failure};
 use super::dialling::{Candidate, Outcome};
+use super::encryption::Secrecy;
 use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
 use super::negotiation;
@@ -55,6 +56,11 @@ impl Call {
         let settings = self.setup.settings();
         let path = Path::new(settings, &*ctx.surroundings, flow)
             .ok_or(Failure::of_cause(Cause::NO_ROUTE))?;
+        let secrecy = Secrecy::of(callee, &path);
+        if secrecy == Secrecy::Impossible {
+            tracing::warn!(call = self.id, endpoint = callee.name, peer = %flow.peer, "media is to be encrypted, and SIP is not");
+            return Err(Failure::of_cause(Cause::NO_CODEC));
+        }
         let worker = self
             .caller
             .media()
@@ -71,7 +77,7 @@ impl Call {
         }
         self.legs_begun += 1;
         let no = LegNo(self.legs_begun);
-        let media = match LegMedia::open(ctx, now, worker, (self.key, no), &path) {
+        let media = match LegMedia::open(ctx, now, worker, (self.key, no), &path, secrecy) {
             Ok(media) => media,
             Err(error) => {
                 tracing::error!(call = self.id, %error, "no RTP port for the callee");

@@ -1,6 +1,7 @@
 //! The caller's leg until it is up: what it is told, and its answer.
 
 use super::cause::{Cause, Failure};
+use super::encryption::Secrecy;
 use super::leg::{Asked, Confirmed, LegState, MediaState, Said};
 use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms};
 use super::negotiation;
@@ -74,6 +75,8 @@ impl Call {
                 Err(Failure::of_cause(Cause::CONGESTION))
             }
             MediaState::None => {
+                let endpoint = self.setup.endpoint(self.caller.endpoint);
+                let secrecy = Secrecy::of(endpoint, &self.caller.path);
                 let opened = ctx.ports.choose_worker(now, pairs).and_then(|worker| {
                     LegMedia::open(
                         ctx,
@@ -81,6 +84,7 @@ impl Call {
                         worker,
                         (self.key, self.caller.no),
                         &self.caller.path,
+                        secrecy,
                     )
                 });
                 match opened {

@@ -3,20 +3,22 @@
 //! The peer numbers payloads by *our* description when it sends to us, and we by *its* when we send to it
 //! (RFC 3264 §5.1), so both lists are kept, and a bridge maps one leg's `ours` to the other's `theirs`.
 
+use super::encryption::{Keys, Secrecy};
 use super::negotiation;
 use super::player::Player;
 use super::{CallKey, LegNo};
 use crate::codec::{Codec, Payload};
+use crate::config::settings::Secret;
 use crate::control::context::Context;
 use crate::control::path::Path;
 use crate::control::ports::NoPorts;
 use crate::link::formats::{PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS};
 use crate::link::{
-    Command, FormatList, LegFormats, LegId, LegReport, PayloadMap, Rate, Remote, WireFormat,
-    WorkerId,
+    Command, FormatList, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Rate, Remote,
+    WireFormat, WorkerId,
 };
 use crate::sdp::{
-    Audio, Description, Direction, Format, LocalMedia, OurOffer, answer, answered_formats,
+    Audio, Description, Direction, Format, LocalMedia, OurKeys, OurOffer, answer, answered_formats,
     payload_pairs,
 };
 use std::net::{IpAddr, SocketAddr};
@@ -35,14 +37,16 @@ pub struct LegMedia {
     worker: WorkerId,
     local: LocalMedia,
     agreed: Option<Agreed>,
-    /// Our last offer.
-    offered: String,
+    /// Our last offer. It may have keys in it.
+    offered: Secret,
     /// Where it says that the peer is to send: None for our port.
     offered_aim: Option<SocketAddr>,
     /// Where our next description says so.
     aim: Option<SocketAddr>,
     told: Option<Remote>,
     told_formats: Option<LegFormats>,
+    told_crypto: Option<LegCrypto>,
+    keys: Keys,
     /// What was agreed was agreed for another far side: it is to be offered anew.
     must_renew: bool,
     /// Where the peer's media comes from, once it has come.
@@ -60,10 +64,12 @@ struct Agreed {
     ours: Vec<Format>,
     theirs: Vec<Format>,
     direction: Direction,
+    /// None for plain RTP.
+    crypto: Option<LegCrypto>,
     /// The packet time that we asked for.
     asked_ptime_ms: Option<u32>,
-    /// Our words.
-    said: String,
+    /// Our words. They may have keys in them.
+    said: Secret,
     /// They were an answer: a 200 repeats what its 183 said.
     is_answer: bool,
     /// Where they send the peer's media: None for our port.
@@ -104,6 +110,7 @@ impl LegMedia {
         worker: WorkerId,
         owner: (CallKey, LegNo),
         path: &Path,
+        secrecy: Secrecy,
     ) -> Result<LegMedia, NoPorts> {
         let leg = ctx.ports.lease(now, worker)?;
         ctx.media_owners.insert(leg, owner);
@@ -118,13 +125,16 @@ impl LegMedia {
                 version: 0,
                 address: path.media_address,
                 port: leg.port.rtp(),
+                keys: OurKeys::default(),
             },
+            keys: Keys::new(ctx, secrecy),
             agreed: None,
-            offered: String::new(),
+            offered: Secret(String::new()),
             offered_aim: None,
             aim: None,
             told: None,
             told_formats: None,
+            told_crypto: None,
             must_renew: false,
             latched: None,
             reported: LegReport::default(),
@@ -172,6 +182,12 @@ impl LegMedia {
         self.agreed.as_ref().map_or(&[], |agreed| &agreed.theirs)
     }
 
+    /// Refuses the lines of the peer's offer that may not be agreed on, encrypted or not as they are.
+    pub fn keep_audio_of(&self, offer: &mut Description) {
+        let secrecy = self.keys.secrecy();
+        offer.keep_audio(|audio| secrecy.takes(audio));
+    }
+
     /// Writes an offer. It holds only when [`LegMedia::accept_answer`] has taken the answer.
     pub fn offer(&mut self, offered: &Offered) -> String {
         self.local.version += 1;
@@ -180,19 +196,23 @@ impl LegMedia {
             direction: offered.direction,
             ptime_ms: offered.ptime_ms,
         };
+        self.local.keys = match &self.agreed {
+            Some(agreed) => self.keys.later_offer(agreed.crypto),
+            None => self.keys.first_offer(),
+        };
         let local = self.described();
-        self.offered = match &self.agreed {
+        self.offered = Secret(match &self.agreed {
             Some(agreed) => local.offer_like(&agreed.remote, &offer),
             None => local.offer(&offer),
-        };
+        });
         self.offered_aim = self.aim;
-        self.offered.clone()
+        self.offered.0.clone()
     }
 
     /// Takes the peer's answer to an offer of ours.
     ///
     /// # Errors
-    /// It accepts no codec, or gives an address of the other family; what was agreed before stands.
+    /// It accepts no codec or no key, or gives an address of the other family; what was agreed before stands.
     pub fn accept_answer(
         &mut self,
         offered: &Offered,
@@ -205,12 +225,14 @@ impl LegMedia {
         if ours.is_empty() {
             return Err(NotAcceptable);
         }
+        let crypto = self.keys.accept_answer(audio)?;
         self.must_renew = false;
         self.agreed = Some(Agreed {
             remote: answer,
             ours,
             theirs,
             direction: offered.direction,
+            crypto,
             asked_ptime_ms: offered.ptime_ms,
             said: self.offered.clone(),
             is_answer: false,
@@ -222,7 +244,8 @@ impl LegMedia {
     /// Writes the answer to the peer's offer, with the offer's numbers.
     ///
     /// # Errors
-    /// There is no format, or the offer's address is of the other family; what was agreed before stands.
+    /// There is no format, its keys are none that may be used, or its address is of the other family; what was agreed
+    /// before stands.
     pub fn answer(&mut self, offer: &Description, terms: Offered) -> Result<String, NotAcceptable> {
         let audio = offer.audio().ok_or(NotAcceptable)?;
         self.check_family(audio.rtp.ip())?;
@@ -234,6 +257,9 @@ impl LegMedia {
         if formats.is_empty() {
             return Err(NotAcceptable);
         }
+        let in_use = self.agreed.as_ref().and_then(|agreed| agreed.crypto);
+        let (keys, crypto) = self.keys.answer(audio, in_use)?;
+        self.local.keys = keys;
         let direction = audio.direction.reversed().and(direction);
         self.local.version += 1;
         let ours = OurOffer {
@@ -247,8 +273,9 @@ impl LegMedia {
             theirs: formats.clone(),
             ours: formats,
             direction,
+            crypto,
             asked_ptime_ms: ptime_ms,
-            said: body.clone(),
+            said: Secret(body.clone()),
             is_answer: true,
             aim: self.aim,
         });
@@ -258,7 +285,7 @@ impl LegMedia {
     /// The answer that stands, to be said again.
     pub fn standing_answer(&self) -> Option<&str> {
         let agreed = self.agreed.as_ref().filter(|agreed| agreed.is_answer)?;
-        Some(&agreed.said)
+        Some(&agreed.said.0)
     }
 
     /// What we said last, word for word, to be said again as an offer: the same version, since nothing has changed
@@ -268,7 +295,7 @@ impl LegMedia {
         let agreed = self.agreed.as_ref()?;
         self.offered.clone_from(&agreed.said);
         self.offered_aim = agreed.aim;
-        Some((self.offered.clone(), terms))
+        Some((self.offered.0.clone(), terms))
     }
 
     /// What we are bound to by the last exchange. None before the first is over.
@@ -333,11 +360,13 @@ impl LegMedia {
     }
 
     /// Where the peer hears, if anybody may send there: it is not on hold, has its RTCP beside its RTP (we can say no
-    /// other), and its own media, if it came, came from there.
+    /// other), its own media, if it came, came from there, and nobody needs our keys to understand it.
     pub fn open_address(&self) -> Option<SocketAddr> {
-        let audio = self.agreed.as_ref()?.remote.audio()?;
+        let agreed = self.agreed.as_ref()?;
+        let audio = agreed.remote.audio()?;
         let port = audio.rtp.port();
-        let is_open = self.peer_direction() == Direction::SendRecv
+        let is_open = agreed.crypto.is_none()
+            && self.peer_direction() == Direction::SendRecv
             && !audio.rtp.ip().is_unspecified()
             && audio.rtcp.ip() == audio.rtp.ip()
             && Some(audio.rtcp.port()) == port.checked_add(1)
@@ -408,12 +437,17 @@ impl LegMedia {
         self.local.port = leg.port.rtp();
         self.player = Player::default();
         (self.told, self.told_formats, self.latched) = (None, None, None);
+        self.told_crypto = None;
+        if let Some(agreed) = &mut self.agreed {
+            self.keys.change(ctx, &mut agreed.crypto);
+        }
         self.must_renew = true;
         Ok(())
     }
 
     /// Tells the worker where the peer is and what it speaks, as far as that has changed.
     pub fn tell(&mut self, ctx: &mut Context, terms: RemoteTerms) {
+        self.tell_crypto(ctx);
         self.tell_remote(ctx, terms);
         let formats = self.agreed.as_ref().map(Agreed::wire_formats);
         if let Some(formats) = formats
@@ -421,6 +455,16 @@ impl LegMedia {
         {
             let leg = self.leg;
             ctx.command(self.worker, Command::SetFormats { leg, formats });
+        }
+    }
+
+    /// Before the worker learns where to send, so that nothing goes there in the clear.
+    fn tell_crypto(&mut self, ctx: &mut Context) {
+        let crypto = self.agreed.as_ref().and_then(|agreed| agreed.crypto);
+        if self.told_crypto != crypto {
+            self.told_crypto = crypto;
+            let leg = self.leg;
+            ctx.command(self.worker, Command::SetCrypto { leg, crypto });
         }
     }
 

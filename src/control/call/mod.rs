@@ -48,6 +48,7 @@ mod channel;
 mod dialling;
 mod direct;
 pub mod diversion;
+pub mod encryption;
 mod ending;
 mod exchange;
 pub mod headers;

@@ -11,6 +11,7 @@
 
 use super::caller::Far;
 use super::cause::Cause;
+use super::encryption::Secrecy;
 use super::leg::{Leg, LegState, MediaState};
 use super::media::LegMedia;
 use super::negotiation;
@@ -166,6 +167,7 @@ impl Call {
             return Err(488);
         }
         let owner = (self.key, no);
-        LegMedia::open(ctx, now, media.worker(), owner, &invited.path).map_err(|_| 503)
+        let secrecy = Secrecy::of(self.setup.endpoint(invited.endpoint), &invited.path);
+        LegMedia::open(ctx, now, media.worker(), owner, &invited.path, secrecy).map_err(|_| 503)
     }
 }

@@ -5,6 +5,7 @@ mod audio;
 mod basic;
 mod challenge;
 mod direct;
+mod encryption;
 mod groups;
 mod hold;
 mod identified;
