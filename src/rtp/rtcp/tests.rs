@@ -181,6 +181,10 @@ fn malformed_compounds_are_found() {
         (with(1, 72), Malformed::NotRtcp),
         (with(1, 191), Malformed::NotRtcp),
         (with(1, 224), Malformed::NotRtcp),
+        (
+            [&[0x81], &sender_report(1, 0, &[])[1..]].concat(),
+            Malformed::Short,
+        ), // a block promised
         (vec![0x80, 204, 0, 1, 0, 0, 0, 1], Malformed::Short), // no name
         (with(0, 0xa1), Malformed::Padding),                   // "dlsr" is no count
         (padded_first, Malformed::Short),                      // padding where the block should be

@@ -182,6 +182,10 @@ fn the_same_digit_twice_is_two() {
     let mut both = packets(&sending(5, 1000, 60))[..2].to_vec();
     both.extend(packets(&sending(5, 1480, 60)));
     assert_eq!(told(&numbered(both)), [once(5, 320), once(5, 480)].concat());
+    // The same with its ends, and the second's marker lost.
+    let mut both = packets(&sending(5, 1000, 60));
+    both.extend(packets(&sending(5, 1480, 60)).into_iter().skip(1));
+    assert_eq!(told(&numbered(both)), [once(5, 480), once(5, 480)].concat());
     // The second's marker lost.
     let mut both = packets(&sending(5, 1000, 60));
     both.extend(packets(&sending(5, 2000, 60)).into_iter().skip(1));
