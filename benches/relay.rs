@@ -124,6 +124,7 @@ impl Bed {
             rtp,
             rtcp: SocketAddr::new(rtp.ip(), rtp.port() + 1),
             signalling: rtp.ip(),
+            carries: ringway::link::Carries::Rtp,
             symmetric: true,
             send: true,
             receive: true,

@@ -29,9 +29,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("media", &["codec", "rtp", "link", "metrics"]),
     (
         "control",
-        &[
-            "codec", "rtp", "sdp", "sip", "config", "link", "metrics", "store",
-        ],
+        &["codec", "sdp", "sip", "config", "link", "metrics", "store"],
     ),
     ("admin", &["link", "metrics", "config"]),
     ("sim", BELOW_RUNTIME),

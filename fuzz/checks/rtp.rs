@@ -1,7 +1,9 @@
 //! RTP and RTCP packets and commands, any bytes in any order, into a worker. Nothing may panic, nothing may be sent that
 //! is longer than what came, and nothing to a host that no command told and that was not latched.
 
-use ringway::link::{Command, Event, LegId, PayloadMap, PortRange, Remote, RtpPort, WorkerId};
+use ringway::link::{
+    Carries, Command, Event, LegId, PayloadMap, PortRange, Remote, RtpPort, WorkerId,
+};
 use ringway::media::{Component, LegSlot, Nanos, Verdict, Worker};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -43,6 +45,10 @@ fn command(kind: u8, a: u8, b: u8) -> Command {
                     send: a & 0x20 == 0,
                     receive: a & 0x40 == 0,
                     timeout_s: u16::from(a & 0x0c),
+                    carries: match b & 0xc0 {
+                        0xc0 => Carries::Datagrams,
+                        _ => Carries::Rtp,
+                    },
                 },
             }
         }

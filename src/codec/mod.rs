@@ -6,6 +6,7 @@ pub mod g722;
 pub mod gsm;
 pub mod noise;
 pub mod plc;
+pub mod relayed;
 pub mod resample;
 pub mod sound;
 #[cfg(test)]
@@ -13,6 +14,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod tone;
+
+use relayed::RelayedCodec;
 
 /// A sampling rate that audio has inside Ringway, one channel of 16-bit samples. Audio is worked on in blocks of 10 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,10 +67,12 @@ pub enum Codec {
     Opus,
     /// iLBC (RFC 3952); relayed only.
     Ilbc,
+    /// Any other; relayed only.
+    Relayed(RelayedCodec),
 }
 
 impl Codec {
-    /// Every codec.
+    /// Every codec but [`Codec::Relayed`].
     pub const ALL: [Codec; 7] = [
         Codec::Ulaw,
         Codec::Alaw,
@@ -78,9 +83,23 @@ impl Codec {
         Codec::Ilbc,
     ];
 
-    /// The name in a configuration (Asterisk's).
-    pub fn name(self) -> &'static str {
+    /// Every name that a configuration may have for a codec; besides them, it may have any rtpmap (`AMR-WB/16000`).
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        let own = Codec::ALL.into_iter().map(Codec::known_name);
+        own.chain(RelayedCodec::names())
+    }
+
+    /// The name in a configuration (Asterisk's), or else the rtpmap.
+    pub fn name(self) -> String {
         match self {
+            Codec::Relayed(codec) => codec.to_string(),
+            known => known.known_name().to_owned(),
+        }
+    }
+
+    fn known_name(self) -> &'static str {
+        match self {
+            Codec::Relayed(_) => "",
             Codec::Ulaw => "ulaw",
             Codec::Alaw => "alaw",
             Codec::G722 => "g722",
@@ -93,14 +112,37 @@ impl Codec {
 
     /// The codec with that configuration name.
     pub fn from_name(name: &str) -> Option<Codec> {
-        Codec::ALL
-            .into_iter()
-            .find(|codec| codec.name().eq_ignore_ascii_case(name))
+        let mut known = Codec::ALL.into_iter();
+        let known = known.find(|codec| codec.known_name().eq_ignore_ascii_case(name));
+        known.or_else(|| match name.split_once('/') {
+            Some((encoding, numbers)) => {
+                let (clock_rate, channels) = numbers.split_once('/').unwrap_or((numbers, "1"));
+                Codec::from_rtpmap(encoding, clock_rate.parse().ok()?, channels.parse().ok()?)
+            }
+            None => RelayedCodec::from_name(name).map(Codec::Relayed),
+        })
+    }
+
+    /// The codec of an rtpmap. None if it is none (see [`RelayedCodec::new`]).
+    pub fn from_rtpmap(encoding: &str, clock_rate: u32, channels: u8) -> Option<Codec> {
+        let is_its = |codec: &Codec| {
+            codec.encoding_name().eq_ignore_ascii_case(encoding) && codec.clock_rate() == clock_rate
+        };
+        let other = || RelayedCodec::new(encoding, clock_rate, channels).map(Codec::Relayed);
+        Codec::ALL.into_iter().find(is_its).or_else(other)
+    }
+
+    /// The codec of a static payload type (RFC 3551 table 4).
+    pub fn from_static(payload_type: u8) -> Option<Codec> {
+        let is_its = |codec: &Codec| codec.static_payload_type() == Some(payload_type);
+        let other = || RelayedCodec::from_static(payload_type).map(Codec::Relayed);
+        Codec::ALL.into_iter().find(is_its).or_else(other)
     }
 
     /// The encoding name in an rtpmap.
-    pub fn encoding_name(self) -> &'static str {
+    pub fn encoding_name(&self) -> &str {
         match self {
+            Codec::Relayed(codec) => codec.encoding_name(),
             Codec::Ulaw => "PCMU",
             Codec::Alaw => "PCMA",
             Codec::G722 => "G722",
@@ -115,6 +157,7 @@ impl Codec {
     pub fn clock_rate(self) -> u32 {
         match self {
             Codec::Opus => 48_000,
+            Codec::Relayed(codec) => codec.clock_rate(),
             _ => 8_000,
         }
     }
@@ -128,6 +171,7 @@ impl Codec {
     pub fn channels(self) -> u8 {
         match self {
             Codec::Opus => 2,
+            Codec::Relayed(codec) => codec.channels(),
             _ => 1,
         }
     }
@@ -141,6 +185,7 @@ impl Codec {
             Codec::G722 => Some(9),
             Codec::G729 => Some(18),
             Codec::Opus | Codec::Ilbc => None,
+            Codec::Relayed(codec) => codec.static_payload_type(),
         }
     }
 }

@@ -306,7 +306,7 @@ impl Checker<'_> {
     }
 
     fn codecs(&mut self, value: &Value, items: &[Value], path: &str) -> Option<Typed> {
-        let names = Codec::ALL.map(Codec::name);
+        let names: Vec<&str> = Codec::names().collect();
         if items.is_empty() {
             return self.wrong(value, &format!("at least one of {}", quoted(&names)), path);
         }
@@ -323,13 +323,14 @@ impl Checker<'_> {
                     this.report.error(item.location, path, message);
                     None
                 }
+                (Kind::Text(text), None) if text.value.contains('/') => {
+                    let expected = "an rtpmap's name, clock rate and channels: \"AMR-WB/16000\"";
+                    this.wrong(item, expected, path)
+                }
                 _ => this.one_of(item, &names, path).and(None),
             }
         })?;
-        let listed: Vec<_> = read
-            .iter()
-            .map(|(codec, at)| (codec.name().to_owned(), *at))
-            .collect();
+        let listed: Vec<_> = read.iter().map(|(codec, at)| (codec.name(), *at)).collect();
         self.no_repetition(&listed, path)?;
         Some(Typed::Codecs(read.into_iter().map(|(c, _)| c).collect()))
     }

@@ -270,11 +270,17 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("named_call_group", Texts),
     acts("named_pickup_group", Texts),
     acts("redirect_method", OneOf(&["user", "uri_pjsip"])),
-    acts("dtmf_mode", OneOf(&["rfc4733", "inband", "info", "auto"])),
+    acts(
+        "dtmf_mode",
+        OneOf(&["rfc4733", "inband", "info", "auto", "auto_info"]),
+    ),
     acts("language", Word),
     acts("tone_zone", OneOf(TONE_ZONES)),
     acts("moh_suggest", Word),
     acts("comfort_noise", Boolean),
+    acts("rtcp_mux", Boolean),
+    acts("use_ptime", Boolean),
+    acts("t38_udptl", Boolean),
     acts("max_calls", Integer(1, COUNT_MAX)),
     acts("cps", Rate),
     acts("direct_media", Boolean),
@@ -286,9 +292,7 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("timers_sess_expires", Integer(90, 86_400)),
     later("mailboxes", Texts),
     later("subscribe_context", Reference("context")),
-    acts("media_encryption", OneOf(&["no", "sdes"])),
-    acts("media_encryption_optimistic", Boolean),
-    acts("media_encryption_over_insecure_signalling", Boolean),
+    refused_unless("media_encryption", OneOf(&["no", "sdes", "dtls"]), "no"),
 ];
 
 /// `[identify.*]`

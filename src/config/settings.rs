@@ -298,8 +298,14 @@ pub struct Endpoint {
     /// `comfort_noise`: it is offered comfort noise (RFC 3389), and may send it, whether the other side of its calls has it
     /// or not. Default false.
     pub comfort_noise: bool,
-    /// `media_encryption`: SRTP with keys in the session description (RFC 4568); None, the default, for RTP.
-    pub media_encryption: Option<MediaEncryption>,
+    /// `rtcp_mux`: RTCP by the port of RTP (RFC 5761) is offered to it. Where it offers that itself, it is taken in any
+    /// case. Default false.
+    pub rtcp_mux: bool,
+    /// `use_ptime`: it gets audio in packets of the time that it asks for, also where the other side's packets could pass as
+    /// they are. Default false.
+    pub use_ptime: bool,
+    /// `t38_udptl`: it may go over from audio to a fax by T.38, if the other side of its call may, too. Default false.
+    pub t38_udptl: bool,
     /// `max_calls`: concurrent calls, in and out; None for no limit.
     pub max_calls: Option<u32>,
     /// `cps`: new calls a second; None for no limit.
@@ -358,17 +364,7 @@ pub enum Timers {
     Always,
 }
 
-/// How strictly media is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MediaEncryption {
-    /// `media_encryption_optimistic`: calls without are taken too. Default false.
-    pub optimistic: bool,
-    /// `media_encryption_over_insecure_signalling`: keys may go over UDP and TCP, as the way is safe otherwise. Default
-    /// false.
-    pub over_insecure_signalling: bool,
-}
-
-/// `dtmf_mode` (of pjsip.conf: `rfc4733`, `inband`, `info`, `auto`).
+/// `dtmf_mode`: how digits come and go, with the values of pjsip.conf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DtmfMode {
     /// Telephone events (RFC 4733), offered and passed.
@@ -377,6 +373,10 @@ pub enum DtmfMode {
     Inband,
     /// SIP INFO; no telephone events are offered.
     Info,
+    /// Telephone events where the peer takes them, else tones.
+    Auto,
+    /// Telephone events where the peer takes them, else SIP INFO.
+    AutoInfo,
 }
 
 /// A name and a number: `Living Room <6001>`.

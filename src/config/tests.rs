@@ -1,8 +1,7 @@
 //! Whole configurations: what is refused and how it is told, what is accepted, and the defaults.
 
 use super::settings::{
-    CallerId, DtmfMode, IdentifyBy, MediaEncryption, MusicClass, MusicSort, MusicSource, Rel100,
-    Timers,
+    CallerId, DtmfMode, IdentifyBy, MusicClass, MusicSort, MusicSource, Rel100, Timers,
 };
 use super::*;
 use crate::codec::Codec;
@@ -179,15 +178,23 @@ fn wrong_values_are_told_with_what_is_accepted() {
         ),
         (
             "[endpoint.a]\nallow = [\"alaw\", \"g711\"]",
-            "2:18: error: endpoint.a.allow: found \"g711\", expected one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\"",
+            "2:18: error: endpoint.a.allow: found \"g711\", expected one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\", \"g723\", \"g726\", \"g726aal2\", \"adpcm\", \"lpc10\", \"speex\", \"speex16\", \"speex32\", \"siren7\", \"siren14\", \"g719\", \"silk8\", \"silk12\", \"silk16\", \"silk24\", \"amr\", \"amrwb\", \"evs\", \"codec2\", \"slin\", \"slin16\", \"slin48\", \"g728\"",
         ),
         (
             "[endpoint.a]\nallow = [\"g72\"]",
-            "2:10: error: endpoint.a.allow: found \"g72\", expected one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\"; did you mean \"g722\"?",
+            "2:10: error: endpoint.a.allow: found \"g72\", expected one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\", \"g723\", \"g726\", \"g726aal2\", \"adpcm\", \"lpc10\", \"speex\", \"speex16\", \"speex32\", \"siren7\", \"siren14\", \"g719\", \"silk8\", \"silk12\", \"silk16\", \"silk24\", \"amr\", \"amrwb\", \"evs\", \"codec2\", \"slin\", \"slin16\", \"slin48\", \"g728\"; did you mean \"g722\"?",
         ),
         (
             "[endpoint.a]\nallow = []",
-            "2:9: error: endpoint.a.allow: found an array, expected at least one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\"",
+            "2:9: error: endpoint.a.allow: found an array, expected at least one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\", \"g723\", \"g726\", \"g726aal2\", \"adpcm\", \"lpc10\", \"speex\", \"speex16\", \"speex32\", \"siren7\", \"siren14\", \"g719\", \"silk8\", \"silk12\", \"silk16\", \"silk24\", \"amr\", \"amrwb\", \"evs\", \"codec2\", \"slin\", \"slin16\", \"slin48\", \"g728\"",
+        ),
+        (
+            "[endpoint.a]\nallow = [\"AMR-WB/fast\"]",
+            "2:10: error: endpoint.a.allow: found \"AMR-WB/fast\", expected an rtpmap's name, clock rate and channels: \"AMR-WB/16000\"",
+        ),
+        (
+            "[endpoint.a]\nallow = [\"amrwb\", \"amr-wb/16000/1\"]",
+            "2:19: error: endpoint.a.allow: \"amrwb\" stands twice; name each once",
         ),
         (
             "[endpoint.a]\nallow = [\"!all\"]",
@@ -210,8 +217,8 @@ fn wrong_values_are_told_with_what_is_accepted() {
             "2:11: error: endpoint.a.context: there is no section [context.\"\"]; no [context.*] is there",
         ),
         (
-            "[endpoint.a]\nmedia_encryption = \"dtls\"",
-            "2:20: error: endpoint.a.media_encryption: found \"dtls\", expected one of \"no\", \"sdes\"",
+            "[endpoint.a]\nmedia_encryption = \"sdes\"",
+            "2:20: error: endpoint.a.media_encryption: not available in this version, and ignoring it would be unsafe; expected no, or leave it out",
         ),
         (
             "[endpoint.\"a b\"]\nauth = { username = \"a\", password = \"p\" }",
@@ -486,22 +493,6 @@ fn what_a_text_proves_is_told() {
 }
 
 #[test]
-fn keys_that_would_never_be_told_are() {
-    let endpoint = "[endpoint.a]\nauth = { username = \"a\", password = \"p\" }\nmedia_encryption = \"sdes\"\n";
-    let told = findings(endpoint);
-    assert!(told.starts_with("3:"), "{told}");
-    assert!(told.contains("so all its calls are refused"), "{told}");
-    let optimistic = format!("{endpoint}media_encryption_optimistic = true\n");
-    assert!(findings(&optimistic).contains("so its calls are not encrypted"));
-    let safe = format!("{endpoint}media_encryption_over_insecure_signalling = true\n");
-    assert_findings(&safe, &[]);
-    let tls = "[transport.t]\nprotocol = \"tls\"\nbind = \"127.0.0.1\"\ncert_file = \"f.pem\"\n";
-    assert_findings(&format!("{endpoint}{tls}"), &[]);
-    let other = format!("{endpoint}transport = \"lo\"\n{tls}");
-    assert!(findings(&other).contains("so all its calls are refused"));
-}
-
-#[test]
 fn what_has_no_effect_yet_is_told_once_a_key() {
     assert_findings(
         "[endpoint.a]\nauth = { username = \"a\", password = \"p\" }\nmailboxes = [\"1@default\"]\ndirect_media = false\n\
@@ -641,8 +632,7 @@ fn every_endpoint_key_that_acts_is_read() {
          [endpoint.a]\ntransport = \"udp\"\ncontext = \"c\"\nallow = [\"G722\", \"gsm\"]\nauth = \"in\"\n\
          outbound_auth = { username = \"o\", password = \"q\" }\nacl = [\"x\"]\ncallerid = \"Al <1>\"\nfrom_user = \"fu\"\n\
          from_domain = \"fd\"\nrtp_symmetric = true\nforce_rport = false\nrewrite_contact = true\ndtmf_mode = \"info\"\n\
-         100rel = \"peer_supported\"\ntimers = \"forced\"\ntimers_min_se = 120\ntimers_sess_expires = 100\nmax_calls = 7\ncps = 2.5\n\
-         media_encryption = \"sdes\"\nmedia_encryption_optimistic = true\nmedia_encryption_over_insecure_signalling = true\n",
+         100rel = \"peer_supported\"\ntimers = \"forced\"\ntimers_min_se = 120\ntimers_sess_expires = 100\nmax_calls = 7\ncps = 2.5\n",
     );
     let a = &settings.endpoints[0];
     assert_eq!(a.transport.map(|t| t.0), Some(0));
@@ -681,11 +671,6 @@ fn every_endpoint_key_that_acts_is_read() {
     assert_eq!(a.timers, Timers::Always);
     assert_eq!((a.timers_min_se, a.timers_sess_expires), (120, 120));
     assert_eq!((a.max_calls, a.cps), (Some(7), Some(2.5)));
-    let encryption = MediaEncryption {
-        optimistic: true,
-        over_insecure_signalling: true,
-    };
-    assert_eq!(a.media_encryption, Some(encryption));
 }
 
 #[test]

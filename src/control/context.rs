@@ -103,6 +103,8 @@ pub enum ClientRole {
     Refresh,
     /// An INFO passed on, and the request that it answers.
     Info(ServerTx),
+    /// An INFO of our own, with a digit.
+    Digit,
 }
 
 /// A call's client transaction.

@@ -75,9 +75,6 @@ pub trait Surroundings {
 
     /// Seconds since the epoch, for `${EPOCH}` and STRFTIME.
     fn unix_time(&self) -> u64;
-
-    /// Bytes that nobody can guess, for keys: from the operating system's random source.
-    fn fill_secret(&self, bytes: &mut [u8]);
 }
 
 /// Whether new calls are taken.

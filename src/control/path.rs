@@ -145,10 +145,6 @@ mod tests {
         fn unix_time(&self) -> u64 {
             0
         }
-
-        fn fill_secret(&self, bytes: &mut [u8]) {
-            bytes.fill(0x5e);
-        }
     }
 
     fn settings() -> Settings {

@@ -182,13 +182,25 @@ pub enum Listening {
     Tones,
 }
 
+/// What passes between a leg and its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// RTP and RTCP.
+    Rtp,
+    /// Datagrams that are not ours to read (a fax by T.38 over UDPTL): a bridge passes them as they are to a far leg that
+    /// carries such, too, and drops them otherwise.
+    Datagrams,
+}
+
 /// The far side of a leg, as its SDP and its signalling tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remote {
     /// Where the SDP wants RTP.
     pub rtp: SocketAddr,
-    /// Where it wants RTCP: the next port, or what a=rtcp says (RFC 3605).
+    /// Where it wants RTCP: the next port, what a=rtcp says (RFC 3605), or where it wants RTP (a=rtcp-mux, RFC 5761).
     pub rtcp: SocketAddr,
+    /// What it sends and hears.
+    pub carries: Carries,
     /// Where the leg's SIP came from: besides the SDP's, the only address that may begin a stream.
     pub signalling: IpAddr,
     /// Send to where the peer's packets come from, not to where its SDP says (`rtp_symmetric`).

@@ -12,7 +12,7 @@ pub mod recording;
 pub mod ring;
 
 pub use clip::{Clip, ClipHandle, PlayId, PlayMode, Rate};
-pub use command::{Command, Digit, LegCrypto, Listening, PayloadMap, Remote, RoomId};
+pub use command::{Carries, Command, Digit, LegCrypto, Listening, PayloadMap, Remote, RoomId};
 pub use event::{Event, LegReport, OpenError};
 pub use formats::{FormatList, LegFormats, WireFormat};
 pub use ids::{LegId, PortRange, RtpPort, WorkerId};

@@ -11,7 +11,7 @@ use super::rtcp_latch::RtcpLatch;
 use super::seam::{Component, DropReason, LegSlot, Nanos, SocketOrder, Verdict};
 use super::worker::{Halt, Judged};
 use crate::codec::{Codec, Payload};
-use crate::link::{Event, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Remote};
+use crate::link::{Carries, Event, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Remote};
 use crate::rtp::packet::Header;
 use crate::rtp::quality::{self, Coding, Conditions};
 use crate::rtp::rtcp::{ReportedMap, SenderMap, Translation};
@@ -72,6 +72,8 @@ pub(super) struct Leg {
     pub(super) receive: bool,
     /// We may send to the peer.
     pub(super) send: bool,
+    /// What passes is no RTP.
+    pub(super) carries_datagrams: bool,
     /// The peer hears what is made here, and nothing that comes for it from its bridge.
     pub(super) taken: bool,
     /// Its audio, if any is decoded or made here.
@@ -118,6 +120,7 @@ impl Leg {
             role: Role::Alone,
             receive: false,
             send: false,
+            carries_datagrams: false,
             taken: false,
             audio: None,
             crypto: None,
@@ -154,6 +157,7 @@ impl Leg {
         }
         self.send = remote.send;
         self.receive = remote.receive;
+        self.carries_datagrams = remote.carries == Carries::Datagrams;
         self.heard_at = now;
         self.silence = match remote.timeout_s {
             0 => Silence::Unwatched,
@@ -275,7 +279,8 @@ impl Leg {
 
     /// Where RTCP to the peer goes; None if none may.
     pub(super) fn rtcp_destination(&self) -> Option<SocketAddr> {
-        self.rtcp.destination().filter(|_| self.send)
+        let destination = self.rtcp.destination();
+        destination.filter(|_| self.send && !self.carries_datagrams)
     }
 
     /// A packet to the peer is ready, but for its seal.

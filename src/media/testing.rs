@@ -35,6 +35,7 @@ pub(super) fn remote(rtp: &str) -> Remote {
         rtp,
         rtcp: SocketAddr::new(rtp.ip(), rtp.port() + 1),
         signalling: addr("192.0.2.200:5060").ip(),
+        carries: crate::link::Carries::Rtp,
         symmetric: true,
         send: true,
         receive: true,

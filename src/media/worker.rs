@@ -251,6 +251,9 @@ impl Worker {
 
     fn rtp(&mut self, now: Nanos, slot: LegSlot, source: SocketAddr, packet: &mut [u8]) -> Judged {
         let leg = self.legs.get_mut(slot).ok_or(DropReason::Unlatched)?;
+        if leg.carries_datagrams {
+            return Ok(self.datagram(now, slot, source, packet)?);
+        }
         let packet = match &mut leg.crypto {
             None => packet,
             Some(crypto) => crypto.opened(Component::Rtp, packet)?,
@@ -330,6 +333,9 @@ impl Worker {
         packet: &mut [u8],
     ) -> Judged {
         let leg = self.legs.get_mut(slot).ok_or(DropReason::Unlatched)?;
+        if leg.carries_datagrams && component == Component::Rtp {
+            return Ok(self.datagram(now, slot, source, packet)?);
+        }
         let packet = match &mut leg.crypto {
             None => packet,
             Some(crypto) => crypto.opened(component, packet)?,
@@ -509,6 +515,7 @@ fn report(
     sent.is_some()
 }
 
+mod datagrams;
 mod hear;
 
 #[cfg(test)]

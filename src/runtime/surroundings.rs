@@ -1,7 +1,6 @@
 //! What the controller asks of this machine at once: its address towards a peer, and the time of day.
 
 use crate::control::controller::Surroundings;
-use ring::rand::{SecureRandom, SystemRandom};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -40,13 +39,6 @@ impl Surroundings for Machine {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs())
     }
-
-    fn fill_secret(&self, bytes: &mut [u8]) {
-        // getrandom(2), which can only fail before the machine has gathered its first randomness after boot; it waits.
-        SystemRandom::new()
-            .fill(bytes)
-            .expect("the kernel has a random source");
-    }
 }
 
 /// Connecting a UDP socket sends nothing; it makes the kernel choose a route, and with it a source address.
@@ -81,14 +73,6 @@ mod tests {
             machine.source_address(IpAddr::from([127, 1, (n >> 8) as u8, n as u8]));
         }
         assert!(machine.sources.borrow().len() <= CACHE_MAX);
-    }
-
-    #[test]
-    fn secrets_differ() {
-        let (mut first, mut second) = ([0; 32], [0; 32]);
-        Machine::default().fill_secret(&mut first);
-        Machine::default().fill_secret(&mut second);
-        assert_ne!(first, second);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! [`super::lines`] has the grammar; here are the meanings: addresses, directions, payload formats, and which media
 //! lines are audio that we could carry.
 
-use super::crypto::Crypto;
 use super::lines::{Lines, MediaLine, Section};
 use crate::codec::Codec;
 pub use crate::codec::Payload;
@@ -15,14 +14,11 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 pub const MEDIA_MAX: usize = 16;
 /// Most payload formats of a media line that are looked at; the rest is as if it were not there.
 pub const FORMATS_MAX: usize = 64;
-
-/// The protocols of plain RTP, without and with early feedback (RFC 3551, RFC 4585).
-const PLAIN: [&str; 2] = ["RTP/AVP", "RTP/AVPF"];
-/// The same of SRTP (RFC 3711, RFC 5124).
-const SECURE: [&str; 2] = ["RTP/SAVP", "RTP/SAVPF"];
+/// Most attributes of a fax that are looked at; T.38 has ten. The rest is as if it were not there.
+pub const FAX_ATTRIBUTES_MAX: usize = 16;
 
 /// What a peer described.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// Session id and version of its `o=` line: the same version means that nothing changed (RFC 3264 §8).
     pub session: (String, u64),
@@ -33,13 +29,15 @@ pub struct Description {
 /// One media line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// Audio over RTP or SRTP that is not switched off.
+    /// Audio over plain RTP that is not switched off.
     Audio(Audio),
-    /// Anything else, or audio with port 0: kept as it has to stand in the answer that refuses it.
+    /// A fax by T.38 over UDPTL that is not switched off.
+    Fax(Fax),
+    /// Anything else, or one of these with port 0: kept as it has to stand in the answer that refuses it.
     Other {
         /// `video`, `image`, `application` … or `audio`.
         kind: String,
-        /// `RTP/AVP`, `udptl`, `UDP/TLS/RTP/SAVPF` …
+        /// `RTP/SAVP`, `udptl` …
         protocol: String,
         /// The formats, as written.
         formats: String,
@@ -49,10 +47,8 @@ pub enum Media {
 /// An audio line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audio {
-    /// `RTP/AVP`, `RTP/AVPF`, or with keys `RTP/SAVP` or `RTP/SAVPF`; an answer repeats it.
+    /// `RTP/AVP` or `RTP/AVPF`; an answer repeats it.
     pub protocol: String,
-    /// Its keys for SRTP, in order of its preference. Beside `RTP/AVP` they say that it could, as some phones write it.
-    pub crypto: Vec<Crypto>,
     /// Where it wants RTP.
     pub rtp: SocketAddr,
     /// Where it wants RTCP: what `a=rtcp` says (RFC 3605), else the next port.
@@ -65,6 +61,19 @@ pub struct Audio {
     pub ptime_ms: Option<u32>,
     /// Most milliseconds of audio that it takes in a packet (RFC 8866 §6.5).
     pub maxptime_ms: Option<u32>,
+    /// Its RTCP may come and go by the port of its RTP (`a=rtcp-mux`, RFC 5761 §5.1.1).
+    pub rtcp_mux: bool,
+}
+
+/// A fax line: `m=image 6004 udptl t38` (ITU-T T.38 annex D).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fax {
+    /// Where it wants the fax.
+    pub address: SocketAddr,
+    /// What it may do.
+    pub direction: Direction,
+    /// The attributes that the two ends of the fax agree by, as written (`T38FaxVersion:0`).
+    pub attributes: Vec<String>,
 }
 
 /// A payload type and what it carries.
@@ -187,50 +196,31 @@ impl Description {
         })
     }
 
-    /// Makes audio lines that are not wanted such as are refused.
-    pub fn keep_audio(&mut self, is_wanted: impl Fn(&Audio) -> bool) {
-        for media in &mut self.media {
-            let Media::Audio(audio) = media else {
-                continue;
-            };
-            if is_wanted(audio) {
-                continue;
-            }
-            let numbers = audio.formats.iter().map(|format| format.payload_type);
-            *media = Media::Other {
-                kind: "audio".to_owned(),
-                protocol: audio.protocol.clone(),
-                formats: numbers.max().unwrap_or(0).to_string(),
-            };
-        }
-    }
-
     /// The first audio line that could be carried.
     pub fn audio(&self) -> Option<&Audio> {
         self.media.iter().find_map(|media| match media {
             Media::Audio(audio) => Some(audio),
-            Media::Other { .. } => None,
+            _ => None,
         })
     }
-}
 
-impl Audio {
-    /// True if it may be SRTP alone (RFC 3711 §12).
-    pub fn is_secure(&self) -> bool {
-        SECURE.iter().any(|name| is_named(&self.protocol, name))
+    /// The first fax line.
+    pub fn fax(&self) -> Option<&Fax> {
+        self.media.iter().find_map(|media| match media {
+            Media::Fax(fax) => Some(fax),
+            _ => None,
+        })
     }
-}
-
-fn is_named(protocol: &str, name: &str) -> bool {
-    protocol.eq_ignore_ascii_case(name)
 }
 
 impl Media {
     fn read(session: Section, section: Section) -> Result<Media, SdpError> {
         let line = section.media_line().ok_or(SdpError::Syntax("an m= line"))?;
-        let is_rtp = PLAIN.iter().chain(&SECURE);
-        let is_rtp = is_rtp.copied().any(|name| is_named(line.protocol, name));
-        if !line.kind.eq_ignore_ascii_case("audio") || !is_rtp || line.port == 0 {
+        let is_plain_rtp = ["RTP/AVP", "RTP/AVPF"]
+            .iter()
+            .any(|name| line.protocol.eq_ignore_ascii_case(name));
+        let is_audio = line.kind.eq_ignore_ascii_case("audio") && is_plain_rtp;
+        if !(is_audio || line.is_fax()) || line.port == 0 {
             return Ok(Media::Other {
                 kind: line.kind.to_owned(),
                 protocol: line.protocol.to_owned(),
@@ -246,9 +236,15 @@ impl Media {
         let rtp = SocketAddr::new(address, line.port);
         let stated = Direction::of(section).or_else(|| Direction::of(session));
         let direction = stated.unwrap_or(Direction::SendRecv);
+        if line.is_fax() {
+            return Ok(Media::Fax(Fax {
+                address: rtp,
+                direction,
+                attributes: fax_attributes(section),
+            }));
+        }
         Ok(Media::Audio(Audio {
             protocol: line.protocol.to_owned(),
-            crypto: Crypto::read_all(section),
             rtp,
             rtcp: rtcp_address(section, rtp),
             // RFC 3264 §8.4: an unspecified address means that nothing is to be sent there.
@@ -260,8 +256,31 @@ impl Media {
             formats: read_formats(line, section),
             ptime_ms: milliseconds(section, "ptime"),
             maxptime_ms: milliseconds(section, "maxptime"),
+            rtcp_mux: section.has("rtcp-mux"),
         }))
     }
+}
+
+impl MediaLine<'_> {
+    fn is_fax(&self) -> bool {
+        self.kind.eq_ignore_ascii_case("image")
+            && self.protocol.eq_ignore_ascii_case("udptl")
+            && self.formats.trim().eq_ignore_ascii_case("t38")
+    }
+}
+
+/// `T38FaxVersion:0`, `T38MaxBitRate:14400` … in order (ITU-T T.38 table D.1).
+fn fax_attributes(section: Section) -> Vec<String> {
+    let is_its = |name: &str| {
+        name.get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case("T38"))
+    };
+    let written = |(name, value): (&str, Option<&str>)| match value {
+        Some(value) => format!("{name}:{value}"),
+        None => name.to_owned(),
+    };
+    let attributes = section.attributes().filter(|(name, _)| is_its(name));
+    attributes.map(written).take(FAX_ATTRIBUTES_MAX).collect()
 }
 
 /// The value of an attribute that tells a packet time. None if it is missing, or is no time (zero, a fraction).
@@ -342,23 +361,20 @@ fn payload_of(section: Section, payload_type: u8) -> Option<Payload> {
     if name.eq_ignore_ascii_case("telephone-event") {
         return Some(Payload::TelephoneEvent { clock_rate });
     }
-    if name.eq_ignore_ascii_case("CN") && clock_rate == 8000 {
-        return Some(Payload::ComfortNoise);
+    if name.eq_ignore_ascii_case("CN") {
+        return (clock_rate == 8000).then_some(Payload::ComfortNoise);
     }
-    let is_named = |codec: &Codec| {
-        codec.encoding_name().eq_ignore_ascii_case(name) && codec.clock_rate() == clock_rate
-    };
-    Codec::ALL.into_iter().find(is_named).map(Payload::Codec)
+    let channels = parts
+        .next()
+        .map_or(Some(1), |text| text.trim().parse().ok())?;
+    Codec::from_rtpmap(name, clock_rate, channels).map(Payload::Codec)
 }
 
 fn static_payload(payload_type: u8) -> Option<Payload> {
     if payload_type == 13 {
         return Some(Payload::ComfortNoise);
     }
-    let codec = Codec::ALL
-        .into_iter()
-        .find(|codec| codec.static_payload_type() == Some(payload_type));
-    codec.map(Payload::Codec)
+    Codec::from_static(payload_type).map(Payload::Codec)
 }
 
 /// The rest of `a=NAME:PT rest`.
@@ -458,7 +474,7 @@ mod tests {
     #[test]
     fn what_is_not_plain_audio_is_kept_for_its_refusal() {
         let body = format!(
-            "{TRUNK}m=video 5000 RTP/AVP 31\r\nm=audio 0 RTP/AVP 0\r\nm=audio 7000 UDP/TLS/RTP/SAVPF 0\r\n"
+            "{TRUNK}m=video 5000 RTP/AVP 31\r\nm=audio 0 RTP/AVP 0\r\nm=audio 7000 RTP/SAVP 0\r\n"
         );
         let description = Description::parse(body.as_bytes()).expect("parses");
         assert_eq!(description.media.len(), 4);
@@ -471,37 +487,36 @@ mod tests {
     }
 
     #[test]
-    fn secure_audio_has_the_keys_that_can_be_used() {
-        let key = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20";
-        let body = format!(
-            "{TRUNK}a=crypto:1 AES_CM_128_HMAC_SHA1_80 {key}|1:4\r\na=crypto:2 F8_128_HMAC_SHA1_80 {key}\r\n\
-             a=crypto:3 AES_CM_128_HMAC_SHA1_32 {key}\r\n"
+    fn a_fax_is_understood_with_its_own_attributes() {
+        let fax = "m=image 6004 udptl t38\r\nc=IN IP4 198.51.100.8\r\na=T38FaxVersion:0\r\na=T38MaxBitRate:14400\r\n\
+            a=T38FaxTranscodingMMR\r\na=sendrecv\r\na=label:1\r\n";
+        let description = Description::parse(format!("{TRUNK}{fax}").as_bytes()).expect("parses");
+        assert!(description.audio().is_some());
+        let read = description.fax().expect("has a fax");
+        assert_eq!(read.address, "198.51.100.8:6004".parse().expect("address"));
+        assert_eq!(
+            read.attributes,
+            [
+                "T38FaxVersion:0",
+                "T38MaxBitRate:14400",
+                "T38FaxTranscodingMMR"
+            ]
         );
-        let tags = |audio: &Audio| Vec::from_iter(audio.crypto.iter().map(|crypto| crypto.tag));
-        let plain = audio(&body);
-        assert_eq!((plain.is_secure(), tags(&plain)), (false, vec![3]));
-        for protocol in ["RTP/SAVP", "rtp/savpf"] {
-            let secure = audio(&body.replace("RTP/AVP", protocol));
-            assert_eq!((secure.is_secure(), tags(&secure)), (true, vec![3]));
+        for other in [
+            fax.replace("6004", "0"),
+            fax.replace("udptl", "tcptl"),
+            fax.replace("t38", "jpeg"),
+        ] {
+            let body = format!("{TRUNK}{other}");
+            let description = Description::parse(body.as_bytes()).expect("parses");
+            assert_eq!(description.fax(), None, "{other}");
         }
     }
 
     #[test]
-    fn audio_that_is_not_wanted_is_refused_in_its_place() {
-        let body = format!(
-            "{}m=audio 7000 RTP/AVP 0\r\n",
-            TRUNK.replace("RTP/AVP", "RTP/SAVP")
-        );
-        let mut description = Description::parse(body.as_bytes()).expect("parses");
-        description.keep_audio(|audio| !audio.is_secure());
-        assert_eq!(description.media.len(), 2);
-        assert_eq!(
-            description.audio().map(|audio| audio.rtp.port()),
-            Some(7000)
-        );
-        assert!(
-            matches!(&description.media[0], Media::Other { kind, protocol, .. } if kind == "audio" && protocol == "RTP/SAVP")
-        );
+    fn one_port_for_both_is_understood() {
+        assert!(!audio(TRUNK).rtcp_mux);
+        assert!(audio(&TRUNK.replace("a=rtcp:50001", "a=rtcp-mux")).rtcp_mux);
     }
 
     #[test]

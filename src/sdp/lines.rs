@@ -97,6 +97,12 @@ impl<'a> Section<'a> {
         value
     }
 
+    /// True if it has this attribute, in any case, with a value or without.
+    pub(super) fn has(self, name: &str) -> bool {
+        let mut attributes = self.attributes();
+        attributes.any(|(found, _)| found.eq_ignore_ascii_case(name))
+    }
+
     /// Its `m=` line, if it is whole.
     pub(super) fn media_line(self) -> Option<MediaLine<'a>> {
         let text = self.value('m')?.trim_end();

@@ -1,7 +1,6 @@
 //! Offer and answer (RFC 3264): which formats both sides have, and our side's words.
 
 use super::body::{Audio, Description, Direction, Format, Media, Payload};
-use super::crypto::OurKeys;
 use crate::codec::Codec;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -17,8 +16,6 @@ pub struct LocalMedia {
     pub address: IpAddr,
     /// Our RTP port; RTCP is on the next.
     pub port: u16,
-    /// Our keys for SRTP.
-    pub keys: OurKeys,
 }
 
 /// What we offer, or answer.
@@ -30,6 +27,17 @@ pub struct OurOffer<'a> {
     pub direction: Direction,
     /// Packet time in milliseconds, if it is to be said.
     pub ptime_ms: Option<u32>,
+    /// RTCP by the port of RTP (RFC 5761). In an answer only where the offer has it.
+    pub rtcp_mux: bool,
+}
+
+/// What our line is.
+#[derive(Clone, Copy)]
+enum Line<'a> {
+    /// Audio by this RTP profile.
+    Audio(&'a str, &'a OurOffer<'a>),
+    /// A fax with these attributes.
+    Fax(&'a [String]),
 }
 
 /// Clock rate of the telephone events that go with 8 kHz codecs.
@@ -92,11 +100,8 @@ pub fn common_formats(formats: &[Format], allow: &[Codec], events: bool) -> Vec<
 /// What the answer leaves of the offer, with the offer's numbers: the formats of `offered` that `answered` has too,
 /// in the order of `offered`. Empty if no codec is left.
 pub fn answered_formats(offered: &[Format], answered: &[Format]) -> Vec<Format> {
-    let kept: Vec<Format> = offered
-        .iter()
-        .filter(|format| answered.iter().any(|other| other.payload == format.payload))
-        .cloned()
-        .collect();
+    let is_answered = |format: &&Format| partner(format, offered, answered).is_some();
+    let kept: Vec<Format> = offered.iter().filter(is_answered).cloned().collect();
     if kept
         .iter()
         .any(|format| matches!(format.payload, Payload::Codec(_)))
@@ -111,69 +116,95 @@ pub fn answered_formats(offered: &[Format], answered: &[Format]) -> Vec<Format> 
 /// packet uses the numbers of the description that its receiver, we, gave it: `from` is what we told the one side,
 /// `to` what the other side told us (RFC 3264 §5.1).
 pub fn payload_pairs(from: &[Format], to: &[Format]) -> Vec<(u8, u8)> {
-    let partner = |format: &Format| to.iter().find(|other| other.payload == format.payload);
     from.iter()
-        .filter_map(|format| Some((format.payload_type, partner(format)?.payload_type)))
+        .filter_map(|format| Some((format.payload_type, partner(format, from, to)?.payload_type)))
         .collect()
+}
+
+/// The format of `others` that is the same as this one of `own`. What has one payload may stand there several times with other
+/// parameters (AMR in either packing): then the number tells, as an answer repeats the offer's (RFC 3264 §6.1).
+pub fn partner<'o>(format: &Format, own: &[Format], others: &'o [Format]) -> Option<&'o Format> {
+    let same = |list: &'o [Format]| list.iter().filter(|other| other.payload == format.payload);
+    let is_its = |other: &&Format| other.payload_type == format.payload_type;
+    if let Some(other) = same(others).find(is_its) {
+        return Some(other);
+    }
+    let is_anothers = |other: &&Format| {
+        let mut own = own.iter().filter(|own| own.payload == format.payload);
+        own.any(|own| own.payload_type == other.payload_type)
+    };
+    same(others).find(|other| !is_anothers(other))
 }
 
 impl LocalMedia {
     /// The body of an offer with one audio line.
     pub fn offer(&self, offer: &OurOffer<'_>) -> String {
         let mut body = self.session_lines();
-        self.audio_lines(
-            &mut body,
-            self.keys.protocol(),
-            offer.formats,
-            offer.direction,
-            offer.ptime_ms,
-        );
+        self.write(&mut body, Line::Audio(PLAIN_RTP, offer));
         body
     }
 
     /// The body of an offer with the media lines of an earlier exchange: an offer never has fewer lines than the
-    /// session had, and they keep their places (RFC 3264 §8).
+    /// session had, and they keep their places (RFC 3264 §8). Audio may take the place of a fax.
     pub fn offer_like(&self, session: &Description, offer: &OurOffer<'_>) -> String {
-        self.lines_like(session, offer.formats, offer.direction, offer.ptime_ms)
+        let place = session.media.iter().position(is_in_use);
+        let protocol = session.audio().map_or(PLAIN_RTP, |audio| &audio.protocol);
+        self.lines_like(session, place, Line::Audio(protocol, offer))
     }
 
-    /// The session lines, then a line for each of the other's: its first audio is ours, the rest refused with port 0.
-    fn lines_like(
-        &self,
-        other: &Description,
-        formats: &[Format],
-        direction: Direction,
-        ptime: Option<u32>,
-    ) -> String {
+    /// The body of an offer to go over to a fax with these attributes, in the place of the audio (T.38 §D.2.2.4).
+    pub fn offer_fax_like(&self, session: &Description, attributes: &[String]) -> String {
+        let place = session.media.iter().position(is_in_use);
+        self.lines_like(session, place, Line::Fax(attributes))
+    }
+
+    /// The body of an answer that takes the first fax of an offer, and refuses all else.
+    pub fn answer_fax(&self, offer: &Description, attributes: &[String]) -> String {
+        let is_fax = |media: &Media| matches!(media, Media::Fax(_));
+        let place = offer.media.iter().position(is_fax);
+        self.lines_like(offer, place, Line::Fax(attributes))
+    }
+
+    /// The session lines, then a line for each of the other's: ours in its place, or behind them, the rest refused with
+    /// port 0.
+    fn lines_like(&self, other: &Description, ours_at: Option<usize>, ours: Line<'_>) -> String {
         let mut body = self.session_lines();
-        let mut audio_done = false;
-        for media in &other.media {
-            match media {
-                Media::Audio(audio) if !audio_done => {
-                    audio_done = true;
-                    self.audio_lines(&mut body, &audio.protocol, formats, direction, ptime);
-                }
+        for (place, media) in other.media.iter().enumerate() {
+            if Some(place) == ours_at {
+                self.write(&mut body, ours);
+                continue;
+            }
+            // Writing into a String cannot fail, so each result is dropped.
+            let _ = match media {
                 Media::Audio(audio) => {
-                    let first = audio
-                        .formats
-                        .first()
-                        .map_or(0, |format| format.payload_type);
-                    let _ = write!(body, "m=audio 0 {} {first}\r\n", audio.protocol);
+                    let first = audio.formats.first();
+                    let first = first.map_or(0, |format| format.payload_type);
+                    write!(body, "m=audio 0 {} {first}\r\n", audio.protocol)
                 }
+                Media::Fax(_) => write!(body, "m=image 0 udptl t38\r\n"),
                 Media::Other {
                     kind,
                     protocol,
                     formats,
-                } => {
-                    let _ = write!(body, "m={kind} 0 {protocol} {formats}\r\n");
+                } => write!(body, "m={kind} 0 {protocol} {formats}\r\n"),
+            };
+        }
+        if ours_at.is_none() {
+            self.write(&mut body, ours);
+        }
+        body
+    }
+
+    fn write(&self, body: &mut String, line: Line<'_>) {
+        match line {
+            Line::Audio(protocol, offer) => self.audio_lines(body, protocol, offer),
+            Line::Fax(attributes) => {
+                let _ = write!(body, "m=image {} udptl t38\r\n", self.port);
+                for attribute in attributes {
+                    let _ = write!(body, "a={attribute}\r\n");
                 }
             }
         }
-        if !audio_done {
-            let protocol = self.keys.protocol();
-            self.audio_lines(&mut body, protocol, formats, direction, ptime);
-        }
-        body
     }
 
     fn session_lines(&self) -> String {
@@ -184,15 +215,8 @@ impl LocalMedia {
         )
     }
 
-    fn audio_lines(
-        &self,
-        body: &mut String,
-        protocol: &str,
-        formats: &[Format],
-        direction: Direction,
-        ptime_ms: Option<u32>,
-    ) {
-        // Writing into a String cannot fail, so each result is dropped.
+    fn audio_lines(&self, body: &mut String, protocol: &str, offer: &OurOffer<'_>) {
+        let formats = offer.formats;
         let _ = write!(body, "m=audio {} {protocol}", self.port);
         for format in formats {
             let _ = write!(body, " {}", format.payload_type);
@@ -209,13 +233,13 @@ impl LocalMedia {
                 let _ = write!(body, "a=fmtp:{} {fmtp}\r\n", format.payload_type);
             }
         }
-        for key in &self.keys.lines {
-            key.write(body);
-        }
-        if let Some(ptime_ms) = ptime_ms {
+        if let Some(ptime_ms) = offer.ptime_ms {
             let _ = write!(body, "a=ptime:{ptime_ms}\r\n");
         }
-        let _ = write!(body, "a={}\r\n", direction.name());
+        if offer.rtcp_mux {
+            body.push_str("a=rtcp-mux\r\n");
+        }
+        let _ = write!(body, "a={}\r\n", offer.direction.name());
     }
 }
 
@@ -223,11 +247,26 @@ impl LocalMedia {
 /// numbers) on its first audio line, every other line refused (RFC 3264 §6). The direction is what the offer leaves
 /// of ours (§6.1).
 pub fn answer(local: &LocalMedia, offer: &Description, ours: &OurOffer<'_>) -> String {
-    let offered = offer
-        .audio()
-        .map_or(Direction::SendRecv, |audio: &Audio| audio.direction);
-    let direction = offered.reversed().and(ours.direction);
-    local.lines_like(offer, ours.formats, direction, ours.ptime_ms)
+    let is_audio = |media: &Media| matches!(media, Media::Audio(_));
+    let place = offer.media.iter().position(is_audio);
+    let audio = offer.audio();
+    let offered = audio.map_or(Direction::SendRecv, |audio: &Audio| audio.direction);
+    let ours = OurOffer {
+        direction: offered.reversed().and(ours.direction),
+        // RFC 5761 §5.1.1: never in an answer to an offer without.
+        rtcp_mux: ours.rtcp_mux && audio.is_some_and(|audio| audio.rtcp_mux),
+        ..ours.clone()
+    };
+    let protocol = audio.map_or(PLAIN_RTP, |audio| &audio.protocol);
+    local.lines_like(offer, place, Line::Audio(protocol, &ours))
+}
+
+/// The RTP profile where the session has none yet.
+const PLAIN_RTP: &str = "RTP/AVP";
+
+/// True if the line is the one that a session's media goes by.
+fn is_in_use(media: &Media) -> bool {
+    matches!(media, Media::Audio(_) | Media::Fax(_))
 }
 
 /// `PCMU/8000` or, with more than one channel, `opus/48000/2`.
@@ -257,7 +296,6 @@ mod tests {
             version: 1,
             address: IpAddr::from([192, 0, 2, 1]),
             port: 20000,
-            keys: OurKeys::default(),
         }
     }
 
@@ -276,12 +314,14 @@ mod tests {
             formats: &formats,
             direction: Direction::SendRecv,
             ptime_ms: Some(20),
+            rtcp_mux: true,
         };
         let description = read(&local().offer(&offer));
         let audio = description.audio().expect("has audio");
         assert_eq!(audio.formats, formats);
         assert_eq!(audio.rtp.to_string(), "192.0.2.1:20000");
         assert_eq!(audio.ptime_ms, Some(20));
+        assert!(audio.rtcp_mux);
         let mut numbers: Vec<u8> = formats.iter().map(|format| format.payload_type).collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -297,9 +337,11 @@ mod tests {
             formats: &formats,
             direction: Direction::SendRecv,
             ptime_ms: Some(30),
+            rtcp_mux: true,
         };
         let body = answer(&local(), &offer, &ours);
         assert!(body.contains("a=ptime:30\r\n"), "{body}");
+        assert!(!body.contains("rtcp-mux"), "not offered: {body}");
         let lines: Vec<&str> = body.lines().filter(|line| line.starts_with("m=")).collect();
         assert_eq!(
             lines,
@@ -331,6 +373,21 @@ mod tests {
     }
 
     #[test]
+    fn formats_that_differ_in_their_parameters_are_told_apart_by_their_numbers() {
+        let amr = |payload_type, fmtp: &str| Format {
+            payload_type,
+            payload: Payload::Codec(Codec::from_name("amr").expect("known")),
+            fmtp: Some(fmtp.to_owned()),
+        };
+        let offered = [amr(96, "octet-align=1"), amr(97, "mode-set=7")];
+        assert_eq!(answered_formats(&offered, &offered[1..]), offered[1..]);
+        assert_eq!(payload_pairs(&offered, &offered[1..]), [(97, 97)]);
+        // A peer with numbers of its own.
+        let own = [amr(104, "octet-align=1")];
+        assert_eq!(payload_pairs(&own, &offered), [(104, 96)]);
+    }
+
+    #[test]
     fn directions_answer_each_other() {
         let all = [
             Direction::SendRecv,
@@ -355,6 +412,7 @@ mod tests {
             formats: &formats,
             direction: Direction::Inactive,
             ptime_ms: None,
+            rtcp_mux: false,
         };
         let body = local().offer_like(&session, &offer);
         assert_eq!(
@@ -364,36 +422,62 @@ mod tests {
         assert!(body.contains("a=inactive\r\n"));
     }
 
+    fn media_lines(body: &str) -> Vec<&str> {
+        body.lines().filter(|line| line.starts_with("m=")).collect()
+    }
+
     #[test]
-    fn keys_are_offered_and_one_is_answered() {
-        use crate::rtp::srtp::{MasterKey, Suite};
-        use crate::sdp::Crypto;
-        let line = |(tag, suite): (u32, Suite)| Crypto {
-            tag,
-            key: MasterKey::new(suite, &vec![tag as u8; suite.material_len()]).expect("a key"),
-        };
-        let lines: Vec<Crypto> = (1..).zip(Suite::ALL).map(line).collect();
-        let ours = |formats| OurOffer {
-            formats,
+    fn a_fax_takes_the_place_of_the_audio_and_gives_it_back() {
+        let session = read(OFFER);
+        let attributes = [String::from("T38FaxVersion:0")];
+        let fax = local().offer_fax_like(&session, &attributes);
+        assert_eq!(
+            media_lines(&fax),
+            [
+                "m=video 0 RTP/AVP 31",
+                "m=image 20000 udptl t38",
+                "m=audio 0 RTP/AVP 0"
+            ]
+        );
+        let session = read(&fax);
+        let read_back = session.fax().expect("has a fax");
+        assert_eq!(read_back.attributes, attributes);
+        assert_eq!(read_back.address.to_string(), "192.0.2.1:20000");
+        let formats = formats_for(&[Codec::Alaw], false);
+        let ours = OurOffer {
+            formats: &formats,
             direction: Direction::SendRecv,
             ptime_ms: None,
+            rtcp_mux: false,
         };
-        let formats = formats_for(&[Codec::Ulaw], false);
-        for (is_optional, protocol) in [(false, "RTP/SAVP"), (true, "RTP/AVP")] {
-            let mut local = local();
-            local.keys = OurKeys {
-                lines: lines.clone(),
-                is_optional,
-            };
-            let offer = read(&local.offer(&ours(&formats)));
-            let audio = offer.audio().expect("has audio");
-            assert_eq!(audio.protocol, protocol);
-            assert_eq!(audio.crypto, lines);
-            local.keys.lines = vec![lines[3]];
-            let answer = read(&answer(&local, &offer, &ours(&formats)));
-            let audio = answer.audio().expect("has audio");
-            assert_eq!(audio.protocol, protocol);
-            assert_eq!(audio.crypto, [lines[3]]);
-        }
+        let body = local().offer_like(&session, &ours);
+        assert_eq!(
+            media_lines(&body),
+            [
+                "m=video 0 RTP/AVP 31",
+                "m=audio 20000 RTP/AVP 8",
+                "m=audio 0 RTP/AVP 0"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_offer_of_audio_and_fax_is_answered_with_either() {
+        let both = format!("{OFFER}m=image 6004 udptl t38\r\n");
+        let offer = read(&both);
+        let fax = local().answer_fax(&offer, &[]);
+        let lines = media_lines(&fax);
+        assert_eq!(lines[1], "m=audio 0 RTP/AVP 9");
+        assert_eq!(lines[3], "m=image 20000 udptl t38");
+        let ours = OurOffer {
+            formats: &formats_for(&[Codec::Ulaw], false),
+            direction: Direction::SendRecv,
+            ptime_ms: None,
+            rtcp_mux: false,
+        };
+        let audio = answer(&local(), &offer, &ours);
+        let lines = media_lines(&audio);
+        assert_eq!(lines[1], "m=audio 20000 RTP/AVP 0");
+        assert_eq!(lines[3], "m=image 0 udptl t38");
     }
 }

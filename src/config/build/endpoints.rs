@@ -6,8 +6,7 @@ use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
 use super::super::settings::{
     Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, MUSIC_CLASS_DEFAULT,
-    MediaEncryption, PickupGroups, Presentation, RedirectMethod, Rel100, Secret, Sounds, Timers,
-    Transport,
+    PickupGroups, Presentation, RedirectMethod, Rel100, Secret, Sounds, Timers, Transport,
 };
 use super::dialplan::CONTEXT_DEFAULT;
 use super::{aors, named};
@@ -73,7 +72,7 @@ pub(super) fn build(
     };
     let endpoints = sections
         .into_iter()
-        .map(|(name, fields)| endpoint(name, &fields, &parts, checker))
+        .map(|(name, fields)| endpoint(name, &fields, &parts))
         .collect();
     (aors, endpoints)
 }
@@ -117,12 +116,7 @@ fn apply_templates(
     merged
 }
 
-fn endpoint(
-    name: String,
-    fields: &Fields,
-    parts: &Parts<'_>,
-    checker: &mut Checker<'_>,
-) -> Endpoint {
+fn endpoint(name: String, fields: &Fields, parts: &Parts<'_>) -> Endpoint {
     let text = |key: &str| fields.text(key).cloned();
     let transport = transport(fields, parts.transports);
     let acl = fields
@@ -164,18 +158,25 @@ fn endpoint(
             Some("uri_pjsip") => RedirectMethod::UriPjsip,
             _ => RedirectMethod::User,
         },
-        timers: timers(fields),
+        timers: match fields.text("timers").map(String::as_str) {
+            Some("no") => Timers::No,
+            Some("required") => Timers::Required,
+            Some("always" | "forced") => Timers::Always,
+            _ => Timers::Yes,
+        },
         timers_min_se,
         timers_sess_expires: fields
             .integer("timers_sess_expires")
             .unwrap_or(SESSION_EXPIRES)
             .max(timers_min_se),
-        dtmf_mode: dtmf_mode(fields, checker),
+        dtmf_mode: dtmf_mode(fields),
         language: text("language").unwrap_or_else(|| parts.sounds.language.clone()),
         tone_zone: text("tone_zone").unwrap_or_else(|| parts.sounds.tone_zone.clone()),
         moh_suggest: text("moh_suggest").unwrap_or_else(|| MUSIC_CLASS_DEFAULT.to_owned()),
         comfort_noise: fields.boolean("comfort_noise", false),
-        media_encryption: media_encryption(fields),
+        rtcp_mux: fields.boolean("rtcp_mux", false),
+        use_ptime: fields.boolean("use_ptime", false),
+        t38_udptl: fields.boolean("t38_udptl", false),
         max_calls: fields.integer("max_calls"),
         cps: match fields.get("cps") {
             Some(Typed::Rate(rate)) => Some(*rate),
@@ -183,26 +184,6 @@ fn endpoint(
         },
         name,
     }
-}
-
-fn timers(fields: &Fields) -> Timers {
-    match fields.text("timers").map(String::as_str) {
-        Some("no") => Timers::No,
-        Some("required") => Timers::Required,
-        Some("always" | "forced") => Timers::Always,
-        _ => Timers::Yes,
-    }
-}
-
-fn media_encryption(fields: &Fields) -> Option<MediaEncryption> {
-    let is_sdes = fields
-        .text("media_encryption")
-        .is_some_and(|way| way == "sdes");
-    is_sdes.then(|| MediaEncryption {
-        optimistic: fields.boolean("media_encryption_optimistic", false),
-        over_insecure_signalling: fields
-            .boolean("media_encryption_over_insecure_signalling", false),
-    })
 }
 
 fn groups(fields: &Fields, numbered: &str, named: &str) -> PickupGroups {
@@ -235,18 +216,12 @@ fn identity(fields: &Fields) -> Identity {
     }
 }
 
-fn dtmf_mode(fields: &Fields, checker: &mut Checker<'_>) -> DtmfMode {
+fn dtmf_mode(fields: &Fields) -> DtmfMode {
     match fields.text("dtmf_mode").map(String::as_str) {
         Some("inband") => DtmfMode::Inband,
         Some("info") => DtmfMode::Info,
-        Some("auto") => {
-            let location = fields.location_of("dtmf_mode");
-            let message = "\"auto\" acts as \"rfc4733\" in this version";
-            checker
-                .report
-                .warning(location, fields.path_of("dtmf_mode"), message);
-            DtmfMode::Rfc4733
-        }
+        Some("auto") => DtmfMode::Auto,
+        Some("auto_info") => DtmfMode::AutoInfo,
         _ => DtmfMode::Rfc4733,
     }
 }

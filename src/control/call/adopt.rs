@@ -11,6 +11,7 @@
 //! worker than that of its new far side gets a new port there, and its re-INVITE tells it.
 
 use super::cause::{Cause, Failure};
+use super::digits::OwnInfo;
 use super::leg::{Leg, LegState, MediaState};
 use super::media::LegMedia;
 use super::transfer::Subscription;
@@ -176,6 +177,7 @@ impl Call {
             ctx.clients.remove(invite);
         }
         leg.unanswered.clear();
+        leg.own_info = OwnInfo::default();
         ctx.moved_legs.insert(leg.tag.clone(), (self.key, leg.no));
         let due = Timer::Call(self.key, CallTimer::Session(leg.no));
         leg.session.follow(ctx, now, due);

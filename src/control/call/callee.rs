@@ -2,7 +2,7 @@
 
 use super::cause::{Cause, Failure};
 use super::dialling::{Candidate, Outcome};
-use super::encryption::Secrecy;
+use super::digits::OwnInfo;
 use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
 use super::negotiation;
@@ -48,19 +48,10 @@ impl Call {
         if formats.is_empty() {
             return Err(Failure::of_cause(Cause::NO_CODEC));
         }
-        let offered = Offered {
-            formats,
-            direction: self.caller_direction(),
-            ptime_ms: self.caller_ptime(),
-        };
+        let offered = Offered::audio(formats, self.caller_direction(), self.caller_ptime());
         let settings = self.setup.settings();
         let path = Path::new(settings, &*ctx.surroundings, flow)
             .ok_or(Failure::of_cause(Cause::NO_ROUTE))?;
-        let secrecy = Secrecy::of(callee, &path);
-        if secrecy == Secrecy::Impossible {
-            tracing::warn!(call = self.id, endpoint = callee.name, peer = %flow.peer, "media is to be encrypted, and SIP is not");
-            return Err(Failure::of_cause(Cause::NO_CODEC));
-        }
         let worker = self
             .caller
             .media()
@@ -77,7 +68,7 @@ impl Call {
         }
         self.legs_begun += 1;
         let no = LegNo(self.legs_begun);
-        let media = match LegMedia::open(ctx, now, worker, (self.key, no), &path, secrecy) {
+        let media = match LegMedia::open(ctx, now, worker, (self.key, no), (&path, callee)) {
             Ok(media) => media,
             Err(error) => {
                 tracing::error!(call = self.id, %error, "no RTP port for the callee");
@@ -118,6 +109,7 @@ impl Call {
             early: Vec::new(),
             takes_update: false,
             refuses_info: false,
+            own_info: OwnInfo::default(),
             session: SessionTimer::new(self.setup.endpoint(endpoint)),
             began: now,
             answered: None,

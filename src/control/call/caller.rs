@@ -1,7 +1,6 @@
 //! The caller's leg until it is up: what it is told, and its answer.
 
 use super::cause::{Cause, Failure};
-use super::encryption::Secrecy;
 use super::leg::{Asked, Confirmed, LegState, MediaState, Said};
 use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms};
 use super::negotiation;
@@ -32,7 +31,8 @@ impl Call {
     /// endpoint may use.
     pub(super) fn caller_formats(&self) -> Vec<Format> {
         let endpoint = self.setup.endpoint(self.caller.endpoint);
-        let agreed = self.caller.media().filter(|media| media.is_agreed());
+        let agreed = self.caller.media();
+        let agreed = agreed.filter(|media| !media.formats().is_empty());
         if let Some(media) = agreed {
             return media.formats().to_vec();
         }
@@ -76,15 +76,13 @@ impl Call {
             }
             MediaState::None => {
                 let endpoint = self.setup.endpoint(self.caller.endpoint);
-                let secrecy = Secrecy::of(endpoint, &self.caller.path);
                 let opened = ctx.ports.choose_worker(now, pairs).and_then(|worker| {
                     LegMedia::open(
                         ctx,
                         now,
                         worker,
                         (self.key, self.caller.no),
-                        &self.caller.path,
-                        secrecy,
+                        (&self.caller.path, endpoint),
                     )
                 });
                 match opened {
@@ -181,11 +179,11 @@ impl Call {
         let own = self.caller_formats();
         let endpoint = self.setup.endpoint(self.caller.endpoint);
         let far_formats = far.map(|far| &far.formats[..]);
-        let terms = Offered {
-            formats: negotiation::answer(&own, far_formats, endpoint),
-            direction: far.map_or(Direction::SendRecv, |far| far.direction),
-            ptime_ms: far.and_then(|far| far.ptime_ms),
-        };
+        let terms = Offered::audio(
+            negotiation::answer(&own, far_formats, endpoint),
+            far.map_or(Direction::SendRecv, |far| far.direction),
+            far.and_then(|far| far.ptime_ms),
+        );
         let media = self.caller.media_mut().ok_or(NotAcceptable)?;
         media.answer(offer, terms)
     }
@@ -267,17 +265,18 @@ impl Call {
     ) -> Result<(String, Offered), NotAcceptable> {
         let own = self.caller_formats();
         let endpoint = self.setup.endpoint(self.caller.endpoint);
-        let offered = Offered {
-            formats: match far {
-                Some(far) => negotiation::first_offer(&far.formats, endpoint),
-                None => own,
-            },
-            direction: far.map_or(Direction::SendRecv, |far| far.direction),
-            ptime_ms: far.and_then(|far| far.ptime_ms),
+        let formats = match far {
+            Some(far) => negotiation::first_offer(&far.formats, endpoint),
+            None => own,
         };
-        if offered.formats.is_empty() {
+        if formats.is_empty() {
             return Err(NotAcceptable);
         }
+        let offered = Offered::audio(
+            formats,
+            far.map_or(Direction::SendRecv, |far| far.direction),
+            far.and_then(|far| far.ptime_ms),
+        );
         let media = self.caller.media_mut().ok_or(NotAcceptable)?;
         let body = media.offer(&offered);
         Ok((body, offered))

@@ -73,7 +73,10 @@ impl Call {
             ClientRole::Bye | ClientRole::ForkBye => true,
             ClientRole::Invite => matches!(leg.state, LegState::Calling(_)),
             ClientRole::Prack => is_up || matches!(leg.state, LegState::Calling(_)),
-            ClientRole::Notify { .. } | ClientRole::Info(_) | ClientRole::Refer => is_up,
+            ClientRole::Notify { .. }
+            | ClientRole::Info(_)
+            | ClientRole::Digit
+            | ClientRole::Refer => is_up,
             ClientRole::Refresh if *method == Method::Update => is_up,
             ClientRole::Refresh | ClientRole::Reinvite => match &self.exchange {
                 Exchange::Passing { passed, .. } | Exchange::Own { passed } => passed.tx == tx,
@@ -115,7 +118,8 @@ impl Call {
             | ClientRole::Prack
             | ClientRole::Notify { .. }
             | ClientRole::Refer
-            | ClientRole::Info(_) => {}
+            | ClientRole::Info(_)
+            | ClientRole::Digit => {}
         }
     }
 }

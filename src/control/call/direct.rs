@@ -76,11 +76,11 @@ impl Call {
         let (Some(asked), Some(far)) = (self.media_of(no), self.media_of(far)) else {
             return;
         };
-        let offered = Offered {
-            formats: self.formats_to_offer(no, asked, far.formats()),
-            direction: far.wanted_direction(),
-            ptime_ms: far.ptime_ms(),
-        };
+        let offered = Offered::audio(
+            self.formats_to_offer(no, asked, far.formats()),
+            far.wanted_direction(),
+            far.ptime_ms(),
+        );
         match self.reinvite(ctx, now, to, offered) {
             Ok(passed) => {
                 let is_direct = wanted.is_some();
@@ -146,6 +146,7 @@ impl Call {
         let endpoint = |leg: &Leg| self.setup.endpoint(leg.endpoint);
         let is_alike = caller_at.is_ipv4() == callee_at.is_ipv4()
             && endpoint(&self.caller).dtmf_mode == endpoint(callee).dtmf_mode
+            && self.digits_pass(callee.no)
             && self.is_inside(&self.caller, caller_at.ip())
                 == self.is_inside(callee, callee_at.ip());
         is_alike.then_some((caller_at, callee_at))

@@ -1,18 +1,14 @@
-//! Requests within a dialog that are not re-INVITEs: BYE, OPTIONS, INFO, and what is refused; and the end of ours.
+//! Requests within a dialog that are not re-INVITEs: BYE, OPTIONS, and what is refused; and the end of ours.
 
 use super::cause::Cause;
 use super::leg::{Leg, LegState};
 use super::{ALLOW, Call, LegNo, Phase, SDP, Side};
-use crate::config::settings::DtmfMode;
 use crate::control::context::{CallClient, ClientRole, Context};
 use crate::control::extensions;
 use crate::sip::endpoint::{ClientFailure, ClientTx, ServerTx};
 use crate::sip::flow::Flow;
 use crate::sip::message::{Method, Request, Response, ResponseDraft};
 use std::time::Instant;
-
-/// Types of INFO bodies that are passed on: DTMF as telephones send it. Others mean nothing to the far side.
-const INFO_TYPES: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
 
 impl Call {
     /// The leg's peer has opened another connection: our requests go over that from now on, since nobody may be
@@ -128,57 +124,6 @@ impl Call {
         self.end_by_bye(ctx, now, no, cause);
     }
 
-    fn on_info(
-        &mut self,
-        ctx: &mut Context,
-        now: Instant,
-        no: LegNo,
-        tx: ServerTx,
-        request: &Request,
-    ) {
-        let body = request.body();
-        let content_type = request.headers().get("Content-Type").unwrap_or("");
-        let essence = content_type.split(';').next().unwrap_or("").trim();
-        if body.is_empty() {
-            return ctx.sip.respond(now, tx, ResponseDraft::new(200));
-        }
-        let Some(known) = INFO_TYPES
-            .into_iter()
-            .find(|known| known.eq_ignore_ascii_case(essence))
-        else {
-            let response = ResponseDraft::new(415).header("Accept", INFO_TYPES.join(", "));
-            return ctx.sip.respond(now, tx, response);
-        };
-        let key = self.key;
-        let setup = self.setup.clone();
-        let passed = self.opposite(no).and_then(|far| {
-            let wants_info = setup.endpoint(far.endpoint).dtmf_mode == DtmfMode::Info;
-            if far.refuses_info && !wants_info {
-                tracing::info!(
-                    leg = far.no.0,
-                    "DTMF by INFO dropped: the far side takes none"
-                );
-                return None;
-            }
-            let info = far.request(Method::Info)?.body(known, body.clone());
-            far.send(ctx, now, key, ClientRole::Info(tx), info)
-        });
-        if passed.is_none() {
-            ctx.sip.respond(now, tx, ResponseDraft::new(200));
-        }
-    }
-
-    /// The leg joined with this one, if it is up.
-    fn opposite(&mut self, no: LegNo) -> Option<&mut Leg> {
-        let Phase::Bridged { callee, .. } = self.phase else {
-            return None;
-        };
-        let caller = self.caller.no;
-        let other = if no == caller { callee } else { caller };
-        self.leg_mut(other)
-            .filter(|leg| matches!(leg.state, LegState::Up))
-    }
-
     /// The leg of a side; there is a callee only in a joined call.
     pub(super) fn side(&mut self, side: Side) -> Option<&mut Leg> {
         match (side, &self.phase) {
@@ -236,6 +181,10 @@ impl Call {
                 };
                 ctx.sip.respond(now, asked, ResponseDraft::new(status));
             }
+            ClientRole::Digit if status >= 200 => {
+                ctx.clients.remove(tx);
+                self.on_digit_told(ctx, now, owner.leg);
+            }
             ClientRole::Refer if status >= 200 => self.on_refer_response(ctx, tx, Some(status)),
             ClientRole::Prack if status >= 200 => {
                 self.on_prack_done(ctx, owner.leg, tx, Some(status))
@@ -246,6 +195,7 @@ impl Call {
             ClientRole::Bye
             | ClientRole::ForkBye
             | ClientRole::Info(_)
+            | ClientRole::Digit
             | ClientRole::Prack
             | ClientRole::Refer
             | ClientRole::Notify { .. } => {}
@@ -276,6 +226,7 @@ impl Call {
             ClientRole::Refer => self.on_refer_response(ctx, tx, None),
             ClientRole::Notify { is_last } => self.on_notified(ctx, now, owner.leg, tx, is_last),
             ClientRole::Info(asked) => ctx.sip.respond(now, asked, ResponseDraft::new(408)),
+            ClientRole::Digit => self.on_digit_told(ctx, now, owner.leg),
         }
         self.advance(ctx, now);
     }

@@ -65,6 +65,7 @@ impl Call {
                     .for_each(|bridge| ctx.command(a.worker(), bridge));
             }
         }
+        self.settle_digits(ctx);
         self.settle_music(ctx);
     }
 
@@ -74,11 +75,7 @@ impl Call {
         if !must_renew || !matches!(self.exchange, Exchange::Idle) {
             return;
         }
-        let offered = Offered {
-            formats: self.caller_formats(),
-            direction: Direction::SendRecv,
-            ptime_ms: None,
-        };
+        let offered = Offered::audio(self.caller_formats(), Direction::SendRecv, None);
         if let Ok(passed) = self.reinvite(ctx, now, Side::Caller, offered) {
             self.exchange = Exchange::Own { passed };
         }
@@ -105,17 +102,7 @@ impl Call {
         if !a.is_agreed() || !b.is_agreed() {
             return;
         }
-        let to = if a.must_renew() {
-            Side::Caller
-        } else if b.must_renew() {
-            Side::Callee
-        } else if negotiation::is_apart(a.formats(), b.formats()) {
-            Side::Caller
-        } else if negotiation::is_apart(b.formats(), a.formats()) {
-            Side::Callee
-        } else if a.peer_direction() != b.peer_direction().reversed() {
-            newest.other()
-        } else {
+        let Some(to) = who_is_apart(a, b, newest) else {
             return self.settle_direct(ctx, now);
         };
         let (asked, far) = match to {
@@ -123,11 +110,11 @@ impl Call {
             Side::Callee => (b, a),
         };
         let no = self.number_of(to);
-        let offered = Offered {
-            formats: self.formats_to_offer(no, asked, far.formats()),
-            direction: far.wanted_direction(),
-            ptime_ms: far.ptime_ms(),
-        };
+        let offered = Offered::audio(
+            self.formats_to_offer(no, asked, far.formats()),
+            far.wanted_direction(),
+            far.ptime_ms(),
+        );
         match self.reinvite(ctx, now, to, offered) {
             Ok(passed) => self.exchange = Exchange::Own { passed },
             // Its ACK is still to come; `settle` is called again then.
@@ -140,5 +127,28 @@ impl Call {
                 );
             }
         }
+    }
+}
+
+/// The one of two sides, the caller and the callee, that has to hear of the other. `newest` has spoken last.
+fn who_is_apart(a: &LegMedia, b: &LegMedia, newest: Side) -> Option<Side> {
+    match (a.fax().is_some(), b.fax().is_some()) {
+        (true, true) => return None,
+        (true, false) => return Some(Side::Caller),
+        (false, true) => return Some(Side::Callee),
+        (false, false) => {}
+    }
+    if a.must_renew() {
+        Some(Side::Caller)
+    } else if b.must_renew() {
+        Some(Side::Callee)
+    } else if negotiation::is_apart(a.formats(), b.formats()) {
+        Some(Side::Caller)
+    } else if negotiation::is_apart(b.formats(), a.formats()) {
+        Some(Side::Callee)
+    } else if a.peer_direction() != b.peer_direction().reversed() {
+        Some(newest.other())
+    } else {
+        None
     }
 }

@@ -1,6 +1,7 @@
 //! A leg: our dialog with one peer, whichever side began it.
 
 use super::cause::Cause;
+use super::digits::OwnInfo;
 use super::identity::user_of;
 use super::media::{LegMedia, Offered};
 use super::reliable::{Early, Reliable};
@@ -51,6 +52,8 @@ pub struct Leg {
     pub takes_update: bool,
     /// The peer takes no INFO (its Allow says so).
     pub refuses_info: bool,
+    /// Digits that it is told by INFO.
+    pub own_info: OwnInfo,
     /// Its session timer.
     pub session: SessionTimer,
     /// When it began.
@@ -205,6 +208,7 @@ impl Leg {
             early: Vec::new(),
             takes_update: false,
             refuses_info: false,
+            own_info: OwnInfo::default(),
             session: SessionTimer::new(setup.endpoint(invited.endpoint)),
             began: now,
             answered: None,
@@ -234,6 +238,7 @@ impl Leg {
             early: Vec::new(),
             takes_update: false,
             refuses_info: false,
+            own_info: OwnInfo::default(),
             session: SessionTimer::new(setup.endpoint(self.endpoint)),
             began: self.began,
             answered: None,

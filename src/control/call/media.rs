@@ -3,23 +3,22 @@
 //! The peer numbers payloads by *our* description when it sends to us, and we by *its* when we send to it
 //! (RFC 3264 §5.1), so both lists are kept, and a bridge maps one leg's `ours` to the other's `theirs`.
 
-use super::encryption::{Keys, Secrecy};
+pub use super::agreed::{AudioTerms, Offered, renumbered};
+
+use super::agreed::{Agreed, payload_map};
 use super::negotiation;
 use super::player::Player;
 use super::{CallKey, LegNo};
 use crate::codec::{Codec, Payload};
-use crate::config::settings::Secret;
+use crate::config::settings::Endpoint;
 use crate::control::context::Context;
 use crate::control::path::Path;
 use crate::control::ports::NoPorts;
-use crate::link::formats::{PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS};
 use crate::link::{
-    Command, FormatList, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Rate, Remote,
-    WireFormat, WorkerId,
+    Carries, Command, LegFormats, LegId, LegReport, Listening, PayloadMap, Rate, Remote, WorkerId,
 };
 use crate::sdp::{
-    Audio, Description, Direction, Format, LocalMedia, OurKeys, OurOffer, answer, answered_formats,
-    payload_pairs,
+    Description, Direction, Fax, Format, LocalMedia, OurOffer, answer, answered_formats,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -34,19 +33,23 @@ pub struct NotAcceptable;
 pub struct LegMedia {
     /// The port pair's lease.
     pub leg: LegId,
+    /// `rtcp_mux` of its endpoint: offered, and not only answered.
+    offers_mux: bool,
+    /// `use_ptime` of its endpoint: the peer gets the packet time that it asks for, also where packets could pass as they are.
+    wants_ptime: bool,
     worker: WorkerId,
     local: LocalMedia,
     agreed: Option<Agreed>,
-    /// Our last offer. It may have keys in it.
-    offered: Secret,
+    /// Our last offer.
+    offered: String,
     /// Where it says that the peer is to send: None for our port.
     offered_aim: Option<SocketAddr>,
     /// Where our next description says so.
     aim: Option<SocketAddr>,
     told: Option<Remote>,
     told_formats: Option<LegFormats>,
-    told_crypto: Option<LegCrypto>,
-    keys: Keys,
+    /// Which digits of the peer the worker tells.
+    pub(super) told_listening: Listening,
     /// What was agreed was agreed for another far side: it is to be offered anew.
     must_renew: bool,
     /// Where the peer's media comes from, once it has come.
@@ -55,37 +58,6 @@ pub struct LegMedia {
     pub reported: LegReport,
     /// What the peer is played of our own.
     pub(super) player: Player,
-}
-
-/// The outcome of the last exchange.
-#[derive(Debug)]
-struct Agreed {
-    remote: Description,
-    ours: Vec<Format>,
-    theirs: Vec<Format>,
-    direction: Direction,
-    /// None for plain RTP.
-    crypto: Option<LegCrypto>,
-    /// The packet time that we asked for.
-    asked_ptime_ms: Option<u32>,
-    /// Our words. They may have keys in them.
-    said: Secret,
-    /// They were an answer: a 200 repeats what its 183 said.
-    is_answer: bool,
-    /// Where they send the peer's media: None for our port.
-    aim: Option<SocketAddr>,
-}
-
-/// What we offer or answer.
-#[derive(Clone, Debug)]
-pub struct Offered {
-    /// Its formats.
-    pub formats: Vec<Format>,
-    /// Its direction.
-    pub direction: Direction,
-    /// The packet time that we ask for, in milliseconds: the one that the far side asks for, as packets that are relayed pass
-    /// as they are.
-    pub ptime_ms: Option<u32>,
 }
 
 /// What a leg's Remote needs besides its session description.
@@ -109,8 +81,7 @@ impl LegMedia {
         now: Instant,
         worker: WorkerId,
         owner: (CallKey, LegNo),
-        path: &Path,
-        secrecy: Secrecy,
+        (path, endpoint): (&Path, &Endpoint),
     ) -> Result<LegMedia, NoPorts> {
         let leg = ctx.ports.lease(now, worker)?;
         ctx.media_owners.insert(leg, owner);
@@ -118,6 +89,8 @@ impl LegMedia {
         ctx.command(worker, Command::Open { leg, bind });
         Ok(LegMedia {
             leg,
+            offers_mux: endpoint.rtcp_mux,
+            wants_ptime: endpoint.use_ptime,
             worker,
             local: LocalMedia {
                 // Below 2^62, as many peers read it into a signed number (RFC 8866 §5.2 wants digits only).
@@ -125,16 +98,14 @@ impl LegMedia {
                 version: 0,
                 address: path.media_address,
                 port: leg.port.rtp(),
-                keys: OurKeys::default(),
             },
-            keys: Keys::new(ctx, secrecy),
             agreed: None,
-            offered: Secret(String::new()),
+            offered: String::new(),
             offered_aim: None,
             aim: None,
             told: None,
             told_formats: None,
-            told_crypto: None,
+            told_listening: Listening::Off,
             must_renew: false,
             latched: None,
             reported: LegReport::default(),
@@ -174,7 +145,7 @@ impl LegMedia {
 
     /// The packet time that the peer would like to receive, in milliseconds, if it says so.
     pub fn ptime_ms(&self) -> Option<u32> {
-        self.remote()?.audio()?.ptime_ms
+        self.agreed.as_ref()?.audio()?.ptime_ms
     }
 
     /// The formats agreed, with the peer's numbers. Empty before the first exchange is over.
@@ -182,58 +153,63 @@ impl LegMedia {
         self.agreed.as_ref().map_or(&[], |agreed| &agreed.theirs)
     }
 
-    /// Refuses the lines of the peer's offer that may not be agreed on, encrypted or not as they are.
-    pub fn keep_audio_of(&self, offer: &mut Description) {
-        let secrecy = self.keys.secrecy();
-        offer.keep_audio(|audio| secrecy.takes(audio));
-    }
-
     /// Writes an offer. It holds only when [`LegMedia::accept_answer`] has taken the answer.
     pub fn offer(&mut self, offered: &Offered) -> String {
         self.local.version += 1;
-        let offer = OurOffer {
-            formats: &offered.formats,
-            direction: offered.direction,
-            ptime_ms: offered.ptime_ms,
-        };
-        self.local.keys = match &self.agreed {
-            Some(agreed) => self.keys.later_offer(agreed.crypto),
-            None => self.keys.first_offer(),
-        };
         let local = self.described();
-        self.offered = Secret(match &self.agreed {
-            Some(agreed) => local.offer_like(&agreed.remote, &offer),
-            None => local.offer(&offer),
-        });
+        let remote = self.agreed.as_ref().map(|agreed| &agreed.remote);
+        self.offered = match (offered, remote) {
+            (Offered::Audio(terms), None) => local.offer(&self.in_words(terms)),
+            (Offered::Audio(terms), Some(remote)) => {
+                local.offer_like(remote, &self.in_words(terms))
+            }
+            // A call begins with audio, so there is a session.
+            (Offered::Fax(attributes), remote) => {
+                let nothing = Description::default();
+                local.offer_fax_like(remote.unwrap_or(&nothing), attributes)
+            }
+        };
         self.offered_aim = self.aim;
-        self.offered.0.clone()
+        self.offered.clone()
     }
 
     /// Takes the peer's answer to an offer of ours.
     ///
     /// # Errors
-    /// It accepts no codec or no key, or gives an address of the other family; what was agreed before stands.
+    /// It accepts no codec, or gives an address of the other family; what was agreed before stands.
     pub fn accept_answer(
         &mut self,
         offered: &Offered,
         answer: Description,
     ) -> Result<(), NotAcceptable> {
-        let audio = answer.audio().ok_or(NotAcceptable)?;
-        self.check_family(audio.rtp.ip())?;
-        let ours = answered_formats(&offered.formats, &audio.formats);
-        let theirs = answered_formats(&audio.formats, &ours);
-        if ours.is_empty() {
+        let (ours, theirs) = match offered {
+            Offered::Audio(terms) => {
+                let audio = answer.audio().ok_or(NotAcceptable)?;
+                self.check_family(audio.rtp.ip())?;
+                let ours = answered_formats(&terms.formats, &audio.formats);
+                let theirs = answered_formats(&audio.formats, &ours);
+                let terms = AudioTerms {
+                    formats: ours,
+                    ..*terms
+                };
+                (Offered::Audio(terms), theirs)
+            }
+            Offered::Fax(_) => {
+                let fax = answer.fax().ok_or(NotAcceptable)?;
+                self.check_family(fax.address.ip())?;
+                (offered.clone(), Vec::new())
+            }
+        };
+        if theirs.is_empty() && matches!(ours, Offered::Audio(_)) {
             return Err(NotAcceptable);
         }
-        let crypto = self.keys.accept_answer(audio)?;
+        let offers_mux = self.offered_mux();
         self.must_renew = false;
         self.agreed = Some(Agreed {
+            rtcp_mux: offers_mux && answer.audio().is_some_and(|audio| audio.rtcp_mux),
             remote: answer,
             ours,
             theirs,
-            direction: offered.direction,
-            crypto,
-            asked_ptime_ms: offered.ptime_ms,
             said: self.offered.clone(),
             is_answer: false,
             aim: self.offered_aim,
@@ -244,38 +220,61 @@ impl LegMedia {
     /// Writes the answer to the peer's offer, with the offer's numbers.
     ///
     /// # Errors
-    /// There is no format, its keys are none that may be used, or its address is of the other family; what was agreed
-    /// before stands.
+    /// There is no format, or the offer's address is of the other family; what was agreed before stands.
     pub fn answer(&mut self, offer: &Description, terms: Offered) -> Result<String, NotAcceptable> {
+        match terms {
+            Offered::Audio(terms) => self.answer_audio(offer, terms),
+            Offered::Fax(attributes) => self.answer_fax(offer, attributes),
+        }
+    }
+
+    fn answer_audio(
+        &mut self,
+        offer: &Description,
+        terms: AudioTerms,
+    ) -> Result<String, NotAcceptable> {
         let audio = offer.audio().ok_or(NotAcceptable)?;
         self.check_family(audio.rtp.ip())?;
-        let Offered {
-            formats,
-            direction,
-            ptime_ms,
-        } = terms;
-        if formats.is_empty() {
+        if terms.formats.is_empty() {
             return Err(NotAcceptable);
         }
-        let in_use = self.agreed.as_ref().and_then(|agreed| agreed.crypto);
-        let (keys, crypto) = self.keys.answer(audio, in_use)?;
-        self.local.keys = keys;
-        let direction = audio.direction.reversed().and(direction);
+        let terms = AudioTerms {
+            direction: audio.direction.reversed().and(terms.direction),
+            ..terms
+        };
         self.local.version += 1;
         let ours = OurOffer {
-            formats: &formats,
-            direction,
-            ptime_ms,
+            rtcp_mux: true,
+            ..self.in_words(&terms)
         };
         let body = answer(&self.described(), offer, &ours);
         self.agreed = Some(Agreed {
             remote: offer.clone(),
-            theirs: formats.clone(),
-            ours: formats,
-            direction,
-            crypto,
-            asked_ptime_ms: ptime_ms,
-            said: Secret(body.clone()),
+            theirs: terms.formats.clone(),
+            rtcp_mux: audio.rtcp_mux,
+            ours: Offered::Audio(terms),
+            said: body.clone(),
+            is_answer: true,
+            aim: self.aim,
+        });
+        Ok(body)
+    }
+
+    fn answer_fax(
+        &mut self,
+        offer: &Description,
+        attributes: Vec<String>,
+    ) -> Result<String, NotAcceptable> {
+        let fax = offer.fax().ok_or(NotAcceptable)?;
+        self.check_family(fax.address.ip())?;
+        self.local.version += 1;
+        let body = self.described().answer_fax(offer, &attributes);
+        self.agreed = Some(Agreed {
+            remote: offer.clone(),
+            theirs: Vec::new(),
+            rtcp_mux: false,
+            ours: Offered::Fax(attributes),
+            said: body.clone(),
             is_answer: true,
             aim: self.aim,
         });
@@ -285,7 +284,7 @@ impl LegMedia {
     /// The answer that stands, to be said again.
     pub fn standing_answer(&self) -> Option<&str> {
         let agreed = self.agreed.as_ref().filter(|agreed| agreed.is_answer)?;
-        Some(&agreed.said.0)
+        Some(&agreed.said)
     }
 
     /// What we said last, word for word, to be said again as an offer: the same version, since nothing has changed
@@ -295,17 +294,37 @@ impl LegMedia {
         let agreed = self.agreed.as_ref()?;
         self.offered.clone_from(&agreed.said);
         self.offered_aim = agreed.aim;
-        Some((self.offered.0.clone(), terms))
+        Some((self.offered.clone(), terms))
     }
 
     /// What we are bound to by the last exchange. None before the first is over.
     pub fn our_terms(&self) -> Option<Offered> {
-        let agreed = self.agreed.as_ref()?;
-        Some(Offered {
-            formats: agreed.ours.clone(),
-            direction: agreed.direction,
-            ptime_ms: agreed.asked_ptime_ms,
-        })
+        Some(self.agreed.as_ref()?.ours.clone())
+    }
+
+    /// Our next offer lets RTCP go by the port of RTP.
+    fn offered_mux(&self) -> bool {
+        let agreed = self.agreed.as_ref();
+        self.offers_mux || agreed.is_some_and(|agreed| agreed.rtcp_mux)
+    }
+
+    fn in_words<'t>(&self, terms: &'t AudioTerms) -> OurOffer<'t> {
+        OurOffer {
+            formats: &terms.formats,
+            direction: terms.direction,
+            ptime_ms: terms.ptime_ms,
+            rtcp_mux: self.offered_mux(),
+        }
+    }
+
+    /// The fax that the peer described, if it is what was agreed.
+    pub fn fax(&self) -> Option<&Fax> {
+        self.agreed.as_ref()?.fax()
+    }
+
+    /// The formats agreed, with our numbers. Empty before the first exchange is over.
+    pub(super) fn ours(&self) -> &[Format] {
+        self.agreed.as_ref().map_or(&[], Agreed::ours)
     }
 
     fn check_family(&self, peer: IpAddr) -> Result<(), NotAcceptable> {
@@ -321,17 +340,22 @@ impl LegMedia {
         let Some(agreed) = &self.agreed else {
             return Direction::SendRecv;
         };
-        let stated = agreed.remote.audio().map(|audio| audio.direction);
-        stated
-            .unwrap_or(Direction::Inactive)
-            .and(agreed.direction.reversed())
+        match (&agreed.ours, agreed.audio(), agreed.fax()) {
+            (Offered::Audio(terms), Some(audio), _) => {
+                audio.direction.and(terms.direction.reversed())
+            }
+            (Offered::Fax(_), _, Some(fax)) => fax.direction,
+            _ => Direction::Inactive,
+        }
     }
 
-    /// The far side has gone: where it had put the peer on hold, that no longer holds.
+    /// The far side has gone: where it had put the peer on hold, or exchanged a fax with it, that no longer holds.
     pub fn part(&mut self) {
-        let direction = self.agreed.as_ref().map(|agreed| agreed.direction);
-        let was_held = direction.is_some_and(|direction| direction != Direction::SendRecv);
-        self.must_renew |= was_held || self.is_direct();
+        let is_talking = |agreed: &Agreed| match &agreed.ours {
+            Offered::Audio(terms) => terms.direction == Direction::SendRecv,
+            Offered::Fax(_) => false,
+        };
+        self.must_renew |= !self.agreed.as_ref().is_none_or(is_talking) || self.is_direct();
         self.aim = None;
     }
 
@@ -360,13 +384,11 @@ impl LegMedia {
     }
 
     /// Where the peer hears, if anybody may send there: it is not on hold, has its RTCP beside its RTP (we can say no
-    /// other), its own media, if it came, came from there, and nobody needs our keys to understand it.
+    /// other), and its own media, if it came, came from there.
     pub fn open_address(&self) -> Option<SocketAddr> {
-        let agreed = self.agreed.as_ref()?;
-        let audio = agreed.remote.audio()?;
+        let audio = self.agreed.as_ref()?.audio()?;
         let port = audio.rtp.port();
-        let is_open = agreed.crypto.is_none()
-            && self.peer_direction() == Direction::SendRecv
+        let is_open = self.peer_direction() == Direction::SendRecv
             && !audio.rtp.ip().is_unspecified()
             && audio.rtcp.ip() == audio.rtp.ip()
             && Some(audio.rtcp.port()) == port.checked_add(1)
@@ -380,8 +402,8 @@ impl LegMedia {
         let (Some(of_a), Some(of_b)) = (&a.agreed, &b.agreed) else {
             return false;
         };
-        negotiation::is_spoken(&of_a.ours, &of_b.theirs)
-            && negotiation::is_spoken(&of_b.ours, &of_a.theirs)
+        negotiation::is_spoken(of_a.ours(), &of_b.theirs)
+            && negotiation::is_spoken(of_b.ours(), &of_a.theirs)
     }
 
     /// What we say of our media, with the address that the peer is to send to.
@@ -437,17 +459,13 @@ impl LegMedia {
         self.local.port = leg.port.rtp();
         self.player = Player::default();
         (self.told, self.told_formats, self.latched) = (None, None, None);
-        self.told_crypto = None;
-        if let Some(agreed) = &mut self.agreed {
-            self.keys.change(ctx, &mut agreed.crypto);
-        }
+        self.told_listening = Listening::Off;
         self.must_renew = true;
         Ok(())
     }
 
     /// Tells the worker where the peer is and what it speaks, as far as that has changed.
     pub fn tell(&mut self, ctx: &mut Context, terms: RemoteTerms) {
-        self.tell_crypto(ctx);
         self.tell_remote(ctx, terms);
         let formats = self.agreed.as_ref().map(Agreed::wire_formats);
         if let Some(formats) = formats
@@ -458,40 +476,24 @@ impl LegMedia {
         }
     }
 
-    /// Before the worker learns where to send, so that nothing goes there in the clear.
-    fn tell_crypto(&mut self, ctx: &mut Context) {
-        let crypto = self.agreed.as_ref().and_then(|agreed| agreed.crypto);
-        if self.told_crypto != crypto {
-            self.told_crypto = crypto;
-            let leg = self.leg;
-            ctx.command(self.worker, Command::SetCrypto { leg, crypto });
-        }
-    }
-
     fn tell_remote(&mut self, ctx: &mut Context, terms: RemoteTerms) {
-        let Some(audio) = self
-            .agreed
-            .as_ref()
-            .and_then(|agreed| agreed.remote.audio())
-        else {
+        let Some((at, rtcp, carries)) = self.agreed.as_ref().and_then(Agreed::places) else {
             return;
         };
         let peer = self.peer_direction();
         let timeout_s = u16::try_from(terms.timeout.as_secs()).unwrap_or(u16::MAX);
+        // On hold the held side may send music or nothing, so no silence is held against either. Nor if it sends past us, or
+        // waits for the pages of a fax.
+        let is_heard = peer == Direction::SendRecv && !self.is_direct() && carries == Carries::Rtp;
         let remote = Remote {
-            rtp: audio.rtp,
-            rtcp: audio.rtcp,
+            rtp: at,
+            rtcp,
+            carries,
             signalling: terms.signalling,
             symmetric: terms.symmetric,
-            send: peer.receives() && !audio.rtp.ip().is_unspecified(),
+            send: peer.receives() && !at.ip().is_unspecified(),
             receive: peer.sends(),
-            // On hold the held side may send music or nothing, so no silence is held against either.
-            // Nor if it sends past us.
-            timeout_s: if peer == Direction::SendRecv && !self.is_direct() {
-                timeout_s
-            } else {
-                0
-            },
+            timeout_s: if is_heard { timeout_s } else { 0 },
         };
         if self.told.replace(remote) != Some(remote) {
             let leg = self.leg;
@@ -505,74 +507,23 @@ impl LegMedia {
         Some(Command::Bridge {
             a: a.leg,
             b: b.leg,
-            a_to_b: payload_map(&of_a.ours, &of_b.theirs),
-            b_to_a: payload_map(&of_b.ours, &of_a.theirs),
+            a_to_b: b.passing(of_a, of_b),
+            b_to_a: a.passing(of_b, of_a),
         })
+    }
+
+    /// The payload types that pass to this leg's peer as they are. What we code does not where the packet times differ and
+    /// the peer is to get its own.
+    fn passing(&self, from: &Agreed, to: &Agreed) -> PayloadMap {
+        let differs = self.wants_ptime && from.ptime_ms() != to.ptime_ms();
+        let is_coded = |format: &Format| matches!(format.payload, Payload::Codec(codec) if codec.is_transcoded());
+        let passes = |format: &&Format| !(differs && is_coded(format));
+        let ours: Vec<Format> = from.ours().iter().filter(passes).cloned().collect();
+        payload_map(&ours, &to.theirs)
     }
 
     /// Gives the port pair back.
     pub fn close(&self, ctx: &mut Context) {
         ctx.command(self.worker, Command::Close { leg: self.leg });
     }
-}
-
-impl Agreed {
-    fn wire_formats(&self) -> LegFormats {
-        let list = |formats: &[Format]| {
-            FormatList::new(formats.iter().map(|format| WireFormat {
-                payload_type: format.payload_type,
-                payload: format.payload,
-            }))
-        };
-        LegFormats {
-            receive: list(&self.ours),
-            send: list(&self.theirs),
-            ptime_ms: self.remote.audio().map_or(PTIME_DEFAULT_MS, packet_time_ms),
-        }
-    }
-}
-
-/// How much audio our own packets to the peer have: what it would like to receive, as far as we send such packets, and no
-/// more than it takes (RFC 8866 §6.4, §6.5).
-fn packet_time_ms(audio: &Audio) -> u8 {
-    let wanted = audio.ptime_ms.unwrap_or(PTIME_DEFAULT_MS.into());
-    let most = audio.maxptime_ms.unwrap_or(PTIME_MAX_MS.into());
-    let fits = wanted
-        .min(most)
-        .clamp(PTIME_MIN_MS.into(), PTIME_MAX_MS.into());
-    // A packet has whole blocks of 10 ms.
-    (fits / u32::from(PTIME_MIN_MS) * u32::from(PTIME_MIN_MS)) as u8
-}
-
-fn payload_map(from: &[Format], to: &[Format]) -> PayloadMap {
-    let mut pairs = payload_pairs(from, to);
-    pairs.truncate(PayloadMap::PAIRS_MAX);
-    PayloadMap::new(&pairs).expect("at most PAIRS_MAX pairs, of payload types below 128")
-}
-
-/// The formats with the numbers that the leg's session has for them already: within a session a number keeps its
-/// meaning (RFC 3264 §8.3.2). One that is new keeps its own number, or gets a free one if that is taken.
-pub fn renumbered(formats: Vec<Format>, media: &LegMedia) -> Vec<Format> {
-    let known = media.agreed.as_ref().map_or(&[][..], |agreed| &agreed.ours);
-    let mut renumbered: Vec<Format> = Vec::with_capacity(formats.len());
-    for format in formats {
-        let own = known.iter().find(|own| own.payload == format.payload);
-        let is_taken = |number: u8| {
-            let means_else =
-                |other: &Format| other.payload_type == number && other.payload != format.payload;
-            known.iter().any(means_else) || renumbered.iter().any(means_else)
-        };
-        let number = match own {
-            Some(own) => Some(own.payload_type),
-            None if !is_taken(format.payload_type) => Some(format.payload_type),
-            None => (96..=127).find(|number| !is_taken(*number)),
-        };
-        if let Some(payload_type) = number {
-            renumbered.push(Format {
-                payload_type,
-                ..format
-            });
-        }
-    }
-    renumbered
 }

@@ -17,7 +17,8 @@
 //! | `identity` | From, Request-URI, P-Asserted-Identity, Diversion … of an outbound leg |
 //! | `diversion` | who forwarded a call: Diversion, History-Info |
 //! | `headers` | headers that the dialplan adds |
-//! | `in_dialog` | BYE, INFO, OPTIONS |
+//! | `in_dialog` | BYE, OPTIONS |
+//! | `digits` | INFO; DTMF between sides that have it in different ways |
 //! | `reoffer` | re-INVITE from either side |
 //! | `passing` | what one side asks is asked of the other, or answered from what stands |
 //! | `exchange` | the offer/answer exchange that runs |
@@ -32,13 +33,14 @@
 //! | `adopt` | a leg that goes from one call to another |
 //! | `challenge`, `unanswered` | digest challenges to our own requests |
 //! | `negotiation` | which codecs, telephone events and comfort noise each side is offered and answered |
-//! | `media` | a leg's port and session descriptions |
+//! | `media`, `agreed` | a leg's port and session descriptions |
 //! | `ending` | hanging up, and what is left to wait for |
 //! | `script`, `channel` | the dialplan's actions and functions |
 //! | `audio`, `player` | announcements, tones, music, and the applications that play them |
 //! | `cause` | Q.850, SIP status, DIALSTATUS |
 
 mod adopt;
+mod agreed;
 mod audio;
 mod callee;
 mod caller;
@@ -46,9 +48,9 @@ pub mod cause;
 mod challenge;
 mod channel;
 mod dialling;
+mod digits;
 mod direct;
 pub mod diversion;
-pub mod encryption;
 mod ending;
 mod exchange;
 pub mod headers;
@@ -438,7 +440,10 @@ impl Call {
                 tracing::warn!(call = self.id, port = leg.port.rtp(), %source, "RTP from a stranger is dropped");
             }
             Event::Played { play, .. } => self.on_played(ctx, now, no, play),
-            Event::Digit { .. } | Event::Hushed { .. } => {}
+            Event::Digit {
+                digit, duration_ms, ..
+            } => self.on_digit(ctx, now, no, (digit, duration_ms)),
+            Event::Hushed { .. } => {}
             Event::Report { report, .. } => self.on_reported(no, report),
         }
         self.advance(ctx, now);

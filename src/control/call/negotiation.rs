@@ -18,7 +18,7 @@
 
 use crate::codec::Payload;
 use crate::config::settings::{DtmfMode, Endpoint};
-use crate::sdp::{Format, answered_formats, common_formats, formats_for};
+use crate::sdp::{Format, answered_formats, common_formats, formats_for, partner};
 
 /// Clock rate of the telephone events that we offer by ourselves.
 const EVENTS_RATE: u32 = 8000;
@@ -31,7 +31,10 @@ const NOISE_NUMBER: u8 = 13;
 
 /// Telephone events are offered to the endpoint and taken from it.
 pub fn passes_events(endpoint: &Endpoint) -> bool {
-    endpoint.dtmf_mode == DtmfMode::Rfc4733
+    match endpoint.dtmf_mode {
+        DtmfMode::Rfc4733 | DtmfMode::Auto | DtmfMode::AutoInfo => true,
+        DtmfMode::Inband | DtmfMode::Info => false,
+    }
 }
 
 /// What its endpoint may use of a peer's formats, in the peer's order. Empty if no codec is left.
@@ -104,7 +107,7 @@ pub fn answer(usable: &[Format], far: Option<&[Format]>, endpoint: &Endpoint) ->
 fn answered_by(offered: &[Format], answered: &[Format]) -> Vec<Format> {
     let mut kept = answered_formats(offered, answered);
     for format in &mut kept {
-        let partner = answered.iter().find(|far| far.payload == format.payload);
+        let partner = partner(format, offered, answered);
         format.fmtp = partner.and_then(|far| far.fmtp.clone());
     }
     kept

@@ -3,14 +3,18 @@
 //! Not where it changes the codecs alone: to such as the other side may not use, or does not take. Then that side hears
 //! nothing of it, or has refused it and goes on as it was, and its audio is transcoded. What moves the media, puts on hold or
 //! resumes needs the other side's consent.
+//!
+//! A fax by T.38 (`t38_udptl` of both endpoints) begins with such an offer, of either side, and ends with one of audio. The
+//! two ends agree by their attributes, which pass as they are; where either side takes none, the call goes on with audio. An
+//! offer of both is one of a fax.
 
-use super::caller::Far;
 use super::cause::{Cause, Failure};
 use super::exchange::{Asking, Exchange, Means, OurAsk};
+use super::leg::Leg;
 use super::media::{LegMedia, Offered};
 use super::{Call, SDP, negotiation};
 use crate::control::context::{Context, ServerOwner};
-use crate::sdp::{Description, Direction};
+use crate::sdp::{Description, Direction, Fax};
 use crate::sip::message::{Response, ResponseDraft};
 use std::time::Instant;
 
@@ -50,6 +54,9 @@ impl Call {
 
     /// What the other side is offered. None if it need not hear of it.
     fn passed_on(&self, asking: &Asking) -> Option<Offered> {
+        if let Some(fax) = self.fax_asked(asking) {
+            return Some(Offered::Fax(fax.attributes.clone()));
+        }
         let no = self.number_of(asking.from.other());
         let far = self.leg(no)?;
         let usable = self.usable(self.number_of(asking.from), &asking.offer);
@@ -58,11 +65,36 @@ impl Call {
             return None;
         }
         let audio = asking.offer.audio();
-        Some(Offered {
-            formats: self.formats_to_offer(no, far.media()?, &usable),
-            direction: audio.map_or(Direction::SendRecv, |audio| audio.direction),
-            ptime_ms: audio.and_then(|audio| audio.ptime_ms),
-        })
+        Some(Offered::audio(
+            self.formats_to_offer(no, far.media()?, &usable),
+            audio.map_or(Direction::SendRecv, |audio| audio.direction),
+            audio.and_then(|audio| audio.ptime_ms),
+        ))
+    }
+
+    /// The fax that a side asks for, if both may have one.
+    fn fax_asked<'a>(&self, asking: &'a Asking) -> Option<&'a Fax> {
+        let takes_fax = |side| {
+            let leg = self.leg(self.number_of(side));
+            leg.is_some_and(|leg| self.setup.endpoint(leg.endpoint).t38_udptl)
+        };
+        let is_for_both = takes_fax(asking.from) && takes_fax(asking.from.other());
+        asking.offer.fax().filter(|_| is_for_both)
+    }
+
+    /// What a side's offer is answered with, by what the other side has agreed.
+    fn terms_for(&self, asking: &Asking) -> Option<Offered> {
+        let far = self.media_of(self.number_of(asking.from.other()))?;
+        if let Some(fax) = far.fax() {
+            return Some(Offered::Fax(fax.attributes.clone()));
+        }
+        let no = self.number_of(asking.from);
+        let formats = self.formats_to_answer(no, &asking.offer, Some(far.formats()));
+        Some(Offered::audio(
+            formats,
+            far.peer_direction(),
+            far.ptime_ms(),
+        ))
     }
 
     /// True if one side's offer can be answered while the other goes on as it is: it changes codecs, not the direction,
@@ -83,31 +115,21 @@ impl Call {
 
     fn answer_from_what_stands(&mut self, ctx: &mut Context, now: Instant, asking: &Asking) {
         let leg = self.number_of(asking.from);
-        let far = self.far(self.number_of(asking.from.other()));
         if asking.means == Means::Invite {
             let call = self.key;
             ctx.servers.insert(asking.invite, ServerOwner { call, leg });
         }
-        if !far.is_some_and(|far| self.answer_asking(ctx, now, asking, far)) {
+        if !self.answer_asking(ctx, now, asking) {
             ctx.sip.respond(now, asking.invite, ResponseDraft::new(488));
             ctx.servers.remove(asking.invite);
         }
     }
 
     /// Answers a side's offer with what the far side can do. False if nothing is left of it; nothing is sent then.
-    fn answer_asking(
-        &mut self,
-        ctx: &mut Context,
-        now: Instant,
-        asking: &Asking,
-        far: Far,
-    ) -> bool {
+    fn answer_asking(&mut self, ctx: &mut Context, now: Instant, asking: &Asking) -> bool {
         let key = self.key;
-        let no = self.number_of(asking.from);
-        let terms = Offered {
-            formats: self.formats_to_answer(no, &asking.offer, Some(&far.formats)),
-            direction: far.direction,
-            ptime_ms: far.ptime_ms,
+        let Some(terms) = self.terms_for(asking) else {
+            return false;
         };
         let Some(near) = self.side(asking.from) else {
             return false;
@@ -141,13 +163,28 @@ impl Call {
             let answer = Description::parse(&response.body()).ok()?;
             far.media_mut()?.accept_answer(offered, answer).ok()
         });
-        let far = accepted.and_then(|()| self.far(self.number_of(side)));
-        if !far.is_some_and(|far| self.answer_asking(ctx, now, &asked, far)) {
-            ctx.sip.respond(now, asked.invite, ResponseDraft::new(488));
-            ctx.servers.remove(asked.invite);
-            let why = "the answer to a re-INVITE is of no use";
-            self.end_by_us(ctx, now, Cause::NO_CODEC, why);
+        let is_answered = accepted.is_some() && self.answer_asking(ctx, now, &asked);
+        if is_answered {
+            return;
         }
+        if let Offered::Fax(_) = offered {
+            return self.on_fax_refused(ctx, now, &asked);
+        }
+        ctx.sip.respond(now, asked.invite, ResponseDraft::new(488));
+        ctx.servers.remove(asked.invite);
+        let why = "the answer to a re-INVITE is of no use";
+        self.end_by_us(ctx, now, Cause::NO_CODEC, why);
+    }
+
+    /// The other side's 200 has no fax, or none that can be used: it is asked back to audio.
+    fn on_fax_refused(&mut self, ctx: &mut Context, now: Instant, asked: &Asking) {
+        self.keep_aims();
+        ctx.sip.respond(now, asked.invite, ResponseDraft::new(488));
+        ctx.servers.remove(asked.invite);
+        if let Some(media) = self.side(asked.from.other()).and_then(Leg::media_mut) {
+            media.renew();
+        }
+        self.settle(ctx, now, asked.from);
     }
 
     /// RFC 3261 §14.1: the session goes on as it was, unless the far dialog is gone.

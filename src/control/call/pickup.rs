@@ -14,13 +14,12 @@ use super::adopt::Adopted;
 use super::caller::Far;
 use super::cause::{Cause, Failure};
 use super::dialling::{Branch, BranchState};
-use super::encryption::Secrecy;
 use super::ending::EndedBy;
 use super::leg::{Leg, LegState, MediaState};
 use super::media::LegMedia;
 use super::negotiation;
 use super::replace::Newcomer;
-use super::{Call, Invited, LEGS_MAX, Phase};
+use super::{Call, LEGS_MAX, Phase};
 use crate::config::settings::PickupGroups;
 use crate::control::context::{Context, ServerOwner};
 use crate::control::dialplan::PickupRequest;
@@ -176,9 +175,8 @@ impl Call {
     fn open_beside(&self, ctx: &mut Context, now: Instant, leg: &Leg) -> MediaState {
         let worker = self.caller.media().map(LegMedia::worker);
         let owner = (self.key, leg.no);
-        let secrecy = Secrecy::of(self.setup.endpoint(leg.endpoint), &leg.path);
-        let opened =
-            worker.map(|worker| LegMedia::open(ctx, now, worker, owner, &leg.path, secrecy));
+        let peer = (&leg.path, self.setup.endpoint(leg.endpoint));
+        let opened = worker.map(|worker| LegMedia::open(ctx, now, worker, owner, peer));
         match opened {
             Some(Ok(media)) => MediaState::Open(Box::new(media)),
             _ => MediaState::None,
@@ -261,9 +259,9 @@ impl Call {
         let no = self.next_leg();
         let worker = self.caller.media().map(LegMedia::worker).ok_or(481u16)?;
         let owner = (self.key, no);
-        let Invited { endpoint, path, .. } = &newcomer.invited;
-        let secrecy = Secrecy::of(self.setup.endpoint(*endpoint), path);
-        let media = LegMedia::open(ctx, now, worker, owner, path, secrecy);
+        let endpoint = self.setup.endpoint(newcomer.invited.endpoint);
+        let peer = (&newcomer.invited.path, endpoint);
+        let media = LegMedia::open(ctx, now, worker, owner, peer);
         let media = media.map_err(|_| 503u16)?;
         self.legs_begun += 1;
         let setup = self.setup.clone();

@@ -403,8 +403,7 @@ impl Call {
             Some(leg) if early(leg) => {}
             _ => return ResponseDraft::new(491),
         }
-        let media = self.leg(no).and_then(Leg::media);
-        let Some(offer) = super::reoffer::offer_of(request, media) else {
+        let Some(offer) = super::reoffer::offer_of(request) else {
             return ResponseDraft::new(488);
         };
         let usable = self.usable(no, &offer);
@@ -413,11 +412,11 @@ impl Call {
         let answered = self.leg_mut(no).and_then(|leg| {
             let endpoint = setup.endpoint(leg.endpoint);
             let far_formats = far.as_ref().map(|far| &far.formats[..]);
-            let terms = Offered {
-                formats: negotiation::answer(&usable, far_formats, endpoint),
-                direction: Direction::SendRecv,
-                ptime_ms: far.as_ref().and_then(|far| far.ptime_ms),
-            };
+            let terms = Offered::audio(
+                negotiation::answer(&usable, far_formats, endpoint),
+                Direction::SendRecv,
+                far.as_ref().and_then(|far| far.ptime_ms),
+            );
             let body = leg.media_mut()?.answer(&offer, terms).ok()?;
             Some(leg.response(200).body(SDP, body))
         });

@@ -15,7 +15,7 @@
 use super::cause::Cause;
 use super::exchange::{Asking, Exchange, Means, OurAsk, REINVITE_MAX, Reinvite};
 use super::leg::{Leg, LegState};
-use super::media::{LegMedia, Offered, renumbered};
+use super::media::{AudioTerms, LegMedia, Offered, renumbered};
 use super::negotiation;
 use super::{Call, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
 use crate::control::context::{CallTimer, ClientRole, Context, ServerOwner, Timer};
@@ -64,11 +64,13 @@ impl Call {
         if request.body().is_empty() {
             return self.offer_in_200(ctx, now, no, tx);
         }
-        let media = self.leg(no).and_then(Leg::media);
-        let Some(offer) = offer_of(request, media) else {
+        let Some(offer) = offer_of(request) else {
             return ctx.sip.respond(now, tx, ResponseDraft::new(488));
         };
-        let is_known = media.is_some_and(|media| media.remote() == Some(&offer));
+        let is_known = self
+            .leg(no)
+            .and_then(Leg::media)
+            .is_some_and(|media| media.remote() == Some(&offer));
         if is_known {
             // RFC 3264 §8: nothing has changed, as in a refresh (RFC 4028 §7.4). The far side need not hear of it.
             return self.answer_alone(ctx, now, no, (tx, means), &offer);
@@ -120,11 +122,8 @@ impl Call {
         offer: &Description,
     ) {
         let key = self.key;
-        let alone = Offered {
-            formats: self.formats_to_answer(no, offer, None),
-            direction: Direction::SendRecv,
-            ptime_ms: None,
-        };
+        let formats = self.formats_to_answer(no, offer, None);
+        let alone = Offered::audio(formats, Direction::SendRecv, None);
         let Some(leg) = self.leg_mut(no) else {
             return;
         };
@@ -218,11 +217,11 @@ impl Call {
         let Some(media) = leg.media_mut() else {
             return ctx.sip.respond(now, tx, ResponseDraft::new(488));
         };
-        let offered = Offered {
-            formats: media.formats().to_vec(),
-            direction,
-            ptime_ms: None,
-        };
+        if media.formats().is_empty() {
+            // A fax goes on.
+            return ctx.sip.respond(now, tx, ResponseDraft::new(488));
+        }
+        let offered = Offered::audio(media.formats().to_vec(), direction, None);
         media.aim(None);
         let body = media.offer(&offered);
         let response = leg.response(200).body(SDP, body);
@@ -279,12 +278,13 @@ impl Call {
             _ => return Err(481),
         }
         let media = leg.media_mut().ok_or(488u16)?;
-        if offered.formats.is_empty() {
-            return Err(488);
-        }
-        let offered = Offered {
-            formats: renumbered(offered.formats, media),
-            ..offered
+        let offered = match offered {
+            Offered::Audio(terms) if terms.formats.is_empty() => return Err(488),
+            Offered::Audio(terms) => Offered::Audio(AudioTerms {
+                formats: renumbered(terms.formats, media),
+                ..terms
+            }),
+            fax => fax,
         };
         let body = media.offer(&offered);
         let contact = leg.contact();
@@ -473,11 +473,8 @@ impl Call {
     }
 }
 
-/// The offer in a request for this media. None if its body is none that can be used.
-pub(super) fn offer_of(request: &Request, media: Option<&LegMedia>) -> Option<Description> {
-    let mut offer = Description::parse(&request.body()).ok()?;
-    if let Some(media) = media {
-        media.keep_audio_of(&mut offer);
-    }
-    offer.audio().is_some().then_some(offer)
+/// The offer in a request. None if its body is none that can be used.
+pub(super) fn offer_of(request: &Request) -> Option<Description> {
+    let offer = Description::parse(&request.body()).ok()?;
+    (offer.audio().is_some() || offer.fax().is_some()).then_some(offer)
 }

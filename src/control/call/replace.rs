@@ -11,7 +11,6 @@
 
 use super::caller::Far;
 use super::cause::Cause;
-use super::encryption::Secrecy;
 use super::leg::{Leg, LegState, MediaState};
 use super::media::LegMedia;
 use super::negotiation;
@@ -167,7 +166,7 @@ impl Call {
             return Err(488);
         }
         let owner = (self.key, no);
-        let secrecy = Secrecy::of(self.setup.endpoint(invited.endpoint), &invited.path);
-        LegMedia::open(ctx, now, media.worker(), owner, &invited.path, secrecy).map_err(|_| 503)
+        let peer = (&invited.path, self.setup.endpoint(invited.endpoint));
+        LegMedia::open(ctx, now, media.worker(), owner, peer).map_err(|_| 503)
     }
 }

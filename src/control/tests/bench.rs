@@ -21,10 +21,6 @@ impl Surroundings for Routes {
     fn unix_time(&self) -> u64 {
         0
     }
-
-    fn fill_secret(&self, bytes: &mut [u8]) {
-        bytes.fill(0x5e);
-    }
 }
 
 /// A request of the gateway's.

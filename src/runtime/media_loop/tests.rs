@@ -62,6 +62,7 @@ impl Bench {
                 rtp,
                 rtcp: SocketAddr::new(rtp.ip(), rtp.port().wrapping_add(1)),
                 signalling: rtp.ip(),
+                carries: crate::link::Carries::Rtp,
                 symmetric: true,
                 send: true,
                 receive: true,

@@ -1,7 +1,7 @@
 //! What a peer does of its own accord, as its plan says.
 
 use super::{Act, CallMedia, PORTS_PER_CALL, Peer, Place, Stage};
-use crate::sdp::{self, Description, Direction, LocalMedia, OurKeys, OurOffer};
+use crate::sdp::{self, Description, Direction, LocalMedia, OurOffer};
 use crate::sim::history::WithinPlan;
 use crate::sim::speech::Talk;
 use crate::sip::endpoint::ServerTx;
@@ -209,6 +209,7 @@ impl Peer {
             formats: &formats,
             direction,
             ptime_ms: None,
+            rtcp_mux: false,
         };
         (!formats.is_empty()).then(|| sdp::answer(&media.local(&self.place), &offer, &ours))
     }
@@ -264,7 +265,6 @@ impl CallMedia {
             version: self.version,
             address: place.rtp,
             port: self.port,
-            keys: OurKeys::default(),
         }
     }
 
@@ -274,6 +274,7 @@ impl CallMedia {
             formats: &formats,
             direction,
             ptime_ms: Some(20),
+            rtcp_mux: false,
         })
     }
 }

@@ -82,7 +82,6 @@ impl Session {
             version: self.version,
             address: self.address,
             port: FIRST_RTP_PORT + 2 * (self.number % 1000),
-            keys: sdp::OurKeys::default(),
         }
     }
 
@@ -93,6 +92,7 @@ impl Session {
             formats: &formats,
             direction,
             ptime_ms: None,
+            rtcp_mux: false,
         })
     }
 
@@ -104,6 +104,7 @@ impl Session {
             formats: &formats,
             direction: Direction::SendRecv,
             ptime_ms: None,
+            rtcp_mux: false,
         };
         (!formats.is_empty()).then(|| sdp::answer(&local, offer, &ours))
     }

@@ -78,7 +78,13 @@ fn two_requests_on_one_leg_are_challenged_at_the_same_time() {
         [Method::Invite, Method::Info],
         [Method::Info, Method::Invite],
     ] {
-        let mut world = World::with_config(&config());
+        let by_info = config()
+            .replace(
+                "[endpoint.alice]\n",
+                "[endpoint.alice]\ndtmf_mode = \"info\"\n",
+            )
+            .replace("[endpoint.bob]\n", "[endpoint.bob]\ndtmf_mode = \"info\"\n");
+        let mut world = World::with_config(&by_info);
         world.talk("100");
         let hold = sdp("198.51.100.10", 4000, 2, "8 0 101", "sendonly");
         world.request(ALICE, Method::Invite, Some((SDP, &hold)));

@@ -301,7 +301,13 @@ fn bye_while_a_re_invite_is_tried_cancels_that() {
 
 #[test]
 fn dtmf_in_info_passes_and_the_rest_is_answered() {
-    let mut world = World::new();
+    let by_info = CONFIG
+        .replace(
+            "[endpoint.alice]\n",
+            "[endpoint.alice]\ndtmf_mode = \"info\"\n",
+        )
+        .replace("[endpoint.bob]\n", "[endpoint.bob]\ndtmf_mode = \"info\"\n");
+    let mut world = World::with_config(&by_info);
     world.talk("100");
     let dtmf = ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n");
     world.request(ALICE, Method::Info, Some(dtmf));

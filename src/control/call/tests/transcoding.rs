@@ -415,3 +415,105 @@ fn packet_times_that_make_no_sense_are_bounded() {
         end(world);
     }
 }
+
+#[test]
+fn codecs_that_we_know_by_name_alone_pass_with_their_parameters() {
+    let wideband = CONFIG
+        .replace("\"alaw\", \"ulaw\", \"g722\"]", "\"amrwb\", \"alaw\"]")
+        .replacen(
+            "allow = [\"ulaw\", \"alaw\"]",
+            "allow = [\"AMR-WB/16000\", \"ulaw\"]",
+            1,
+        );
+    let body = |address: &str, port: u16, number: u8, fmtp: &str| {
+        format!(
+            "v=0\r\no=- 77 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP {number} 99 18\r\na=rtpmap:{number} amr-wb/16000\r\n\
+             a=fmtp:{number} {fmtp}\r\na=rtpmap:99 x-unknown/8000\r\n"
+        )
+    };
+    let mut world = World::with_config(&wideband);
+    let offer = body("198.51.100.10", 4000, 96, "mode-set=0,1,2; octet-align=1");
+    world.invite(ALICE, "100", Some(&offer));
+    world.run(50 * MS);
+    let invite = world.last_to(BOB, "INVITE");
+    assert_eq!(formats(&world, BOB, "INVITE"), "96");
+    assert!(invite.contains("a=rtpmap:96 amr-wb/16000\r\n"), "{invite}");
+    assert!(
+        invite.contains("a=fmtp:96 mode-set=0,1,2; octet-align=1\r\n"),
+        "{invite}"
+    );
+    let answer = body("203.0.113.20", 6000, 104, "mode-set=2; octet-align=1");
+    world.answer(BOB, 200, Some(&answer));
+    world.run(50 * MS);
+    let ok = world.last_to(ALICE, "200 INVITE");
+    assert_eq!(formats(&world, ALICE, "200 INVITE"), "96");
+    assert!(
+        ok.contains("a=fmtp:96 mode-set=2; octet-align=1\r\n"),
+        "{ok}"
+    );
+    world.ack(ALICE, None);
+    world.run(50 * MS);
+    let (a, _, a_to_b, b_to_a) = bridge(&world);
+    assert_eq!(a_to_b, [(96, 104)]);
+    assert_eq!(b_to_a, [(96, 96)]);
+    let heard = codecs(&told(&world, a).send);
+    assert_eq!(heard, [(96, Codec::from_name("amrwb").expect("known"))]);
+    assert_eq!(heard[0].1.clock_rate(), 16_000);
+    end(world);
+}
+
+#[test]
+fn an_offer_of_our_own_names_the_codecs_of_the_configuration() {
+    let config = CONFIG.replace(
+        "\"alaw\", \"ulaw\", \"g722\"]",
+        "\"g723\", \"EVS/16000\", \"alaw\"]",
+    );
+    let mut world = World::with_config(&config);
+    world.invite(ALICE, "100", None);
+    world.run(50 * MS);
+    world.answer(BOB, 200, Some(&bob(1, "8")));
+    world.run(50 * MS);
+    assert_eq!(formats(&world, ALICE, "200 INVITE"), "8 101");
+    world.ack(ALICE, Some(&alice(1, "8")));
+    world.run(50 * MS);
+    end(world);
+    let mut world = World::with_config(&config);
+    world.invite(ALICE, "105", None);
+    world.run(50 * MS);
+    assert_eq!(formats(&world, ALICE, "200 INVITE"), "4 96 8 101");
+    assert!(
+        world
+            .last_to(ALICE, "200 INVITE")
+            .contains("a=rtpmap:96 EVS/16000\r\n")
+    );
+    world.ack(ALICE, Some(&alice(1, "8")));
+    world.run(50 * MS);
+    world.request(ALICE, Method::Bye, None);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn packets_of_another_time_pass_as_they_are_unless_the_endpoint_wants_its_own() {
+    let wants = CONFIG.replace("[endpoint.bob]\n", "[endpoint.bob]\nuse_ptime = true\n");
+    for (config, bobs, a_to_b) in [
+        (CONFIG, "a=ptime:60", vec![(8, 8), (101, 101)]),
+        (wants.as_str(), "a=ptime:60", vec![(101, 101)]),
+        (wants.as_str(), "a=ptime:20", vec![(8, 8), (101, 101)]),
+    ] {
+        let mut world = World::with_config(config);
+        world.invite(ALICE, "100", Some(&alice(1, "8 101")));
+        world.run(50 * MS);
+        let answer = with_ptime(&bob(1, "8 101"), bobs);
+        world.answer(BOB, 200, Some(&answer));
+        world.run(50 * MS);
+        world.ack(ALICE, None);
+        world.run(50 * MS);
+        let (_, b, told_a_to_b, told_b_to_a) = bridge(&world);
+        assert_eq!(told_a_to_b, a_to_b, "{bobs}");
+        assert_eq!(told_b_to_a, [(8, 8), (101, 101)], "{bobs}");
+        let expected = bobs.rsplit(':').next().expect("a time");
+        assert_eq!(told(&world, b).ptime_ms.to_string(), expected);
+        end(world);
+    }
+}

@@ -14,7 +14,6 @@ use crate::sip::message::{Method, Request, RequestDraft, Response, ResponseDraft
 use crate::sip::resolve::Question;
 use crate::sip::{Endpoint, EndpointSettings};
 use bytes::Bytes;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -117,10 +116,7 @@ pub fn sdp(address: &str, port: u16, version: u64, formats: &str, direction: &st
     )
 }
 
-#[derive(Default)]
-pub struct Routes {
-    secrets: RefCell<fastrand::Rng>,
-}
+pub struct Routes;
 
 impl Surroundings for Routes {
     fn source_address(&self, _peer: IpAddr) -> Option<IpAddr> {
@@ -129,11 +125,6 @@ impl Surroundings for Routes {
 
     fn unix_time(&self) -> u64 {
         1_700_000_000
-    }
-
-    fn fill_secret(&self, bytes: &mut [u8]) {
-        let mut secrets = self.secrets.borrow_mut();
-        secrets.fill(bytes);
     }
 }
 
@@ -275,7 +266,7 @@ impl World {
         World {
             began: now,
             now,
-            gateway: Controller::new(setup, range, seed, Box::new(Routes::default()), now),
+            gateway: Controller::new(setup, range, seed, Box::new(Routes), now),
             phones: phones.collect(),
             wire: Vec::new(),
             commands: Vec::new(),

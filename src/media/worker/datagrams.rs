@@ -1,0 +1,140 @@
+//! What passes between two peers that send no RTP: faxes by T.38 over UDPTL (ITU-T T.38 §9.1).
+
+use super::{Component, DropReason, LegSlot, Nanos, Verdict, Worker};
+use crate::media::leg::Role;
+use crate::rtp::packet::Header;
+use std::net::SocketAddr;
+
+/// A UDPTL packet begins with its sequence number (T.38 §9.1.2.1); the least has a primary and no recovery.
+const SEQUENCE_LEN: usize = 2;
+
+impl Worker {
+    /// A datagram of a peer that sends no RTP. Who may send is judged as with RTP, by its sequence numbers; it passes as it
+    /// is.
+    #[cold]
+    pub(super) fn datagram(
+        &mut self,
+        now: Nanos,
+        slot: LegSlot,
+        source: SocketAddr,
+        packet: &mut [u8],
+    ) -> Result<Verdict, DropReason> {
+        let leg = self.legs.get_mut(slot).ok_or(DropReason::Unlatched)?;
+        let Some(number) = packet.first_chunk::<SEQUENCE_LEN>() else {
+            return Err(leg.reject(source, &mut self.events));
+        };
+        let stream = Header {
+            marker: false,
+            payload_type: 0,
+            sequence: u16::from_be_bytes(*number),
+            timestamp: 0,
+            ssrc: 0,
+        };
+        leg.admit(now, source, &stream, &mut self.events)?;
+        let len = packet.len();
+        leg.counts.packets_in += 1;
+        leg.counts.bytes_in += len as u64;
+        self.counters.packets_in += 1;
+        self.counters.bytes_in += len as u64;
+        let to = match leg.role {
+            Role::Bridged { to, .. } if leg.receive => to,
+            _ => return Err(DropReason::Unheard),
+        };
+        let far = self.legs.get_mut(to).ok_or(DropReason::Unheard)?;
+        if !far.carries_datagrams {
+            return Err(DropReason::Unheard);
+        }
+        let destination = far.rtp_destination().ok_or(DropReason::Unheard)?;
+        far.counts.packets_out += 1;
+        far.counts.bytes_out += len as u64;
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += len as u64;
+        Ok(Verdict::Send {
+            leg: to,
+            component: Component::Rtp,
+            destination,
+            len,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::link::{Carries, Command, LegId, Remote};
+    use crate::media::seam::{Component, DropReason};
+    use crate::media::testing::*;
+
+    const AT_A: &str = "192.0.2.1:4000";
+    const AT_B: &str = "198.51.100.1:6000";
+
+    fn set(bed: &mut Bed, leg: LegId, at: &str, carries: Carries) {
+        bed.command(Command::SetRemote {
+            leg,
+            remote: Remote {
+                carries,
+                ..remote(at)
+            },
+        });
+    }
+
+    /// A UDPTL packet.
+    fn udptl(sequence: u16) -> Vec<u8> {
+        let mut bytes = sequence.to_be_bytes().to_vec();
+        bytes.extend([1, 0, 0, 0]);
+        bytes
+    }
+
+    fn datagram(bed: &mut Bed, from: &str, bytes: &[u8]) -> Result<Sent, DropReason> {
+        bed.bytes(A, Component::Rtp, from, bytes.to_vec())
+    }
+
+    #[test]
+    fn a_fax_passes_as_it_is_and_audio_after_it() {
+        let mut bed = Bed::bridged();
+        set(&mut bed, A, AT_A, Carries::Datagrams);
+        // The far side has not gone over yet.
+        assert_eq!(
+            datagram(&mut bed, AT_A, &udptl(0)),
+            Err(DropReason::Unheard)
+        );
+        set(&mut bed, B, AT_B, Carries::Datagrams);
+        // Numbers that look like RTP of version 2, and like RTCP, are none.
+        for sequence in [1, 2, 0x8000, 0x80c8, 0xffff] {
+            let sent = datagram(&mut bed, AT_A, &udptl(sequence)).expect("passes");
+            assert_eq!(sent.to, addr(AT_B));
+            assert_eq!(sent.bytes, udptl(sequence));
+        }
+        assert_eq!(
+            datagram(&mut bed, "203.0.113.66:9", &udptl(3)),
+            Err(DropReason::WrongSource)
+        );
+        assert_eq!(datagram(&mut bed, AT_A, &[0]), Err(DropReason::Malformed));
+        set(&mut bed, A, AT_A, Carries::Rtp);
+        set(&mut bed, B, AT_B, Carries::Rtp);
+        let talk = Packet {
+            ssrc: 1,
+            sequence: 1,
+            timestamp: 160,
+            payload_type: 0,
+        };
+        assert!(bed.packet(A, AT_A, talk).is_ok());
+    }
+
+    #[test]
+    fn a_fax_on_hold_goes_nowhere() {
+        let mut bed = Bed::bridged();
+        set(&mut bed, B, AT_B, Carries::Datagrams);
+        bed.command(Command::SetRemote {
+            leg: A,
+            remote: Remote {
+                carries: Carries::Datagrams,
+                receive: false,
+                ..remote(AT_A)
+            },
+        });
+        assert_eq!(
+            datagram(&mut bed, AT_A, &udptl(0)),
+            Err(DropReason::Unheard)
+        );
+    }
+}
