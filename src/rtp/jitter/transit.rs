@@ -66,6 +66,11 @@ impl Transits {
             self.slot_end = now + SLOT_NS;
         } else {
             let slot = &mut self.slots[self.at];
+            if (slot.least..=slot.most).contains(&transit) {
+                // Most packets: nothing to judge anew.
+                self.stale_at = now + STALE_NS;
+                return;
+            }
             slot.least = slot.least.min(transit);
             slot.most = slot.most.max(transit);
         }
