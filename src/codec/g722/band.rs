@@ -9,10 +9,7 @@ use super::tables::{
     LOW_LOG_STEPS, LOW_MAGNITUDES_4,
 };
 
-/// How many words [`Band::words`] gives: the state's 22 and two spare ones.
-pub const WORDS: usize = 24;
-
-/// The state of one sub-band, the same in encoder and decoder.
+/// The state of one sub-band, the same in encoder and decoder. Laid out in the order in which the SIMD kernels read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Band {
@@ -60,62 +57,6 @@ impl Band {
     pub const LOW: Band = Band::reset(32);
     /// The state after a reset of the upper band.
     pub const HIGH: Band = Band::reset(8);
-
-    /// The state as one row of words, in the order of the fields.
-    pub fn words(&self) -> [i16; WORDS] {
-        let [a1, a2] = self.poles;
-        let [p1, p2] = self.partial;
-        let [b1, b2, b3, b4, b5, b6] = self.zeros;
-        let [r1, r2] = self.reconstructed;
-        let [d1, d2, d3, d4, d5, d6] = self.differences;
-        let (log, scale) = (self.log_scale, self.scale);
-        let (s, sz) = (self.predicted, self.zeros_predicted);
-        [
-            log, scale, s, sz, a1, a2, p1, p2, b1, b2, b3, b4, b5, b6, r1, r2, d1, d2, d3, d4, d5,
-            d6, 0, 0,
-        ]
-    }
-
-    /// The state that [`Band::words`] gave.
-    pub fn from_words(words: &[i16; WORDS]) -> Band {
-        let &[
-            log_scale,
-            scale,
-            predicted,
-            zeros_predicted,
-            a1,
-            a2,
-            p1,
-            p2,
-            b1,
-            b2,
-            b3,
-            b4,
-            b5,
-            b6,
-            r1,
-            r2,
-            d1,
-            d2,
-            d3,
-            d4,
-            d5,
-            d6,
-            _,
-            _,
-        ] = words;
-        Band {
-            log_scale,
-            scale,
-            predicted,
-            zeros_predicted,
-            poles: [a1, a2],
-            partial: [p1, p2],
-            zeros: [b1, b2, b3, b4, b5, b6],
-            reconstructed: [r1, r2],
-            differences: [d1, d2, d3, d4, d5, d6],
-        }
-    }
 
     const fn reset(scale: i16) -> Band {
         Band {

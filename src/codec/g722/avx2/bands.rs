@@ -3,7 +3,7 @@
 //! The Recommendation's arithmetic is of 16 bits throughout, so a lane is 16 bits wide, and both bands go through the same
 //! instructions: where they differ, the two halves of a vector hold different constants and tables.
 
-use super::super::band::{Band, WORDS};
+use super::super::band::Band;
 use super::super::tables::{
     ANTILOG, HIGH_LEVEL, HIGH_LOG_MAX, HIGH_LOG_STEPS, HIGH_MAGNITUDES, LOW_LEVELS, LOW_LOG_MAX,
     LOW_LOG_STEPS, LOW_MAGNITUDES_4, LOW_MAGNITUDES_6,
@@ -98,16 +98,51 @@ const HEARD: [[i16; 8]; 4] = {
 /// The upper band's magnitudes where its intervals are called 0 and 2.
 const HEARD_HIGH: [i16; 8] = [HIGH_MAGNITUDES[0], 0, HIGH_MAGNITUDES[1], 0, 0, 0, 0, 0];
 
+impl Band {
+    /// The state as rows that fill half a vector, in the order of the fields.
+    fn rows(&self) -> [[i16; 8]; 3] {
+        let ([a1, a2], [p1, p2], [r1, r2]) = (self.poles, self.partial, self.reconstructed);
+        let ([b1, b2, b3, b4, b5, b6], [d1, d2, d3, d4, d5, d6]) = (self.zeros, self.differences);
+        let (log, scale) = (self.log_scale, self.scale);
+        let (s, sz) = (self.predicted, self.zeros_predicted);
+        [
+            [log, scale, s, sz, a1, a2, p1, p2],
+            [b1, b2, b3, b4, b5, b6, r1, r2],
+            [d1, d2, d3, d4, d5, d6, 0, 0],
+        ]
+    }
+
+    /// The state that [`Band::rows`] gave.
+    fn from_rows(rows: [[i16; 8]; 3]) -> Band {
+        let [
+            first,
+            [b1, b2, b3, b4, b5, b6, r1, r2],
+            [d1, d2, d3, d4, d5, d6, ..],
+        ] = rows;
+        let [log_scale, scale, predicted, zeros_predicted, a1, a2, p1, p2] = first;
+        Band {
+            log_scale,
+            scale,
+            predicted,
+            zeros_predicted,
+            poles: [a1, a2],
+            partial: [p1, p2],
+            zeros: [b1, b2, b3, b4, b5, b6],
+            reconstructed: [r1, r2],
+            differences: [d1, d2, d3, d4, d5, d6],
+        }
+    }
+}
+
 impl Bands {
     /// Takes the lower and upper bands of eight streams apart.
     #[target_feature(enable = "avx2")]
     pub fn gather(low: &[Band; LANES], high: &[Band; LANES]) -> Bands {
         let mut thirds = [[_mm256_setzero_si256(); LANES]; 3];
         for lane in 0..LANES {
-            let (low, high) = (low[lane].words(), high[lane].words());
-            let halves = low.as_chunks().0.iter().zip(high.as_chunks().0);
+            let halves = low[lane].rows().into_iter().zip(high[lane].rows());
             for (third, (low, high)) in thirds.iter_mut().zip(halves) {
-                third[lane] = table_by_band(low, high);
+                third[lane] = table_by_band(&low, &high);
             }
         }
         let [log_scale, scale, predicted, zeros_predicted, a1, a2, p1, p2] =
@@ -141,14 +176,14 @@ impl Bands {
             transpose_words([d1, d2, d3, d4, d5, d6, none, none]),
         ];
         for lane in 0..LANES {
-            let mut words = [[0; WORDS]; 2];
-            for (third, rows) in thirds.iter().enumerate() {
-                let (lower, upper) = halves(rows[lane]);
-                store_half(&mut words[0].as_chunks_mut().0[third], lower);
-                store_half(&mut words[1].as_chunks_mut().0[third], upper);
+            let mut rows = [[[0; 8]; 3]; 2];
+            for (third, lanes) in thirds.iter().enumerate() {
+                let (lower, upper) = halves(lanes[lane]);
+                store_half(&mut rows[0][third], lower);
+                store_half(&mut rows[1][third], upper);
             }
-            low[lane] = Band::from_words(&words[0]);
-            high[lane] = Band::from_words(&words[1]);
+            low[lane] = Band::from_rows(rows[0]);
+            high[lane] = Band::from_rows(rows[1]);
         }
     }
 
