@@ -20,7 +20,7 @@ const CORRELATION_MIN: f64 = 0.9;
 /// How far the level may be off, in dB.
 const LEVEL_DB_MAX: f64 = 1.0;
 /// Part of the pieces that may be bad: a buffer that adapts to a busy machine skips or stretches a little.
-const BAD_MAX: f64 = 0.02;
+const BAD_MAX: f64 = 0.05;
 
 /// A packet that an ear kept.
 pub struct Heard {

@@ -3,10 +3,12 @@
 //! espeak-ng speaks, ffmpeg encodes, decodes and resamples; no codec of the gateway is used, so none judges itself. What
 //! a chain of codecs may do to speech is measured on ffmpeg's own chain of the same speech in the same test.
 
+mod call;
 mod measure;
 mod sound;
 mod talk;
 
+pub use call::{Call, Side};
 pub use measure::{Report, high_band_db, report};
 pub use sound::{Codec, Sound};
 pub use talk::{Recording, Talk, exchange};

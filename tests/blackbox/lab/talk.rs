@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 const HEADER: usize = 12;
 /// RTP clock ticks, and octets, of a millisecond.
 const TICKS_PER_MS: usize = 8;
+/// The source of every talk.
+const SSRC: u32 = 0x05ee_c400;
+/// Packets before the sequence number begins at nought again.
+const BEFORE_ROLL_OVER: u16 = 20;
 /// Nothing more comes after so long a silence.
 const SILENCE: Duration = Duration::from_millis(700);
 /// How often the sockets are looked at.
@@ -51,9 +55,9 @@ impl Talk {
             let number = self.packets.len();
             let mut packet = vec![0x80, codec.payload_type()];
             // Near both ends of their ranges, so that both roll over.
-            packet.extend((number as u16).wrapping_sub(20).to_be_bytes());
+            packet.extend((number as u16).wrapping_sub(BEFORE_ROLL_OVER).to_be_bytes());
             packet.extend(((number * size) as u32).wrapping_sub(4_000).to_be_bytes());
-            packet.extend(0x5ee_c400u32.to_be_bytes());
+            packet.extend(SSRC.to_be_bytes());
             packet.extend(payload);
             self.packets.push((self.ptime * number as u32, packet));
         }
@@ -103,6 +107,16 @@ impl Talk {
     fn in_order(mut self) -> Talk {
         self.packets.sort_by_key(|(at, _)| *at);
         self
+    }
+
+    /// Its synchronisation source.
+    pub fn ssrc(&self) -> u32 {
+        SSRC
+    }
+
+    /// The sequence number of its first packet.
+    pub fn first_sequence(&self) -> u32 {
+        u32::from(0u16.wrapping_sub(BEFORE_ROLL_OVER))
     }
 
     /// How many packets are sent.
