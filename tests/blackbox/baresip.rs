@@ -55,8 +55,25 @@ impl Phone {
         way: Way,
         tone_hz: u32,
     ) -> Phone {
+        Phone::launch(folder, network, host, way, tone_hz, "g711")
+    }
+
+    /// One over UDP that speaks nothing but G.722.
+    pub fn start_wide(network: &Network, host: u8, tone_hz: u32) -> Phone {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Phone::launch(folder, network, host, Way::Udp, tone_hz, "g722")
+    }
+
+    fn launch(
+        folder: tempfile::TempDir,
+        network: &Network,
+        host: u8,
+        way: Way,
+        tone_hz: u32,
+        codec: &str,
+    ) -> Phone {
         let address = network.host(host);
-        write_configuration(folder.path(), address, way, tone_hz);
+        write_configuration(folder.path(), address, way, tone_hz, codec);
         let trace = std::fs::File::create(folder.path().join("trace")).expect("a file");
         // Its trace would come in blocks of the C library's buffer.
         let mut process = Command::new("stdbuf")
@@ -279,7 +296,7 @@ fn connect(process: &mut Child, address: Ipv4Addr, folder: &Path) -> TcpStream {
 }
 
 /// RTP is sent from 127.0.0.1 whatever is written here, for baresip binds its media to no address.
-fn write_configuration(folder: &Path, host: Ipv4Addr, way: Way, tone_hz: u32) {
+fn write_configuration(folder: &Path, host: Ipv4Addr, way: Way, tone_hz: u32, codec: &str) {
     let mut text = String::new();
     let (listen, media) = match way {
         Way::Nat => ("127.0.0.1:0".to_owned(), "192.0.2.77"),
@@ -289,7 +306,7 @@ fn write_configuration(folder: &Path, host: Ipv4Addr, way: Way, tone_hz: u32) {
     let _ = write!(
         text,
         "poll_method epoll\nsip_listen {listen}\nnet_interface {media}\nmodule_path /usr/lib/baresip/modules\n\
-         module g711.so\nmodule ausine.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_app menu.so\n\
+         module {codec}.so\nmodule ausine.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_app menu.so\n\
          module_app debug_cmd.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen {host}:4444\nsnd_path {folder_name}\n\
          audio_source ausine,{tone_hz}\naudio_player aubridge,ear\naudio_alert aubridge,bell\n\
          ausrc_srate 48000\nausrc_channels 2\nrtp_ports 40000-49999\ncall_max_calls 4\nringback_disabled yes\n"

@@ -23,3 +23,4 @@ mod scenario;
 mod strangers;
 mod transcoding;
 mod trunk;
+mod wide_phones;
