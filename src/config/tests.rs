@@ -178,7 +178,7 @@ fn wrong_values_are_told_with_what_is_accepted() {
         ),
         (
             "[endpoint.a]\nallow = [\"alaw\", \"g711\"]",
-            "2:18: error: endpoint.a.allow: found \"g711\", expected one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\", \"g723\", \"g726\", \"g726aal2\", \"adpcm\", \"lpc10\", \"speex\", \"speex16\", \"speex32\", \"siren7\", \"siren14\", \"g719\", \"silk8\", \"silk12\", \"silk16\", \"silk24\", \"amr\", \"amrwb\", \"evs\", \"codec2\", \"slin\", \"slin16\", \"slin48\", \"g728\"",
+            "2:18: error: endpoint.a.allow: found \"g711\", expected one of \"ulaw\", \"alaw\", \"g722\", \"g729\", \"gsm\", \"opus\", \"ilbc\", \"g723\", \"g726\", \"g726aal2\", \"adpcm\", \"lpc10\", \"speex\", \"speex16\", \"speex32\", \"siren7\", \"siren14\", \"g719\", \"silk8\", \"silk12\", \"silk16\", \"silk24\", \"amr\", \"amrwb\", \"evs\", \"codec2\", \"slin\", \"slin16\", \"slin48\", \"g728\"; did you mean \"g719\"?",
         ),
         (
             "[endpoint.a]\nallow = [\"g72\"]",
