@@ -35,6 +35,13 @@ impl Surroundings for Here {
     fn unix_time(&self) -> u64 {
         1_800_000_000
     }
+
+    fn recording_directory(
+        &self,
+        _settings: &ringway::config::Settings,
+    ) -> Option<std::path::PathBuf> {
+        None
+    }
 }
 
 /// Two trunks, and as many further endpoints with an address each that nobody calls from.

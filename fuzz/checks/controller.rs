@@ -52,6 +52,13 @@ impl Surroundings for Nowhere {
     fn unix_time(&self) -> u64 {
         1_800_000_000
     }
+
+    fn recording_directory(
+        &self,
+        _settings: &ringway::config::Settings,
+    ) -> Option<std::path::PathBuf> {
+        None
+    }
 }
 
 /// Takes bytes off the input.

@@ -10,8 +10,10 @@
 //! tone exists; a block costs no allocation.
 
 mod countries;
+mod render;
 
 pub use countries::{COUNTRIES, Country, Indication, country};
+pub use render::{RENDER_SECONDS_MAX, Rendered};
 
 use super::dtmf::Digit;
 use super::{Rate, to_sample};

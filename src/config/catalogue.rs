@@ -180,6 +180,9 @@ pub(super) const SOUNDS: &[Row] = &[
     acts("cache_mib", Integer(1, 65_536)),
 ];
 
+/// `[recording]`
+pub(super) const RECORDING: &[Row] = &[acts("directory", Word), acts("max_mib", Integer(1, 4095))];
+
 /// `[musiconhold.*]`
 pub(super) const MUSIC_ON_HOLD: &[Row] = &[
     refused_unless(
@@ -428,6 +431,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "trunk_group",
     "sounds",
     "musiconhold",
+    "recording",
     "globals",
     "context",
     "queue",

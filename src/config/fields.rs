@@ -318,6 +318,7 @@ mod tests {
             c::ADMIN,
             c::SOUNDS,
             c::MUSIC_ON_HOLD,
+            c::RECORDING,
             c::TRANSPORT,
             c::ACL,
             c::AUTH,

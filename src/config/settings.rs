@@ -4,7 +4,9 @@
 
 use super::diagnostic::Location;
 pub use super::identity::{CalledParty, Identity, Presentation};
-pub use super::sound::{MUSIC_CLASS_DEFAULT, MusicClass, MusicSort, MusicSource, Sounds};
+pub use super::sound::{
+    MUSIC_CLASS_DEFAULT, MusicClass, MusicSort, MusicSource, Recording, Sounds,
+};
 pub use super::text_match::{HeaderMatch, TextMatch};
 use crate::codec::Codec;
 use crate::sip::auth::Algorithm;
@@ -30,6 +32,8 @@ pub struct Settings {
     pub bans: Bans,
     /// `[sounds]`, `[musiconhold.*]`: shared with who looks for them.
     pub sounds: Arc<Sounds>,
+    /// `[recording]`
+    pub recording: Recording,
     /// `[transport.*]`, in the order of the file; [`TransportId`] is the place.
     pub transports: Vec<Transport>,
     /// `[acl.*]` by name. Every one guards all SIP traffic.

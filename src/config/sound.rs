@@ -28,6 +28,15 @@ pub struct Sounds {
     pub music: BTreeMap<String, MusicClass>,
 }
 
+/// `[recording]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// `directory`: every recording is in it. None for `monitor` in the state directory.
+    pub directory: Option<PathBuf>,
+    /// `max_mib`: the largest file, in MiB; 1 to 4,095, as WAV allows. Default 1,024.
+    pub max_mib: u32,
+}
+
 /// `[musiconhold.*]`: what is played to who waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MusicClass {
@@ -54,4 +63,17 @@ pub enum MusicSort {
     Alphabetical,
     /// In another order after each start.
     Random,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TONE_ZONES;
+    use crate::codec::tone::country;
+
+    #[test]
+    fn every_zone_has_tones() {
+        for zone in TONE_ZONES {
+            assert!(country(zone).is_some(), "{zone}");
+        }
+    }
 }

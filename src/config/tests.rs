@@ -46,7 +46,7 @@ fn unknown_names_are_told_with_the_names_that_are_known() {
         &[
             "1:2: error: globl: unknown section; did you mean \"global\"? accepted sections: global, rtp, admin, bans, \
            transport, acl, auth, aor, endpoint, template, identify, registration, trunk_group, sounds, \
-           musiconhold, globals, context, queue, voicemail",
+           musiconhold, recording, globals, context, queue, voicemail",
         ],
     );
     assert_findings(
@@ -62,7 +62,7 @@ fn unknown_names_are_told_with_the_names_that_are_known() {
         "user_agent = \"x\"",
         &[
             "1:1: error: user_agent: unknown key outside a section; accepted sections: global, rtp, admin, bans, transport, \
-           acl, auth, aor, endpoint, template, identify, registration, trunk_group, sounds, musiconhold, globals, \
+           acl, auth, aor, endpoint, template, identify, registration, trunk_group, sounds, musiconhold, recording, globals, \
            context, queue, voicemail",
         ],
     );

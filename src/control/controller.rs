@@ -18,6 +18,7 @@ use super::owners::Owners;
 use super::path::streams_beside;
 use super::ports::Ports;
 use super::qualify::Qualify;
+use super::recordings::RecordingOrder;
 use super::refusals::Refusals;
 use super::register_out::Registrations;
 use super::registrar::Registrar;
@@ -40,11 +41,12 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the controller wants done. The order of transmits on one flow, and of commands to one worker, is kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Output {
     /// Send on SIP; open a connection if the flow is a stream and none is there.
     Transmit(Transmit),
@@ -61,6 +63,8 @@ pub enum Output {
     },
     /// Find and decode these sounds; answer with [`Controller::handle_sounds`].
     Sounds(SoundQuestion),
+    /// Write this recording; answer with [`Controller::handle_recorded`].
+    Record(RecordingOrder),
     /// Keep this over a restart. It may be lost.
     Store(store::Change),
     /// Draining is done: no call is left.
@@ -75,6 +79,9 @@ pub trait Surroundings {
 
     /// Seconds since the epoch, for `${EPOCH}` and STRFTIME.
     fn unix_time(&self) -> u64;
+
+    /// Where recordings go, by the settings or else by the environment. None: nothing can be recorded.
+    fn recording_directory(&self, settings: &Settings) -> Option<PathBuf>;
 }
 
 /// Whether new calls are taken.

@@ -39,6 +39,7 @@ pub mod path;
 pub mod pickup;
 pub mod ports;
 pub mod qualify;
+pub mod recordings;
 pub mod refusals;
 pub mod register_out;
 pub mod registrar;

@@ -145,6 +145,13 @@ mod tests {
         fn unix_time(&self) -> u64 {
             0
         }
+
+        fn recording_directory(
+            &self,
+            _settings: &crate::config::Settings,
+        ) -> Option<std::path::PathBuf> {
+            None
+        }
     }
 
     fn settings() -> Settings {

@@ -128,6 +128,10 @@ catalogue! {
         "Log lines given up because standard error could not take them fast enough.";
     STORE_CHANGES_LOST_TOTAL: Counter "ringway_store_changes_lost_total" []
         "Changes of registrations that could not be stored; those contacts may be missing after a restart.";
+    RECORDINGS_FAILED_TOTAL: Counter "ringway_recordings_failed_total" []
+        "Recordings that could not be written, or not to their end: the disk, recording.max_mib.";
+    RECORDING_BLOCKS_DROPPED_TOTAL: Counter "ringway_recording_blocks_dropped_total" []
+        "Blocks of 10 ms that the disk was too slow for; the recording has silence in their place.";
     CONFIG_LAST_RELOAD_SUCCESS: Gauge "ringway_config_last_reload_success" []
         "1 if the configuration was read without error the last time, else 0.";
     BUILD_INFO: Gauge "ringway_build_info" ["version"]

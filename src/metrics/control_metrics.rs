@@ -2,6 +2,7 @@
 
 use super::catalogue::{self, Metric};
 use super::reach::ReachGauges;
+use super::recording_metrics::RecordingMetrics;
 use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -245,6 +246,8 @@ pub struct ControlMetrics {
     log_lines_dropped: IntCounter,
     reload_success: IntGauge,
     store_lost: IntCounter,
+    /// What is recorded.
+    pub recordings: RecordingMetrics,
 }
 
 impl Default for ControlMetrics {
@@ -297,6 +300,7 @@ impl ControlMetrics {
             log_lines_dropped: counter(r, &catalogue::LOG_LINES_DROPPED_TOTAL),
             reload_success: gauge(r, &catalogue::CONFIG_LAST_RELOAD_SUCCESS),
             store_lost: counter(r, &catalogue::STORE_CHANGES_LOST_TOTAL),
+            recordings: RecordingMetrics::new(r),
             registry,
         }
     }

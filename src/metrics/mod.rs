@@ -9,6 +9,7 @@ pub mod control_metrics;
 pub mod exposition;
 pub mod latency;
 mod reach;
+mod recording_metrics;
 pub mod worker_cells;
 pub mod worker_collector;
 
@@ -19,5 +20,6 @@ pub use control_metrics::{
 pub use exposition::Format;
 pub use latency::Latency;
 pub use reach::ReachGauges;
+pub use recording_metrics::RecordingMetrics;
 pub use worker_cells::{Path, RtpDrop, WorkerCells};
 pub use worker_collector::WorkerCollector;

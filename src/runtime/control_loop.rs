@@ -13,6 +13,7 @@
 use super::bell::Bell;
 use super::input::{INPUTS_MAX, Input};
 use super::pace::{Pace, Wait};
+use super::recordings::RecordingsHandle;
 use super::reload::{Loader, ReloadDone};
 use super::resolver::Resolver;
 use super::signals::{Signal, Signals};
@@ -86,6 +87,7 @@ pub(super) struct ControlLoop {
     pub resolver: Resolver,
     pub store: StoreHandle,
     pub sounds: SoundsHandle,
+    pub recordings: RecordingsHandle,
     /// By their number.
     pub workers: Vec<WorkerHandle>,
     /// Rung for the workers' events.
@@ -262,6 +264,7 @@ impl ControlLoop {
                     }
                 }
                 Input::Sounds(answer) => self.controller.handle_sounds(now, answer),
+                Input::Recorded(recorded) => self.controller.handle_recorded(now, recorded),
                 Input::Resolved { question, answer } => {
                     self.controller.handle_resolved(now, &question, answer);
                 }
@@ -325,6 +328,11 @@ impl ControlLoop {
                 Output::Sounds(question) => {
                     if let Err(nothing) = self.sounds.ask(question) {
                         self.controller.handle_sounds(Instant::now(), nothing);
+                    }
+                }
+                Output::Record(order) => {
+                    if let Err(failed) = self.recordings.record(order) {
+                        self.controller.handle_recorded(Instant::now(), failed);
                     }
                 }
                 Output::Store(change) => self.store.send(change),
@@ -416,7 +424,7 @@ impl ControlLoop {
         }
     }
 
-    /// Stops the store and the workers and waits for them; each takes two seconds at most.
+    /// Stops the store, the workers and their recordings and waits for them; each takes two seconds at most.
     fn stop_threads(self) {
         self.store.finish();
         let threads: Vec<_> = self
@@ -436,5 +444,6 @@ impl ControlLoop {
             }
             let _ = thread.join();
         }
+        self.recordings.finish();
     }
 }

@@ -2,6 +2,7 @@
 //! kernel's buffer and in the end the peer.
 
 use crate::control::names::Answer;
+use crate::control::recordings::Recorded;
 use crate::control::sounds::SoundAnswer;
 use crate::metrics::ConnectionEnd;
 use crate::sip::resolve::Question;
@@ -66,6 +67,8 @@ pub enum Input {
     },
     /// Sounds have been looked for.
     Sounds(SoundAnswer),
+    /// A recording is complete, or has failed.
+    Recorded(Recorded),
     /// A question to the DNS has its answer.
     Resolved {
         /// The question.

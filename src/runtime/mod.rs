@@ -13,6 +13,7 @@ pub mod logging;
 pub mod media_loop;
 pub mod pace;
 pub mod preflight;
+mod recordings;
 pub mod reload;
 pub mod resolver;
 pub mod signals;

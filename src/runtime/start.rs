@@ -8,12 +8,13 @@ use super::input::{INPUTS_MAX, Input};
 use super::logging::{self, BadLevels, LogFormat, Logging};
 use super::pace::Pace;
 use super::preflight::{self, PreflightError};
+use super::recordings::{self, RecordingsHandle};
 use super::reload::{Loader, Reading};
 use super::resolver::Resolver;
 use super::signals::Signals;
 use super::sip_streams::{StreamLimits, Streams};
 use super::sockets::{Intake, Sockets, listen};
-use super::sounds;
+use super::sounds::{self, SoundsHandle};
 use super::store_thread::{self, StoreHandle};
 use super::surroundings::Machine;
 use super::tls::{Contexts, Crypto};
@@ -212,8 +213,7 @@ fn build(
     let nameservers = &controller.setup().settings().global.nameservers;
     let resolver = Resolver::new(inputs_in.clone(), nameservers);
     let streams = streams(&mut sockets, &inputs_in, &metrics, crypto.clone());
-    let sounds =
-        sounds::start(inputs_in.clone()).map_err(system("starting the thread for sounds"))?;
+    let (sounds, recordings) = file_threads(&inputs_in, &metrics)?;
     let intake = Intake::new(inputs_in, crypto);
     sockets.receive(&intake);
     Ok(ControlLoop {
@@ -226,6 +226,7 @@ fn build(
         resolver,
         store,
         sounds,
+        recordings,
         workers,
         bell: bell.watched().map_err(system("watching an eventfd"))?,
         inputs,
@@ -242,6 +243,19 @@ fn build(
         started: now,
         config_loaded: now,
     })
+}
+
+/// The threads that read sounds and write recordings.
+fn file_threads(
+    inputs: &mpsc::Sender<Input>,
+    metrics: &Arc<ControlMetrics>,
+) -> Result<(SoundsHandle, RecordingsHandle), StartError> {
+    let sounds = sounds::start(inputs.clone());
+    let recordings = recordings::start(inputs.clone(), Arc::clone(metrics));
+    Ok((
+        sounds.map_err(system("starting the thread for sounds"))?,
+        recordings.map_err(system("starting the thread for recordings"))?,
+    ))
 }
 
 fn streams(

@@ -1,9 +1,12 @@
 //! What the controller asks of this machine at once: its address towards a peer, and the time of day.
 
+use super::state_directory;
+use crate::config::Settings;
 use crate::control::controller::Surroundings;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Most peers whose answer is remembered; beyond it all are forgotten and asked anew.
@@ -38,6 +41,14 @@ impl Surroundings for Machine {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs())
+    }
+
+    fn recording_directory(&self, settings: &Settings) -> Option<PathBuf> {
+        let configured = settings.recording.directory.clone();
+        configured.or_else(|| {
+            let state = state_directory::choose(settings.global.state_dir.as_deref())?;
+            Some(state.join("monitor"))
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use super::peer::{Peer, Place};
 use super::speech::intrusion;
 use crate::config::{self, NoLookup};
 use crate::control::controller::{Output, Surroundings};
+use crate::control::recordings::Recorded;
 use crate::control::sounds::SoundAnswer;
 use crate::control::{Controller, setup::Setup};
 use crate::link::{Command, PortRange, RtpPort, WorkerId};
@@ -63,6 +64,13 @@ impl Surroundings for Somewhere {
 
     fn unix_time(&self) -> u64 {
         1_800_000_000
+    }
+
+    fn recording_directory(
+        &self,
+        _settings: &crate::config::Settings,
+    ) -> Option<std::path::PathBuf> {
+        None
     }
 }
 
@@ -438,6 +446,13 @@ impl World {
             Output::Sounds(question) => {
                 let nothing = SoundAnswer::nothing(&question);
                 self.controller.handle_sounds(self.now, nothing);
+            }
+            Output::Record(order) => {
+                let failed = Recorded {
+                    asker: order.asker,
+                    path: None,
+                };
+                self.controller.handle_recorded(self.now, failed);
             }
             Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) | Output::Drained => {}
         }

@@ -34,6 +34,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
     let (global, rtp, admin) = general::build(document, &mut checker);
     let bans = guards::bans(document, &mut checker);
     let sounds = sounds::build(document, &mut checker);
+    let recording = sounds::recording(document, &mut checker);
     let transports = transports::build(document, &mut checker);
     let acls = guards::acls(document, &mut checker);
     let auths = endpoints::auths(document, &mut checker);
@@ -48,6 +49,7 @@ pub(super) fn build(document: &Table, report: &mut Report) -> Settings {
         admin,
         bans,
         sounds: Arc::new(sounds),
+        recording,
         transports,
         acls,
         aors,

@@ -1,9 +1,9 @@
-//! `[sounds]` and `[musiconhold.*]`.
+//! `[sounds]`, `[musiconhold.*]` and `[recording]`.
 
 use super::super::catalogue;
 use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
-use super::super::settings::{MusicClass, MusicSort, MusicSource, Sounds};
+use super::super::settings::{MusicClass, MusicSort, MusicSource, Recording, Sounds};
 use super::{named, only};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +23,14 @@ pub(super) fn build(document: &Table, checker: &mut Checker<'_>) -> Sounds {
         tone_zone: text("tone_zone", "us"),
         cache_mib: fields.integer("cache_mib").unwrap_or(128),
         music: music(document, checker),
+    }
+}
+
+pub(super) fn recording(document: &Table, checker: &mut Checker<'_>) -> Recording {
+    let fields = only(document, "recording", catalogue::RECORDING, checker);
+    Recording {
+        directory: fields.text("directory").map(PathBuf::from),
+        max_mib: fields.integer("max_mib").unwrap_or(1024),
     }
 }
 

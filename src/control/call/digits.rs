@@ -67,12 +67,16 @@ pub struct OwnInfo {
 }
 
 impl Call {
-    /// Has the workers listen for the digits that are to go another way to the far side.
+    /// Has the workers listen for the digits that are to go another way to the far side, or that an application takes.
     pub(super) fn settle_digits(&mut self, ctx: &mut Context) {
+        let caller = self.caller.no;
         let Some(callee) = self.joined() else {
+            let listening = self.listening_for_application(caller);
+            if let Some(media) = self.caller.media_mut() {
+                media.listen(ctx, listening);
+            }
             return;
         };
-        let caller = self.caller.no;
         for (no, far) in [(caller, callee), (callee, caller)] {
             let listening = self.listening(no, far).unwrap_or(Listening::Off);
             if let Some(media) = self.leg_mut(no).and_then(Leg::media_mut) {
@@ -99,6 +103,15 @@ impl Call {
         Some(listening)
     }
 
+    /// What the worker has to hear of a leg's digits for an application of ours.
+    fn listening_for_application(&self, no: LegNo) -> Listening {
+        match self.way(no).filter(|_| self.takes_digits(no)) {
+            Some(Way::Events) => Listening::Events,
+            Some(Way::Tones) => Listening::Tones,
+            Some(Way::Info | Way::Open) | None => Listening::Off,
+        }
+    }
+
     fn way(&self, no: LegNo) -> Option<Way> {
         let leg = self.leg(no)?;
         let endpoint = self.setup.endpoint(leg.endpoint);
@@ -118,6 +131,9 @@ impl Call {
 
     /// A worker has heard a digit of the leg's peer.
     pub(super) fn on_digit(&mut self, ctx: &mut Context, now: Instant, no: LegNo, heard: Pressed) {
+        if self.takes_digits(no) {
+            return self.digit_for_application(ctx, now, heard.0);
+        }
         let Some(far) = self.opposite(no).map(|leg| leg.no) else {
             return;
         };
@@ -169,6 +185,13 @@ impl Call {
     ) -> bool {
         let key = self.key;
         let way = self.way(no);
+        if self.takes_digits(no)
+            && let Some(Way::Info | Way::Open) = way
+            && let Some((digit, _)) = pressed(content_type, body)
+        {
+            self.digit_for_application(ctx, now, digit);
+            return false;
+        }
         let Some(far) = self.opposite(no).map(|leg| leg.no) else {
             return false;
         };

@@ -72,7 +72,7 @@ impl Call {
             | Phase::Referring { timer } => {
                 ctx.timers.cancel(timer);
             }
-            Phase::Attending(ref attending) => attending.stop(ctx),
+            Phase::Attending(_) => self.leave_application(ctx),
             Phase::Bridged { .. }
             | Phase::Ready
             | Phase::AwaitingAck { .. }

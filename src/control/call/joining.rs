@@ -45,6 +45,7 @@ impl Call {
         if let Some(media) = self.caller.media_mut() {
             media.tell(ctx, terms);
         }
+        self.settle_monitor(ctx);
         let Some(callee) = self.joined() else {
             return;
         };

@@ -36,11 +36,15 @@
 //! | `media`, `agreed` | a leg's port and session descriptions |
 //! | `ending` | hanging up, and what is left to wait for |
 //! | `script`, `channel` | the dialplan's actions and functions |
-//! | `audio`, `player` | announcements, tones, music, and the applications that play them |
+//! | `audio`, `player` | announcements, tones and music that a leg hears |
+//! | `attending` | the applications that have the caller's audio |
+//! | `pressing`, `reading` | digits that the caller presses for an application |
+//! | `recording` | MixMonitor, Record |
 //! | `cause` | Q.850, SIP status, DIALSTATUS |
 
 mod adopt;
 mod agreed;
+mod attending;
 mod audio;
 mod callee;
 mod caller;
@@ -65,6 +69,9 @@ pub mod party;
 mod passing;
 pub mod pickup;
 mod player;
+mod pressing;
+mod reading;
+mod recording;
 mod redirect;
 mod referral;
 mod reliable;
@@ -88,13 +95,13 @@ use crate::control::context::{CallTimer, Context};
 use crate::control::dialplan::{Action, Execution};
 use crate::control::path::Path;
 use crate::control::setup::Setup;
-use crate::link::{Command, Event, LegId, LegReport};
+use crate::link::{Channels, Command, Event, LegId, LegReport};
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::ServerTx;
 use crate::sip::message::{Headers, Request};
 use crate::sip::timer::TimerId;
-use audio::Attending;
+use attending::Attending;
 use cause::{Cause, Failure};
 use dialling::Dialling;
 use direct::DirectMedia;
@@ -105,6 +112,7 @@ use headers::AddedHeaders;
 use leg::{Leg, MediaState};
 use reliable::Early;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use transfer::Transfer;
@@ -237,6 +245,8 @@ pub struct Call {
     transfer: Option<Transfer>,
     /// Since when the caller talks to a callee.
     talk: Option<Talk>,
+    /// A recording that waits for the caller's audio.
+    monitor: Option<(PathBuf, Channels)>,
     /// Steps of the dialplan that ran.
     steps: Vec<String>,
 }
@@ -342,6 +352,7 @@ impl Call {
             failure: None,
             transfer: None,
             talk: None,
+            monitor: None,
             steps: Vec::new(),
         }
     }
@@ -443,7 +454,7 @@ impl Call {
             Event::Digit {
                 digit, duration_ms, ..
             } => self.on_digit(ctx, now, no, (digit, duration_ms)),
-            Event::Hushed { .. } => {}
+            Event::Hushed { .. } => self.on_hushed(ctx, now, no),
             Event::Report { report, .. } => self.on_reported(no, report),
         }
         self.advance(ctx, now);

@@ -21,7 +21,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Player {
     state: State,
-    /// Counts questions and playings.
+    /// Counts questions, playings and recordings.
     number: u32,
 }
 
@@ -59,9 +59,15 @@ pub(super) enum Played {
     Over {
         /// How many.
         missing: usize,
-        /// At least one was played.
-        any: bool,
     },
+}
+
+impl Player {
+    /// One more number, that nothing else of the leg has.
+    pub(super) fn count(&mut self) -> u32 {
+        self.number = self.number.wrapping_add(1);
+        self.number
+    }
 }
 
 impl LegMedia {
@@ -69,17 +75,14 @@ impl LegMedia {
     pub(super) fn play(&mut self, ctx: &mut Context, programme: Programme) {
         self.stop_playing(ctx);
         let rate = self.rate();
-        let player = &mut self.player;
-        player.number = player.number.wrapping_add(1);
+        let number = self.player.count();
         let mut sounds = programme.sounds;
         sounds.truncate(SOUNDS_MAX);
-        player.state = State::Asked {
-            number: player.number,
-        };
+        self.player.state = State::Asked { number };
         let question = SoundQuestion {
             asker: Asker {
                 leg: self.leg,
-                number: player.number,
+                number,
             },
             sounds,
             language: programme.language,
@@ -118,7 +121,6 @@ impl LegMedia {
                 self.player.state = State::Silent;
                 Played::Over {
                     missing: answer.missing,
-                    any: false,
                 }
             }
         }
@@ -136,7 +138,7 @@ impl LegMedia {
                     self.begin(ctx, next, rest, missing);
                     Played::GoesOn
                 }
-                None => Played::Over { missing, any: true },
+                None => Played::Over { missing },
             },
             other => {
                 self.player.state = other;
@@ -146,8 +148,7 @@ impl LegMedia {
     }
 
     fn begin(&mut self, ctx: &mut Context, track: Track, rest: VecDeque<Track>, missing: usize) {
-        self.player.number = self.player.number.wrapping_add(1);
-        let play = PlayId(self.player.number);
+        let play = PlayId(self.player.count());
         let command = Command::Play {
             leg: self.leg,
             play,

@@ -37,6 +37,9 @@ impl Call {
                 .advance(&mut channel, &mut |step| trace.note(step));
             self.perform(ctx, now, action);
         }
+        if self.joined().is_none() {
+            self.settle_digits(ctx);
+        }
     }
 
     /// Runs the `h` extension of a call that has ended.
@@ -101,7 +104,7 @@ impl Call {
             Phase::Lingering { .. } => {
                 return self.end_by_us(ctx, now, Cause::NORMAL, "transferred");
             }
-            Phase::Attending(_) => return self.on_application_due(ctx),
+            Phase::Attending(_) => return self.on_application_due(ctx, now),
             _ => return,
         };
         self.phase = Phase::Ready;

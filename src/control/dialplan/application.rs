@@ -5,8 +5,9 @@ use super::template::Template;
 use super::{cause, dial, function};
 
 /// The applications of this version, as they are spelled.
-pub const APPLICATIONS: [&str; 25] = [
+pub const APPLICATIONS: [&str; 34] = [
     "Answer",
+    "Background",
     "Busy",
     "Congestion",
     "Dial",
@@ -16,21 +17,29 @@ pub const APPLICATIONS: [&str; 25] = [
     "Goto",
     "GotoIf",
     "Hangup",
+    "MixMonitor",
     "MusicOnHold",
     "NoOp",
     "Pickup",
     "Playback",
     "Playtones",
     "Progress",
+    "Read",
+    "Record",
     "Return",
     "Ringing",
+    "SayDigits",
+    "SayNumber",
+    "SendDTMF",
     "Set",
     "StartMusicOnHold",
+    "StopMixMonitor",
     "StopMusicOnHold",
     "StopPlaytones",
     "Transfer",
     "Verbose",
     "Wait",
+    "WaitExten",
 ];
 
 /// A compiled step.

@@ -67,6 +67,15 @@ impl Dialplan {
         })
     }
 
+    /// Whether more digits behind these could be an extension of the context or of one that it includes.
+    pub(super) fn goes_on(&self, context: &str, digits: &str) -> bool {
+        let index = self.by_name.get(context);
+        let mut searched = index
+            .into_iter()
+            .flat_map(|index| &self.context(*index).searched);
+        searched.any(|context| self.context(*context).table.goes_on(digits))
+    }
+
     pub(super) fn context(&self, index: ContextIndex) -> &Context {
         &self.contexts[index as usize]
     }

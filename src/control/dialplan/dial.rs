@@ -63,7 +63,7 @@ impl DialRequest {
 }
 
 /// The argument of an option, as in [`DialRequest::option`].
-fn option(options: &str, letter: char) -> Option<&str> {
+pub(super) fn option(options: &str, letter: char) -> Option<&str> {
     let mut open = 0u32;
     let at = options.char_indices().find_map(|(at, c)| {
         match c {

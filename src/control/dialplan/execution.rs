@@ -80,6 +80,15 @@ pub struct StepTrace<'a> {
     pub warnings: &'a [String],
 }
 
+/// How far digits lead that somebody presses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// They are an extension.
+    pub exists: bool,
+    /// More digits could make another.
+    pub goes_on: bool,
+}
+
 /// How a Dial ended: `${DIALSTATUS}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DialStatus {
@@ -211,6 +220,36 @@ impl Execution {
     pub fn dial_finished(&mut self, status: DialStatus, cause: u8) {
         self.set_variable("DIALSTATUS", status.as_str().to_owned());
         self.set_variable("HANGUPCAUSE", cause.to_string());
+    }
+
+    /// Whether digits that are pressed are an extension of this context (None: the channel's), and whether more could be.
+    pub fn reach(&self, digits: &str, context: Option<&str>) -> Reach {
+        let context = context.unwrap_or(&self.context);
+        Reach {
+            exists: self.plan.find(context, digits).is_some(),
+            goes_on: self.plan.goes_on(context, digits),
+        }
+    }
+
+    /// Goes to the extension of the digits that were pressed, in this context (None: the channel's); to `i` if there is none.
+    pub fn enter_pressed(&mut self, digits: &str, context: Option<&str>) {
+        if let Some(context) = context {
+            context.clone_into(&mut self.context);
+        }
+        digits.clone_into(&mut self.extension);
+        self.enter(1);
+    }
+
+    /// No digit was pressed: goes on with the next step, else to `t`, if there is one.
+    pub fn none_pressed(&mut self) {
+        let Place::Step { found, priority } = self.place else {
+            return;
+        };
+        let has_next = (priority as usize) <= self.plan.extension(found).steps.len();
+        if !has_next && self.plan.find(&self.context, "t").is_some() {
+            self.extension = String::from("t");
+            self.enter(1);
+        }
     }
 
     /// The last action has taken its time: what ran before it is no endless loop.

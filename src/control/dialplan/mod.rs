@@ -37,11 +37,14 @@ mod value;
 mod variables;
 
 pub use application::APPLICATIONS;
-pub use audio::{AudioAction, PlaybackRequest};
+pub use audio::{
+    AudioAction, BackgroundRequest, DigitsRequest, Interrupt, MonitorRequest, PlaybackRequest,
+    ReadRequest, RecordRequest, Unanswered, WaitRequest,
+};
 pub use context::Dialplan;
 pub use dial::TARGETS_MAX;
 pub use execution::{
-    DialStatus, Execution, GOSUB_ARGUMENTS_MAX, GOSUB_DEPTH_MAX, STEPS_MAX, StepTrace,
+    DialStatus, Execution, GOSUB_ARGUMENTS_MAX, GOSUB_DEPTH_MAX, Reach, STEPS_MAX, StepTrace,
 };
 pub use expand::EXPANSION_LENGTH_MAX;
 pub use pickup::{PICKUPS_MAX, PickupRequest, PickupTarget};

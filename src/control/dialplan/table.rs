@@ -62,7 +62,29 @@ impl ExtensionTable {
     }
 }
 
+impl ExtensionTable {
+    /// Whether more digits behind these could match. `.` takes any more; `!` waits for none (as in Asterisk). This looks
+    /// at every plain name: it is for one who presses digits.
+    pub(super) fn goes_on(&self, dialled: &str) -> bool {
+        let is_longer = |name: &String| name.len() > dialled.len() && name.starts_with(dialled);
+        self.exact.keys().any(is_longer) || self.patterns.goes_on(dialled)
+    }
+}
+
 impl Node {
+    fn goes_on(&self, dialled: &str) -> bool {
+        let mut rest = dialled.chars();
+        let Some(c) = rest.next() else {
+            return !self.ones.is_empty() || !self.sets.is_empty() || self.many.is_some();
+        };
+        let rest = rest.as_str();
+        let one = self.ones.get(&c);
+        let mut sets = self.sets.iter().filter(|(set, _)| set.takes(c));
+        self.many.is_some()
+            || one.is_some_and(|node| node.goes_on(rest))
+            || sets.any(|(_, node)| node.goes_on(rest))
+    }
+
     /// Where the extension of these elements is kept; nodes are made on the way.
     fn slot(&mut self, elements: &[Element]) -> &mut Option<ExtensionIndex> {
         let mut node = self;
@@ -187,6 +209,28 @@ mod tests {
                     "{pattern} does not take {dialled}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn digits_are_waited_for_as_long_as_any_could_match() {
+        for (names, dialled, expected) in [
+            (&["10", "20"][..], "1", true),
+            (&["10", "20"], "10", false),
+            (&["10", "20"], "3", false),
+            (&["1", "_1X"], "1", true),
+            (&["_1X"], "12", false),
+            (&["_[1-5]XX"], "5", true),
+            (&["_[1-5]XX"], "6", false),
+            (&["_9."], "9", true),
+            (&["_9."], "91", true),
+            (&["_9!"], "9", false),
+        ] {
+            assert_eq!(
+                table(names).goes_on(dialled),
+                expected,
+                "{names:?} {dialled}"
+            );
         }
     }
 

@@ -21,6 +21,13 @@ impl Surroundings for Routes {
     fn unix_time(&self) -> u64 {
         0
     }
+
+    fn recording_directory(
+        &self,
+        _settings: &crate::config::Settings,
+    ) -> Option<std::path::PathBuf> {
+        None
+    }
 }
 
 /// A request of the gateway's.
@@ -130,6 +137,7 @@ impl Bench {
                 | Output::CloseFlow(_)
                 | Output::Known(_)
                 | Output::Sounds(_)
+                | Output::Record(_)
                 | Output::Store(_) => {}
             }
         }

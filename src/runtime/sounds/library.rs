@@ -7,6 +7,7 @@
 
 use super::decode::decode;
 use super::search::{Stamp, announcement, music_in};
+use crate::codec::tone::{Indication, LEVEL_DBM0, RENDER_SECONDS_MAX, Rendered, Tone, country};
 use crate::config::settings::{MUSIC_CLASS_DEFAULT, MusicClass, MusicSort, MusicSource, Sounds};
 use crate::control::sounds::{Sound, SoundAnswer, SoundQuestion, Track};
 use crate::link::{Clip, ClipHandle, PlayMode, Rate};
@@ -47,6 +48,8 @@ struct Key {
 enum Origin {
     File(PathBuf),
     Music(String),
+    /// Zone, tone, and whether it is what is repeated of it.
+    Tone(String, String, bool),
 }
 
 struct Kept {
@@ -65,8 +68,8 @@ impl Library {
             missing: 0,
         };
         for sound in &question.sounds {
-            match self.track(question, sound) {
-                Ok(track) => answer.tracks.push(track),
+            match self.tracks(question, sound) {
+                Ok(tracks) => answer.tracks.extend(tracks),
                 Err(why) => {
                     answer.missing += 1;
                     self.tell(sound, &why);
@@ -76,7 +79,7 @@ impl Library {
         answer
     }
 
-    fn track(&mut self, question: &SoundQuestion, sound: &Sound) -> Result<Track, String> {
+    fn tracks(&mut self, question: &SoundQuestion, sound: &Sound) -> Result<Vec<Track>, String> {
         let (library, rate) = (&*question.library, question.rate);
         let (clip, mode) = match sound {
             Sound::File(name) => {
@@ -84,9 +87,39 @@ impl Library {
                 (self.first_of(library, &found, rate)?, PlayMode::Once)
             }
             Sound::Music(class) => (self.music(library, class, rate)?, PlayMode::Shared),
-            Sound::Tone { .. } => return Err(String::from("no such tone")),
+            Sound::Tone { zone, tone } => return self.tone(library, (zone, tone), rate),
         };
-        Ok(Track { clip, mode })
+        Ok(vec![Track { clip, mode }])
+    }
+
+    /// A tone: its beginning, if that is not repeated, and its cadence.
+    fn tone(
+        &mut self,
+        library: &Sounds,
+        (zone, name): (&str, &str),
+        rate: Rate,
+    ) -> Result<Vec<Track>, String> {
+        let key = |mode| Key {
+            origin: Origin::Tone(zone.to_owned(), name.to_owned(), mode == PlayMode::Loop),
+            rate,
+        };
+        let modes = [PlayMode::Once, PlayMode::Loop];
+        let found = modes.map(|mode| (self.find(&key(mode), &[]), mode));
+        let mut tracks: Vec<Track> = found
+            .into_iter()
+            .filter_map(|(clip, mode)| Some(Track { clip: clip?, mode }))
+            .collect();
+        if !tracks.is_empty() {
+            return Ok(tracks);
+        }
+        let rendered = rendered(zone, name, rate)?;
+        for (samples, mode) in [rendered.beginning, rendered.cycle].into_iter().zip(modes) {
+            if !samples.is_empty() {
+                let clip = self.keep(library, key(mode), Vec::new(), samples)?;
+                tracks.push(Track { clip, mode });
+            }
+        }
+        Ok(tracks)
     }
 
     /// The first of these files that can be read.
@@ -238,6 +271,19 @@ fn is_idle(clip: &ClipHandle) -> bool {
     Arc::strong_count(&clip.0) == 1
 }
 
+/// A tone of a zone, by the name that indications.conf has for it, or as it is written.
+fn rendered(zone: &str, name: &str, rate: Rate) -> Result<Rendered, String> {
+    let tone = match Indication::from_name(name) {
+        Some(indication) => {
+            let country = country(zone).ok_or_else(|| format!("no tones of '{zone}' are known"))?;
+            country.tone(indication, LEVEL_DBM0)
+        }
+        None => Tone::parse(name, LEVEL_DBM0).map_err(|error| error.to_string())?,
+    };
+    let rendered = tone.render(rate);
+    rendered.ok_or_else(|| format!("a tone has {RENDER_SECONDS_MAX} seconds at most"))
+}
+
 /// The files of a class in their order.
 fn music_files(library: &Sounds, class: &MusicClass, rate: Rate) -> Vec<Stamp> {
     match &class.source {
@@ -387,5 +433,30 @@ mod tests {
         let again = shelf.ask(Sound::Music("jazz".into()));
         assert_eq!(again, Some(track), "all hear the same");
         assert_eq!(shelf.ask(Sound::Music("none".into())), None);
+    }
+
+    #[test]
+    fn tones_are_of_the_zone_or_as_written() {
+        let mut shelf = Shelf::new(&[]);
+        let mut tone = |zone: &str, tone: &str| {
+            shelf.ask(Sound::Tone {
+                zone: zone.into(),
+                tone: tone.into(),
+            })
+        };
+        // Two seconds of ringing in six in the US, one in five in Germany.
+        for (zone, samples) in [("us", 48_000), ("de", 40_000)] {
+            let ring = tone(zone, "ring").expect("a tone");
+            assert_eq!(ring.clip.0.samples.len(), samples, "{zone}");
+            assert_eq!(ring.mode, PlayMode::Loop);
+            assert_eq!(tone(zone, "ring"), Some(ring), "rendered once");
+        }
+        let own = tone("us", "!1000/500").expect("a tone");
+        assert_eq!(
+            (own.mode, own.clip.0.samples.len()),
+            (PlayMode::Once, 4_000)
+        );
+        assert_eq!(tone("us", "nonsense"), None);
+        assert_eq!(tone("xx", "busy"), None);
     }
 }

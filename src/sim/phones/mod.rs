@@ -16,6 +16,7 @@ mod tests;
 use super::network::{Faults, Network, Packet};
 use crate::config::{self, NoLookup};
 use crate::control::controller::{Output, Surroundings};
+use crate::control::recordings::Recorded;
 use crate::control::sounds::SoundAnswer;
 use crate::control::{Controller, Leftovers, setup::Setup};
 use crate::link::{Command, Event, LegId, LegReport, OpenError, PortRange, WorkerId};
@@ -55,6 +56,13 @@ impl Surroundings for Somewhere {
 
     fn unix_time(&self) -> u64 {
         1_800_000_000
+    }
+
+    fn recording_directory(
+        &self,
+        _settings: &crate::config::Settings,
+    ) -> Option<std::path::PathBuf> {
+        None
     }
 }
 
@@ -306,6 +314,13 @@ impl Phones {
                 Output::Sounds(question) => {
                     let nothing = SoundAnswer::nothing(&question);
                     self.controller.handle_sounds(self.now, nothing);
+                }
+                Output::Record(order) => {
+                    let failed = Recorded {
+                        asker: order.asker,
+                        path: None,
+                    };
+                    self.controller.handle_recorded(self.now, failed);
                 }
                 Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) | Output::Drained => {}
             }

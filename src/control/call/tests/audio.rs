@@ -2,41 +2,17 @@
 
 use super::world::*;
 use crate::link::{Command, Rate};
-use crate::sip::message::Method;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
 
-/// Alice calls an extension with these steps.
 fn call(steps: &str) -> World {
-    call_with(steps, "8 0 101")
+    call_of(steps, "", "8 0 101")
 }
 
-fn call_with(steps: &str, formats: &str) -> World {
-    let text = CONFIG.replace(
-        "[context.from-bob.exten]\n",
-        &format!("\"300\" = [{steps}]\n\n[context.from-bob.exten]\n"),
-    );
-    let mut world = World::with_config(&text);
-    let offer = sdp("198.51.100.10", 4000, 1, formats, "sendrecv");
-    world.invite(ALICE, "300", Some(&offer));
-    world.run(50 * MS);
-    world
-}
-
-/// The same, and she acknowledges.
 fn answered(steps: &str) -> World {
-    let mut world = call(steps);
-    world.ack(ALICE, None);
-    world.run(50 * MS);
-    world
-}
-
-fn hang_up(mut world: World) {
-    world.request(ALICE, Method::Bye, None);
-    world.run(50 * MS);
-    world.assert_nothing_left();
+    answered_call_of(steps, "")
 }
 
 #[test]
@@ -53,10 +29,7 @@ fn playback_answers_and_plays_one_file_after_the_other() {
     assert_eq!(world.played(), ["once", "once"]);
     assert_eq!(world.to(ALICE).last().expect("a 200"), "200 INVITE");
     world.play_to_end();
-    world.run(50 * MS);
-    assert!(world.last_to(ALICE, "BYE").contains("cause=17"));
-    world.confirm(ALICE, 200);
-    world.assert_nothing_left();
+    ended_with(world, 17);
 }
 
 #[test]
@@ -96,9 +69,7 @@ fn a_file_that_is_not_there_is_passed_over_and_told() {
             world.play_to_end();
             world.run(50 * MS);
         }
-        assert!(world.last_to(ALICE, "BYE").contains("cause=17"), "{files}");
-        world.confirm(ALICE, 200);
-        world.assert_nothing_left();
+        ended_with(world, 17);
     }
 }
 
@@ -161,10 +132,8 @@ fn music_plays_for_its_time() {
 
 #[test]
 fn without_the_class_the_dialplan_goes_on() {
-    let mut world = answered(r#""Answer()", "MusicOnHold(missing)", "Hangup(17)""#);
-    assert!(world.last_to(ALICE, "BYE").contains("cause=17"));
-    world.confirm(ALICE, 200);
-    world.assert_nothing_left();
+    let world = answered(r#""Answer()", "MusicOnHold(missing)", "Hangup(17)""#);
+    ended_with(world, 17);
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod offer_answer;
 mod offers;
 mod options;
 mod pickup;
+mod pressing;
+mod recording;
 mod redirect;
 mod referral;
 mod registered;

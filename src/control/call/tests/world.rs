@@ -1,11 +1,14 @@
 //! A controller, telephones made of [`Endpoint`], and a network between them that a test can spoil.
 
+use crate::config::Settings;
 use crate::control::Leftovers;
 use crate::control::controller::{Controller, Output, Surroundings};
+use crate::control::recordings::{Recorded, RecordingOrder};
 use crate::control::setup::Setup;
 use crate::control::sounds::{Sound, SoundAnswer, SoundQuestion, Track};
 use crate::link::{
-    Clip, ClipHandle, Command, Event as MediaEvent, LegId, LegReport, PlayMode, PortRange, WorkerId,
+    Clip, ClipHandle, Command, Digit, Event as MediaEvent, LegId, LegReport, Listening, PlayMode,
+    PortRange, WorkerId,
 };
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, Event, ServerTx};
@@ -16,6 +19,7 @@ use crate::sip::{Endpoint, EndpointSettings};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -126,6 +130,10 @@ impl Surroundings for Routes {
     fn unix_time(&self) -> u64 {
         1_700_000_000
     }
+
+    fn recording_directory(&self, _settings: &Settings) -> Option<PathBuf> {
+        Some(PathBuf::from("/spool"))
+    }
 }
 
 /// What becomes of a datagram.
@@ -191,6 +199,7 @@ pub struct World {
     pub commands: Vec<(WorkerId, Command)>,
     pub resolves: Vec<Question>,
     pub questions: Vec<SoundQuestion>,
+    pub orders: Vec<RecordingOrder>,
     pub drained: bool,
     pub network: Network,
     /// Workers answer Close.
@@ -272,6 +281,7 @@ impl World {
             commands: Vec::new(),
             resolves: Vec::new(),
             questions: Vec::new(),
+            orders: Vec::new(),
             drained: false,
             network: Box::new(|_, _| Fate::Deliver),
             workers_work: true,
@@ -346,6 +356,7 @@ impl World {
                     self.questions.push(question.clone());
                     self.gateway.handle_sounds(self.now, found(&question));
                 }
+                Output::Record(order) => self.orders.push(order),
                 Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) => {}
             }
         }
@@ -473,6 +484,56 @@ impl World {
                 names.join(" ")
             })
             .collect()
+    }
+
+    /// The leg that a command was last about which this picks.
+    fn last_leg(&self, pick: impl Fn(&Command) -> Option<LegId>) -> LegId {
+        let mut commands = self.commands.iter().rev();
+        let found = commands.find_map(|(_, command)| pick(command));
+        found.expect("there was such a command")
+    }
+
+    /// The worker hears these digits on the leg that it listens to.
+    pub fn press(&mut self, digits: &str) {
+        let leg = self.last_leg(|command| match command {
+            Command::Listen { leg, .. } => Some(*leg),
+            _ => None,
+        });
+        for digit in digits.chars() {
+            self.media(MediaEvent::Digit {
+                leg,
+                digit: Digit::from_char(digit).expect("a digit"),
+                duration_ms: 100,
+            });
+        }
+    }
+
+    /// What the worker was last told to listen to.
+    pub fn listening(&self) -> Option<Listening> {
+        let mut commands = self.commands.iter().rev();
+        commands.find_map(|(_, command)| match command {
+            Command::Listen { listening, .. } => Some(*listening),
+            _ => None,
+        })
+    }
+
+    /// The peer of the leg that is recorded is silent for as long as was asked.
+    pub fn hush(&mut self) {
+        let leg = self.last_leg(|command| match command {
+            Command::Record { leg, .. } => Some(*leg),
+            _ => None,
+        });
+        self.media(MediaEvent::Hushed { leg });
+    }
+
+    /// The last recording is complete, or has failed.
+    pub fn complete(&mut self, path: Option<&str>) {
+        let recorded = Recorded {
+            asker: self.orders.last().expect("an order").asker,
+            path: path.map(PathBuf::from),
+        };
+        self.gateway.handle_recorded(self.now, recorded);
+        self.collect();
     }
 
     /// What is played now comes to its end.
@@ -838,6 +899,43 @@ impl Phone {
             _ => None,
         })
     }
+}
+
+/// Alice calls an extension with these steps, in a context with more lines.
+pub fn call_of(steps: &str, lines: &str, formats: &str) -> World {
+    let text = CONFIG.replace(
+        "[context.from-bob.exten]\n",
+        &format!("\"300\" = [{steps}]\n{lines}\n\n[context.from-bob.exten]\n"),
+    );
+    let mut world = World::with_config(&text);
+    let offer = sdp("198.51.100.10", 4000, 1, formats, "sendrecv");
+    world.invite(ALICE, "300", Some(&offer));
+    world.run(Duration::from_millis(50));
+    world
+}
+
+/// The same, and she acknowledges.
+pub fn answered_call_of(steps: &str, lines: &str) -> World {
+    let mut world = call_of(steps, lines, "8 0 101");
+    world.ack(ALICE, None);
+    world.run(Duration::from_millis(50));
+    world
+}
+
+/// The gateway has hung up with this cause, and nothing is left.
+pub fn ended_with(mut world: World, cause: u8) {
+    world.run(Duration::from_millis(50));
+    let bye = world.last_to(ALICE, "BYE");
+    assert!(bye.contains(&format!("cause={cause}")), "{bye}");
+    world.confirm(ALICE, 200);
+    world.assert_nothing_left();
+}
+
+/// Alice hangs up, and nothing is left.
+pub fn hang_up(mut world: World) {
+    world.request(ALICE, Method::Bye, None);
+    world.run(Duration::from_millis(50));
+    world.assert_nothing_left();
 }
 
 /// What the library of sounds has: everything but what is called `missing`.

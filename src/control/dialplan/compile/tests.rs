@@ -25,7 +25,7 @@ fn every_wrong_step_is_told_with_its_place() {
     for (step, expected) in [
         (
             "Frobnicate(1)",
-            "no application 'Frobnicate'; there are Answer, Busy,",
+            "no application 'Frobnicate'; there are Answer, Background, Busy,",
         ),
         ("Queue(q)", "no application 'Queue'"),
         ("NoOp(a", "'NoOp(' without its ')'"),

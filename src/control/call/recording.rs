@@ -1,0 +1,282 @@
+//! MixMonitor records a call beside all else; Record takes what the caller says, until it ends it.
+//!
+//! ```text
+//!  Record: beep ──► the caller speaks ──a digit, silence, its time──► the file is completed ──► RECORD_STATUS
+//!                        └── it hangs up: the file goes, unless option k keeps it
+//! ```
+
+use super::attending::Application;
+use super::media::LegMedia;
+use super::{Call, LegNo, Phase};
+use crate::control::context::Context;
+use crate::control::controller::Output;
+use crate::control::dialplan::{MonitorRequest, RecordRequest};
+use crate::control::recordings::{Keep, Recorded, RecordingOrder, file_in};
+use crate::control::sounds::{Asker, Sound};
+use crate::link::{Channels, Command, Digit};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a file is waited for that is to be completed.
+const COMPLETE_MAX: Duration = Duration::from_secs(5);
+/// What a Record begins with.
+const BEEP: &str = "beep";
+
+/// A Record that runs.
+pub(super) struct Taking {
+    request: RecordRequest,
+    path: PathBuf,
+    state: State,
+}
+
+enum State {
+    Beeping,
+    Running {
+        number: u32,
+        keep: Keep,
+    },
+    /// It is over; the file is completed.
+    Completing {
+        number: u32,
+        status: &'static str,
+    },
+}
+
+impl Taking {
+    /// True if this digit ends it.
+    pub(super) fn ends_with(&self, digit: Digit) -> bool {
+        matches!(self.state, State::Running { .. })
+            && self.request.terminators.contains(digit.symbol())
+    }
+
+    /// True before it records.
+    pub(super) fn is_beeping(&self) -> bool {
+        matches!(self.state, State::Beeping)
+    }
+
+    /// The caller hangs up meanwhile.
+    pub(super) fn hung_up(&self) {
+        if let State::Running { keep, .. } = &self.state
+            && self.request.keep
+        {
+            keep.keep();
+        }
+    }
+}
+
+impl Call {
+    /// Records the caller's leg from now on, or as soon as it has audio.
+    pub(super) fn start_monitor(&mut self, ctx: &mut Context, request: &MonitorRequest) {
+        let Some(path) = self.recording_path(ctx, &request.file) else {
+            return;
+        };
+        let name = path.to_string_lossy().into_owned();
+        self.execution.set_variable("MIXMONITOR_FILENAME", name);
+        self.monitor = Some((path, request.channels));
+        self.settle_monitor(ctx);
+    }
+
+    /// Begins what waits for the caller's audio.
+    pub(super) fn settle_monitor(&mut self, ctx: &mut Context) {
+        if !self.caller.media().is_some_and(LegMedia::is_agreed) {
+            return;
+        }
+        if let Some((path, channels)) = self.monitor.take()
+            && let Some((_, keep)) = self.start_recording(ctx, path, channels, Duration::ZERO)
+        {
+            keep.keep();
+        }
+    }
+
+    /// Records the caller's leg no longer.
+    pub(super) fn stop_monitor(&mut self, ctx: &mut Context) {
+        self.monitor = None;
+        if let Some(media) = self.caller.media() {
+            let leg = media.leg;
+            ctx.command(media.worker(), Command::StopRecord { leg });
+        }
+    }
+
+    /// Begins to take what the caller says.
+    pub(super) fn record(&mut self, ctx: &mut Context, now: Instant, request: RecordRequest) {
+        let Some(path) = self.recording_path(ctx, &request.file) else {
+            return self.set_record_status("ERROR");
+        };
+        let is_quiet = request.quiet;
+        let taking = Box::new(Taking {
+            request,
+            path,
+            state: State::Beeping,
+        });
+        if is_quiet {
+            return self.take_down(ctx, now, taking);
+        }
+        self.play_to_caller(ctx, vec![Sound::File(BEEP.to_owned())], None);
+        self.attend(ctx, now, Application::Record(taking), None);
+    }
+
+    /// The beep is over.
+    pub(super) fn take_down(&mut self, ctx: &mut Context, now: Instant, mut taking: Box<Taking>) {
+        let silence = taking.request.silence.unwrap_or_default();
+        let path = taking.path.clone();
+        let Some((number, keep)) = self.start_recording(ctx, path, Channels::Heard, silence) else {
+            return self.set_record_status("ERROR");
+        };
+        taking.state = State::Running { number, keep };
+        let time = taking.request.time;
+        self.attend(ctx, now, Application::Record(taking), time);
+    }
+
+    /// Its time is over, or that of its completion.
+    pub(super) fn on_record_due(&mut self, ctx: &mut Context, now: Instant, taking: Box<Taking>) {
+        match taking.state {
+            State::Completing { status, .. } => {
+                tracing::warn!(call = self.id, "a recording is still not complete");
+                self.set_record_status(status);
+            }
+            _ => self.end_record(ctx, now, taking, "TIMEOUT"),
+        }
+    }
+
+    /// Ends a Record: the dialplan goes on when its file is complete.
+    pub(super) fn end_record(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        mut taking: Box<Taking>,
+        status: &'static str,
+    ) {
+        if let State::Running { number, keep } = &taking.state {
+            keep.keep();
+            self.stop_monitor(ctx);
+            let number = *number;
+            taking.state = State::Completing { number, status };
+            self.attend(ctx, now, Application::Record(taking), Some(COMPLETE_MAX));
+        }
+    }
+
+    /// The caller has been silent for as long as Record allows.
+    pub(super) fn on_hushed(&mut self, ctx: &mut Context, now: Instant, no: LegNo) {
+        let is_recorded = match &self.phase {
+            Phase::Attending(attending) => attending.records(),
+            _ => false,
+        };
+        if no == self.caller.no
+            && is_recorded
+            && let Some(Application::Record(taking)) = self.take_application(ctx, now)
+        {
+            self.end_record(ctx, now, taking, "SILENCE");
+        }
+    }
+
+    /// A recording of a leg is complete, or has failed.
+    pub fn on_recorded(&mut self, ctx: &mut Context, now: Instant, no: LegNo, recorded: Recorded) {
+        let number = recorded.asker.number;
+        let is_awaited = match &self.phase {
+            Phase::Attending(attending) => attending.awaits_recording(number),
+            _ => false,
+        };
+        if no == self.caller.no
+            && is_awaited
+            && let Some(Application::Record(taking)) = self.take_application(ctx, now)
+        {
+            self.on_taken(ctx, *taking, recorded.path);
+        }
+        self.advance(ctx, now);
+    }
+
+    fn on_taken(&mut self, ctx: &mut Context, taking: Taking, path: Option<PathBuf>) {
+        let status = match (taking.state, &path) {
+            (State::Completing { status, .. }, Some(_)) => status,
+            // Its disk has failed, or it was full: what there is was kept.
+            (State::Running { .. }, _) => {
+                self.stop_monitor(ctx);
+                "ERROR"
+            }
+            _ => "ERROR",
+        };
+        if let Some(path) = path {
+            let name = path.with_extension("").to_string_lossy().into_owned();
+            self.execution.set_variable("RECORDED_FILE", name);
+        }
+        self.set_record_status(status);
+    }
+
+    pub(super) fn set_record_status(&mut self, status: &str) {
+        self.execution
+            .set_variable("RECORD_STATUS", status.to_owned());
+    }
+
+    /// Where a recording of that name goes.
+    fn recording_path(&self, ctx: &Context, name: &str) -> Option<PathBuf> {
+        let settings = self.setup.settings();
+        let Some(directory) = ctx.surroundings.recording_directory(settings) else {
+            tracing::warn!(
+                call = self.id,
+                "not recorded: neither recording.directory nor a state directory is set"
+            );
+            return None;
+        };
+        let path = file_in(&directory, name);
+        if path.is_none() {
+            tracing::warn!(
+                call = self.id,
+                name,
+                directory = %directory.display(),
+                "not recorded: the name leads out of the directory"
+            );
+        }
+        path
+    }
+
+    /// Records the caller's leg into this file. None if it has no audio.
+    fn start_recording(
+        &mut self,
+        ctx: &mut Context,
+        path: PathBuf,
+        channels: Channels,
+        silence: Duration,
+    ) -> Option<(u32, Keep)> {
+        let bytes_max = u64::from(self.setup.settings().recording.max_mib) << 20;
+        let silence_ms = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+        let media = self.caller.media_mut().filter(|media| media.is_agreed())?;
+        let asker = Asker {
+            leg: media.leg,
+            number: media.player.count(),
+        };
+        let (sink, order) = RecordingOrder::new(asker, path, (media.rate(), channels), bytes_max);
+        let keep = order.keep.clone();
+        let leg = media.leg;
+        ctx.outputs.push_back(Output::Record(order));
+        let record = Command::Record {
+            leg,
+            sink,
+            silence_ms,
+        };
+        ctx.command(media.worker(), record);
+        Some((asker.number, keep))
+    }
+}
+
+impl super::attending::Attending {
+    /// True if a Record runs.
+    fn records(&self) -> bool {
+        match &self.application {
+            Application::Record(taking) => matches!(taking.state, State::Running { .. }),
+            _ => false,
+        }
+    }
+
+    /// True if it waits for this recording.
+    fn awaits_recording(&self, awaited: u32) -> bool {
+        match &self.application {
+            Application::Record(taking) => match taking.state {
+                State::Running { number, .. } | State::Completing { number, .. } => {
+                    number == awaited
+                }
+                State::Beeping => false,
+            },
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! MixMonitor and Record.
+
+use super::world::*;
+use crate::link::{Channels, Command};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+const S: Duration = Duration::from_secs(1);
+
+/// Whether each recording began or was stopped, and the silence that ends it.
+fn recorded(world: &World) -> Vec<Option<u32>> {
+    let commands = world
+        .commands
+        .iter()
+        .filter_map(|(_, command)| match command {
+            Command::Record { silence_ms, .. } => Some(Some(*silence_ms)),
+            Command::StopRecord { .. } => Some(None),
+            _ => None,
+        });
+    commands.collect()
+}
+
+fn record(arguments: &str, status: &str) -> World {
+    let steps = format!(
+        r#""Record({arguments})", "GotoIf($[\"${{RECORD_STATUS}}\" = \"{status}\"]?good)", "Hangup(1)", "good: Playback(at${{RECORDED_FILE}})""#
+    );
+    answered_call_of(&steps, "")
+}
+
+#[test]
+fn a_call_is_recorded_once_its_audio_is_there() {
+    let mut world = call_of(
+        r#""MixMonitor(calls/${EXTEN}.wav,D)", "Dial(PJSIP/bob)""#,
+        "",
+        "8 0 101",
+    );
+    assert!(world.orders.is_empty(), "the caller has no audio yet");
+    let bob = sdp("203.0.113.20", 6000, 1, "8 0 101", "sendrecv");
+    world.answer(BOB, 200, Some(&bob));
+    world.run(50 * MS);
+    world.ack(ALICE, None);
+    world.run(50 * MS);
+    let [order] = &world.orders[..] else {
+        panic!("one recording");
+    };
+    assert_eq!(order.path.to_str(), Some("/spool/calls/300.wav"));
+    assert_eq!(order.channels, Channels::Stereo);
+    assert!(order.keep.is_kept());
+    assert_eq!(recorded(&world), [Some(0)]);
+    end(world);
+}
+
+#[test]
+fn no_recording_leaves_its_directory() {
+    let world = answered_call_of(
+        r#""Answer()", "MixMonitor(../../etc/passwd)", "Wait(1)""#,
+        "",
+    );
+    assert!(world.orders.is_empty());
+    hang_up(world);
+}
+
+#[test]
+fn recording_stops_when_it_is_told_to() {
+    let world = answered_call_of(
+        r#""Answer()", "MixMonitor(a.wav)", "StopMixMonitor()", "Wait(1)""#,
+        "",
+    );
+    assert_eq!(recorded(&world), [Some(0), None]);
+    assert_eq!(world.orders[0].channels, Channels::Mixed);
+    hang_up(world);
+}
+
+#[test]
+fn a_message_ends_with_the_hash_key_and_can_be_played() {
+    let mut world = record("messages/%d.wav,3,60", "DTMF");
+    assert_eq!(world.asked_sounds(), ["beep"]);
+    assert!(world.orders.is_empty());
+    world.play_to_end();
+    assert_eq!(
+        world.orders[0].path.to_str(),
+        Some("/spool/messages/%d.wav")
+    );
+    assert_eq!(world.orders[0].channels, Channels::Heard);
+    assert_eq!(recorded(&world), [Some(3000)]);
+    world.run(5 * S);
+    world.press("5");
+    assert_eq!(recorded(&world), [Some(3000)]);
+    assert!(!world.orders[0].keep.is_kept());
+    world.press("#");
+    assert_eq!(recorded(&world), [Some(3000), None]);
+    assert!(world.orders[0].keep.is_kept());
+    assert_eq!(
+        world.asked_sounds(),
+        ["beep"],
+        "the file is not complete yet"
+    );
+    world.complete(Some("/spool/messages/7.wav"));
+    assert_eq!(world.asked_sounds(), ["beep", "at/spool/messages/7"]);
+    hang_up(world);
+}
+
+#[test]
+fn a_message_ends_with_silence_or_its_time() {
+    let mut world = record("a.wav,3,60,q", "SILENCE");
+    world.run(S);
+    world.hush();
+    world.hush();
+    world.complete(Some("/spool/a.wav"));
+    assert_eq!(world.asked_sounds(), ["at/spool/a"]);
+    hang_up(world);
+
+    let mut world = record("a.wav,0,10,q", "TIMEOUT");
+    assert_eq!(recorded(&world), [Some(0)]);
+    world.run(9900 * MS);
+    assert!(!world.orders[0].keep.is_kept());
+    world.run(200 * MS);
+    world.complete(Some("/spool/a.wav"));
+    assert_eq!(world.asked_sounds(), ["at/spool/a"]);
+    hang_up(world);
+}
+
+#[test]
+fn who_hangs_up_leaves_its_message_only_where_it_is_to_stay() {
+    for (options, stays) in [("q", false), ("qk", true)] {
+        let mut world = record(&format!("a.wav,,,{options}"), "HANGUP");
+        world.run(S);
+        world.request(ALICE, crate::sip::message::Method::Bye, None);
+        world.run(50 * MS);
+        assert_eq!(world.orders[0].keep.is_kept(), stays);
+        world.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_disk_that_fails_ends_the_message() {
+    let mut world = record("a.wav,,,q", "ERROR");
+    world.complete(None);
+    world.run(50 * MS);
+    assert_eq!(world.count_to(ALICE, "BYE"), 0);
+    assert_eq!(world.questions.len(), 1);
+    hang_up(world);
+}
+
+#[test]
+fn a_file_that_never_completes_is_not_waited_for_long() {
+    let mut world = record("a.wav,,,q", "DTMF");
+    world.press("#");
+    world.run(6 * S);
+    assert_eq!(world.questions.len(), 1);
+    hang_up(world);
+}

@@ -1,0 +1,42 @@
+//! Counters of what is recorded.
+
+use super::catalogue;
+use prometheus::{IntCounter, Registry};
+
+/// See the module's comment.
+#[derive(Debug)]
+pub struct RecordingMetrics {
+    failed: IntCounter,
+    blocks_dropped: IntCounter,
+}
+
+impl RecordingMetrics {
+    pub(super) fn new(registry: &Registry) -> RecordingMetrics {
+        let counter = |metric: &catalogue::Metric| {
+            let counter = IntCounter::with_opts(metric.opts()).expect("the catalogue is sound");
+            registry
+                .register(Box::new(counter.clone()))
+                .expect("the catalogue has each name once");
+            counter
+        };
+        RecordingMetrics {
+            failed: counter(&catalogue::RECORDINGS_FAILED_TOTAL),
+            blocks_dropped: counter(&catalogue::RECORDING_BLOCKS_DROPPED_TOTAL),
+        }
+    }
+
+    /// A recording could not be written, or not to its end.
+    pub fn failed(&self) {
+        self.failed.inc();
+    }
+
+    /// So many blocks of 10 ms found the queue to the disk full.
+    pub fn dropped(&self, blocks: u64) {
+        self.blocks_dropped.inc_by(blocks);
+    }
+
+    /// Recordings that could not be written to their end, so far.
+    pub fn total_failed(&self) -> u64 {
+        self.failed.get()
+    }
+}
