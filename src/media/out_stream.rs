@@ -128,10 +128,13 @@ impl OutStream {
             return self.timestamp;
         }
         let elapsed = (now.since(self.at).0 / NANOS_PER_CLOCK) as u32;
-        self.timestamp.wrapping_add(elapsed.max(FRAME_CLOCK))
+        self.timestamp = self.timestamp.wrapping_add(elapsed.max(FRAME_CLOCK));
+        self.at = now;
+        self.timestamp
     }
 
-    /// The header of the next packet of our own.
+    /// The header of the next packet of our own. The stream's clock goes on by itself: a packet says what began some time
+    /// ago, and who takes over begins where the packet ends.
     pub(super) fn own(
         &mut self,
         now: Nanos,
@@ -140,8 +143,10 @@ impl OutStream {
         marker: bool,
     ) -> Header {
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = timestamp;
-        self.at = now;
+        if let Some((_, clock)) = self.position(now) {
+            self.timestamp = clock;
+            self.at = now;
+        }
         Header {
             marker,
             payload_type,
@@ -288,5 +293,22 @@ mod tests {
         send(&mut out, 0, 1, 0x1_0000, 100).expect("passes");
         let header = send(&mut out, 0, 2, 0x1_0000, 0).expect("passes");
         assert_eq!(header.timestamp, 260);
+    }
+
+    #[test]
+    fn what_follows_packets_of_our_own_begins_behind_their_end() {
+        let (mut out, mut random) = (OutStream::default(), fastrand::Rng::with_seed(1));
+        let at = Nanos::from_millis;
+        let first = out.begin_own(at(0), &mut random);
+        // 60 ms, full with the tick at 50 ms.
+        let header = out.own(at(50), 0, first, true);
+        assert_eq!(header.timestamp, first);
+        out.interrupt();
+        let again = out.begin_own(at(60), &mut random);
+        assert!((480..=640).contains(&again.wrapping_sub(first)), "{again}");
+        out.own(at(70), 0, again, true);
+        let relayed = send(&mut out, 90, 1, 0x1_0000, 0).expect("passes");
+        let ahead = relayed.timestamp.wrapping_sub(again);
+        assert!((160..=320).contains(&ahead), "{ahead}");
     }
 }

@@ -175,13 +175,36 @@ impl Worker {
                             len,
                         };
                     }
-                    // Its number was sealed before.
-                    None => DropReason::Late,
+                    None => {
+                        self.take_back(leg, packet::is_rtcp(room), len as u64);
+                        DropReason::Late
+                    }
                 }
             }
         };
         self.counters.dropped[reason as usize] += 1;
         Verdict::Drop(reason)
+    }
+
+    /// A packet that was counted as sent does not go after all: its number was sealed before.
+    #[cold]
+    fn take_back(&mut self, leg: LegSlot, is_rtcp: bool, len: u64) {
+        let counters = &mut self.counters;
+        let Some(leg) = self.legs.get_mut(leg) else {
+            return;
+        };
+        match is_rtcp {
+            true => {
+                counters.rtcp_out -= 1;
+                leg.counts.rtcp_out -= 1;
+            }
+            false => {
+                counters.packets_out -= 1;
+                counters.bytes_out -= len;
+                leg.counts.packets_out -= 1;
+                leg.counts.bytes_out -= len;
+            }
+        }
     }
 
     /// When [`Worker::handle_audio`] is to be called next; None while no audio is decoded or made.

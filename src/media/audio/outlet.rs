@@ -96,6 +96,14 @@ impl Outlet {
         true
     }
 
+    /// The stream is in our hands (again), and this is the time stamp of the next block: a talkspurt begins.
+    pub(super) fn begin(&mut self, timestamp: u32) {
+        self.timestamp = timestamp;
+        // What was begun before belongs to another time.
+        self.filled = 0;
+        (self.is_heard, self.is_talking) = (false, false);
+    }
+
     /// The rate that its codec has.
     pub(super) fn rate(&self) -> Rate {
         rate_of(self.codec)
@@ -156,7 +164,9 @@ impl Outlet {
             return None;
         }
         let filled = std::mem::take(&mut self.filled);
-        let marker = !std::mem::replace(&mut self.is_talking, has_block);
+        let marker = !self.is_talking;
+        // The marker waits for a packet that is sent.
+        self.is_talking = has_block && (self.is_heard || self.is_talking);
         match std::mem::take(&mut self.is_heard) {
             true => Some(Full::Send {
                 payload_type: self.payload_type,

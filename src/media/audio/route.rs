@@ -176,7 +176,7 @@ impl Audio {
         }
     }
 
-    /// Packets that are full, and digits that are due.
+    /// Packets that are full.
     pub(super) fn send(&mut self, around: &mut Around<'_>) {
         for index in 0..self.legs.len() {
             let audio = &mut self.legs[index];
@@ -212,7 +212,6 @@ impl Audio {
                 None => {}
             }
         }
-        self.send_digits(around);
     }
 }
 
@@ -224,7 +223,7 @@ pub(super) struct OwnPacket<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// Sends a packet of our own to the leg's peer, if it may hear any. Its length.
+/// Sends a packet of our own to the leg's peer, if it may hear any. Its length in the clear.
 pub(super) fn send_own(
     now: Nanos,
     leg: &mut Leg,
@@ -237,7 +236,7 @@ pub(super) fn send_own(
         .output
         .own(now, packet.payload_type, packet.timestamp, packet.marker);
     let crypto = &mut leg.crypto;
-    let len = outbox.push(slot, Component::Rtp, destination, |room| {
+    outbox.push(slot, Component::Rtp, destination, |room| {
         let len = HEADER_LEN + packet.payload.len();
         let (head, payload) = room.split_at_mut_checked(HEADER_LEN)?;
         head[0] = packet::FIRST_PLAIN;
@@ -249,6 +248,8 @@ pub(super) fn send_own(
             None => Some(len),
         }
     })?;
+    // As relayed packets are counted: without what SRTP adds.
+    let len = HEADER_LEN + packet.payload.len();
     leg.counts.packets_out += 1;
     leg.counts.bytes_out += len as u64;
     Some(len)
@@ -292,7 +293,7 @@ pub(super) fn open_outlet<'a>(
     }
     let outlet = audio.outlet.as_deref_mut()?;
     if !leg.output.is_own() {
-        outlet.timestamp = leg.output.begin_own(now, random);
+        outlet.begin(leg.output.begin_own(now, random));
     }
     Some(outlet)
 }

@@ -682,3 +682,30 @@ fn comfort_noise_becomes_noise_of_its_level_where_the_far_side_knows_none() {
     let dbov = 10.0 * (power / 32_768_f64.powi(2)).log10();
     assert!((-43.0..=-37.0).contains(&dbov), "{dbov} dBov");
 }
+
+#[test]
+fn a_digit_lasts_as_long_as_was_asked_and_the_next_waits() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::Alaw, (20, 20));
+    send_digit(&mut bed, B, '1');
+    send_digit(&mut bed, B, '2');
+    let began = bed.now;
+    let mut at = Vec::new();
+    for _ in 0..60 {
+        let events = bed.audio_ms(10);
+        let time = bed.now.since(began).0 / 1_000_000;
+        at.extend(events.iter().map(|sent| (time, sent.bytes[12])));
+    }
+    let (first, second): (Vec<(u64, u8)>, Vec<(u64, u8)>) =
+        at.iter().copied().partition(|(_, code)| *code == 1);
+    assert_eq!(
+        (first.len(), second.len()),
+        (7, 7),
+        "five, and two more ends"
+    );
+    for packets in [&first, &second] {
+        let mut steps = packets.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        assert!(steps.all(|step| step == 20), "{at:?}");
+    }
+    let pause = second[0].0 - first[4].0;
+    assert!((100..=140).contains(&pause), "{pause} ms after its end");
+}

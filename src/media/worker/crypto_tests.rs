@@ -1,6 +1,6 @@
 //! SRTP on one leg, plain RTP on the other.
 
-use crate::link::{Command, LegCrypto};
+use crate::link::{Command, Event, LegCrypto};
 use crate::media::testing::{A, B, Bed, Sent, remote, stream};
 use crate::media::{Component, DropReason};
 use crate::rtp::srtp::{MasterKey, OVERHEAD_MAX, Opener, Sealer, Suite};
@@ -107,4 +107,22 @@ fn new_keys_take_over_while_the_old_ones_are_still_on_their_way() {
     assert!(judge(&mut bed, &mut old));
     assert!(judge(&mut bed, &mut new));
     assert!(judge(&mut bed, &mut old));
+}
+
+#[test]
+fn what_came_twice_is_sealed_once_and_counted_once() {
+    let mut bed = half_sealed(keys(Suite::AesCm128HmacSha1_80, 3));
+    let packet = stream(2);
+    assert!(bed.packet(B, FROM_B, packet).is_ok());
+    let again = bed.packet(B, FROM_B, packet);
+    assert_eq!(again.err(), Some(DropReason::Late));
+    let counters = bed.worker.counters();
+    assert_eq!((counters.packets_out, counters.bytes_out), (1, 172));
+    bed.events();
+    bed.command(Command::Close { leg: A });
+    let events = bed.events();
+    let [Event::Closed { report, .. }] = events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((report.packets_out, report.bytes_out), (1, 172));
 }
