@@ -3,7 +3,9 @@
 //! A failure names its seed; `RINGWAY_SEED=… cargo test --test simulator` runs that one alone, and
 //! `RINGWAY_HISTORIES=…` sets how many are run.
 
-use ringway::sim::{Faults, History, Phones, World};
+use ringway::sim::media::Combination;
+use ringway::sim::{Faults, History, MediaHistory, MediaOutcome, MediaWorld, Phones, World};
+use std::collections::HashSet;
 use std::time::Instant;
 
 /// How many histories a plain run plays.
@@ -124,4 +126,61 @@ fn telephones_that_do_what_they_like_leave_nothing() {
         failures.len(),
         shown.join("\n")
     );
+}
+
+/// Plays histories of the media plane alone, and shows those that failed. What they came to in all.
+fn play(count: u64, make: fn(u64) -> MediaHistory) -> (u64, MediaOutcome) {
+    let seeds = match number("RINGWAY_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("RINGWAY_HISTORIES").unwrap_or(count),
+    };
+    let count = seeds.end - seeds.start;
+    let (mut all, mut failures) = (MediaOutcome::default(), Vec::new());
+    for seed in seeds {
+        let outcome = MediaWorld::new(Instant::now(), make(seed)).run();
+        all.relayed += outcome.relayed;
+        all.made += outcome.made;
+        all.taken += outcome.taken;
+        all.digits += outcome.digits;
+        all.recorded += outcome.recorded;
+        all.rekeyed += outcome.rekeyed;
+        if !outcome.violations.is_empty() {
+            failures.push(format!("seed {seed}: {:#?}", outcome.violations));
+        }
+    }
+    let shown = failures.iter().take(5).cloned().collect::<Vec<_>>();
+    assert!(
+        failures.is_empty(),
+        "{} of {count} histories failed\n{}",
+        failures.len(),
+        shown.join("\n")
+    );
+    (count, all)
+}
+
+#[test]
+fn every_pair_of_codecs_talks_at_every_packet_time_sealed_or_not_whatever_the_network_does() {
+    let (count, all) = play(Combination::COUNT, MediaHistory::conversation);
+    let tried: HashSet<Combination> = (0..count).map(Combination::of).collect();
+    assert_eq!(tried.len() as u64, count.min(Combination::COUNT));
+    let is_real = all.relayed > 20 * count && all.made > 50 * count && all.digits > count / 4;
+    assert!(count < Combination::COUNT || is_real, "{all:?}");
+}
+
+#[test]
+fn no_history_of_media_commands_breaks_a_stream_or_loses_count() {
+    let (count, all) = play(Combination::COUNT, MediaHistory::random);
+    let is_real = [all.relayed, all.made, all.taken, all.recorded]
+        .iter()
+        .all(|many| *many > 10 * count);
+    let is_real = is_real && all.rekeyed > count / 20 && all.digits > count / 50;
+    assert!(count < Combination::COUNT || is_real, "{all:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_media() {
+    for seed in 0..10 {
+        let run = || MediaWorld::new(Instant::now(), MediaHistory::random(seed)).run();
+        assert_eq!(run(), run(), "seed {seed}");
+    }
 }
