@@ -111,7 +111,9 @@ impl Call {
     /// Ends it, and checks that nothing is left.
     pub fn end(self) {
         self.gateway.hang_up();
-        self.sipps.map(Sipp::finish);
+        for sipp in self.sipps {
+            sipp.finish();
+        }
         self.gateway
             .eventually("every call and port comes home", Gateway::is_empty);
         self.gateway.stop();

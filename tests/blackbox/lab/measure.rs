@@ -235,10 +235,9 @@ fn power(samples: &[f64]) -> f64 {
 fn snr_db(said: &[f64], heard: &[f64]) -> f64 {
     let window = |tap: usize| &said[tap..tap + heard.len()];
     let mut matrix = [[0.0; TAPS]; TAPS];
-    for row in 0..TAPS {
-        for column in 0..=row {
-            matrix[row][column] = dot(window(row), window(column));
-            matrix[column][row] = matrix[row][column];
+    for (row, line) in matrix.iter_mut().enumerate() {
+        for (column, value) in line.iter_mut().enumerate() {
+            *value = dot(window(row), window(column));
         }
     }
     // A little white noise keeps the equations solvable where speech has an empty band.
