@@ -127,8 +127,10 @@ s = ["Set(PJSIP_HEADER(add,X-Sub)=${{ARG1}})", "Return()"]
     );
     for index in 0..KNOWN {
         let address = address_of(index);
+        // Digits by INFO pass between two that have them so.
+        let digits = if index < 2 { "info" } else { "rfc4733" };
         text.push_str(&format!(
-            "[endpoint.p{index}]\nuse = \"phone\"\naor = {{ contact = [\"sip:p{index}@{address}\"] }}\n\
+            "[endpoint.p{index}]\nuse = \"phone\"\ndtmf_mode = \"{digits}\"\naor = {{ contact = [\"sip:p{index}@{address}\"] }}\n\
              [identify.p{index}]\nendpoint = \"p{index}\"\nmatch = [\"{}\"]\n",
             address.ip()
         ));
