@@ -25,6 +25,7 @@ use super::registrar::Registrar;
 use super::setup::Setup;
 use super::sounds::SoundQuestion;
 use super::strangers::Strangers;
+pub use super::surroundings::Surroundings;
 use crate::config::Settings;
 use crate::config::settings::Transport;
 use crate::link::{Command, Event, LegId, PortRange, RtpPort, WorkerId};
@@ -40,8 +41,6 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::collections::VecDeque;
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,19 +68,6 @@ pub enum Output {
     Store(store::Change),
     /// Draining is done: no call is left.
     Drained,
-}
-
-/// What the controller asks of its surroundings at once, without waiting.
-pub trait Surroundings {
-    /// The local address that a packet to `peer` would leave from, for transports bound to any address.
-    /// None if there is no route.
-    fn source_address(&self, peer: IpAddr) -> Option<IpAddr>;
-
-    /// Seconds since the epoch, for `${EPOCH}` and STRFTIME.
-    fn unix_time(&self) -> u64;
-
-    /// Where recordings go, by the settings or else by the environment. None: nothing can be recorded.
-    fn recording_directory(&self, settings: &Settings) -> Option<PathBuf>;
 }
 
 /// Whether new calls are taken.

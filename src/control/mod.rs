@@ -48,6 +48,7 @@ mod resolving;
 pub mod setup;
 pub mod sounds;
 pub mod strangers;
+mod surroundings;
 pub mod token_bucket;
 pub mod transfer;
 

@@ -1,12 +1,12 @@
 //! What the control thread counts.
 
-use super::catalogue::{self, Metric};
+use super::catalogue;
 use super::reach::ReachGauges;
 use super::recording_metrics::RecordingMetrics;
+use super::register::{counter, counters, float_gauges, gauge, gauges, histograms};
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Registry,
+    GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
 };
 use std::time::Duration;
 
@@ -575,42 +575,6 @@ impl EndpointMetrics {
             self.rtp_round_trip.observe(round_trip.as_secs_f64());
         }
     }
-}
-
-fn registered<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    made: prometheus::Result<C>,
-) -> C {
-    let collector = made.expect("the catalogue's names and labels are well formed");
-    registry
-        .register(Box::new(collector.clone()))
-        .expect("the catalogue has each name once, and each is registered once");
-    collector
-}
-
-fn counter(registry: &Registry, metric: &Metric) -> IntCounter {
-    registered(registry, IntCounter::with_opts(metric.opts()))
-}
-
-fn gauge(registry: &Registry, metric: &Metric) -> IntGauge {
-    registered(registry, IntGauge::with_opts(metric.opts()))
-}
-
-fn counters(registry: &Registry, metric: &Metric) -> IntCounterVec {
-    registered(registry, IntCounterVec::new(metric.opts(), metric.labels))
-}
-
-fn gauges(registry: &Registry, metric: &Metric) -> IntGaugeVec {
-    registered(registry, IntGaugeVec::new(metric.opts(), metric.labels))
-}
-
-fn float_gauges(registry: &Registry, metric: &Metric) -> GaugeVec {
-    registered(registry, GaugeVec::new(metric.opts(), metric.labels))
-}
-
-fn histograms(registry: &Registry, metric: &Metric, bounds: &[f64]) -> HistogramVec {
-    let opts = HistogramOpts::from(metric.opts()).buckets(bounds.to_vec());
-    registered(registry, HistogramVec::new(opts, metric.labels))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod exposition;
 pub mod latency;
 mod reach;
 mod recording_metrics;
+mod register;
 pub mod worker_cells;
 pub mod worker_collector;
 

@@ -1,6 +1,7 @@
 //! Counters of what is recorded.
 
 use super::catalogue;
+use super::register::counter;
 use prometheus::{IntCounter, Registry};
 
 /// See the module's comment.
@@ -12,16 +13,9 @@ pub struct RecordingMetrics {
 
 impl RecordingMetrics {
     pub(super) fn new(registry: &Registry) -> RecordingMetrics {
-        let counter = |metric: &catalogue::Metric| {
-            let counter = IntCounter::with_opts(metric.opts()).expect("the catalogue is sound");
-            registry
-                .register(Box::new(counter.clone()))
-                .expect("the catalogue has each name once");
-            counter
-        };
         RecordingMetrics {
-            failed: counter(&catalogue::RECORDINGS_FAILED_TOTAL),
-            blocks_dropped: counter(&catalogue::RECORDING_BLOCKS_DROPPED_TOTAL),
+            failed: counter(registry, &catalogue::RECORDINGS_FAILED_TOTAL),
+            blocks_dropped: counter(registry, &catalogue::RECORDING_BLOCKS_DROPPED_TOTAL),
         }
     }
 
