@@ -4,20 +4,22 @@
 //! [`Edge::next_arrival`], judge it, [`Edge::dispatch`] it. With `MSG_DONTWAIT` a send is executed inside the enter
 //! that submits it, never later, so its buffer is free as soon as that enter returns.
 
+mod sending;
+
+use self::sending::Outgoing;
 use super::buffers::{BufferId, Buffers};
 use super::counts::EdgeCounts;
-use super::layout::{self, BUFFER_LEN, CONTROL_ROOM, NAME_ROOM, NAME_START, PACKET_START};
+use super::layout::{self, BUFFER_LEN, CONTROL_ROOM, NAME_ROOM, PACKET_START};
 use super::legs::{EndStep, Legs, OpenStep, place};
-use super::made::{Made, MadeId};
+use super::made::Made;
 use super::socket;
 use super::token::{Arm, Token};
 use crate::media::worker::SocketOrder;
-use crate::media::{Component, LegSlot, Transmit, Verdict};
+use crate::media::{Component, LegSlot};
 use crate::runtime::bell::Bell;
 use crate::runtime::pace::Wait;
 use io_uring::types::{Fixed, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode, squeue};
-use nix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -58,21 +60,6 @@ pub struct Arrival {
     buffer: BufferId,
     len: usize,
     received_ns: u64,
-}
-
-/// A packet whose send has been queued: its memory is given back when the kernel has consumed the submission.
-struct Outgoing {
-    memory: Memory,
-    submission: u32,
-    received_ns: u64,
-}
-
-/// Where a packet lies.
-enum Memory {
-    /// Where it was received.
-    Received(BufferId),
-    /// The worker made it.
-    Made(MadeId),
 }
 
 /// See the module's comment. Lives and dies on one thread.
@@ -222,92 +209,6 @@ impl<'ring> Edge<'ring> {
             .buffers
             .bytes(&arrival.buffer, PACKET_START..BUFFER_LEN);
         (room, arrival.len)
-    }
-
-    /// Sends the packet on or forgets it, as the verdict says.
-    #[inline]
-    pub fn dispatch(&mut self, arrival: Arrival, verdict: Verdict) -> io::Result<()> {
-        let Verdict::Send {
-            leg,
-            component,
-            destination,
-            len,
-        } = verdict
-        else {
-            self.buffers.give_back(arrival.buffer);
-            return Ok(());
-        };
-        let Some(pair) = self.legs.get(leg) else {
-            self.counts.send_failed += 1;
-            self.buffers.give_back(arrival.buffer);
-            return Ok(());
-        };
-        let arm = Arm {
-            leg,
-            component,
-            generation: pair.generation,
-        };
-        let connected = pair.endpoint(component).peer == Some(destination);
-        let len = len.min(BUFFER_LEN - PACKET_START);
-        let packet = self
-            .buffers
-            .bytes(&arrival.buffer, PACKET_START..PACKET_START + len);
-        let mut send = opcode::Send::new(file(leg, component), packet.as_ptr(), len as u32)
-            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
-        if !connected {
-            let name = self
-                .buffers
-                .bytes(&arrival.buffer, NAME_START..NAME_START + NAME_ROOM);
-            let name: &mut [u8; NAME_ROOM] = name.try_into().expect("a range of this length");
-            let name_len = layout::write_address(destination, name);
-            send = send
-                .dest_addr(name.as_ptr().cast())
-                .dest_addr_len(name_len as u32);
-        }
-        self.queue(sending(send, arm))?;
-        self.outgoing.push_back(Outgoing {
-            memory: Memory::Received(arrival.buffer),
-            submission: self.queued,
-            received_ns: arrival.received_ns,
-        });
-        Ok(())
-    }
-
-    /// Sends a packet that the worker made.
-    pub fn transmit(&mut self, transmit: Transmit<'_>) -> io::Result<()> {
-        let (leg, component) = (transmit.leg, transmit.component);
-        let Some(pair) = self.legs.get(leg) else {
-            self.counts.send_failed += 1;
-            return Ok(());
-        };
-        let arm = Arm {
-            leg,
-            component,
-            generation: pair.generation,
-        };
-        let connected = pair.endpoint(component).peer == Some(transmit.destination);
-        let mut made = self.made.take(transmit.packet, transmit.destination);
-        if made.is_none() {
-            self.submit()?;
-            made = self.made.take(transmit.packet, transmit.destination);
-        }
-        let Some(made) = made else {
-            self.counts.send_failed += 1;
-            return Ok(());
-        };
-        let mut send = opcode::Send::new(file(leg, component), made.bytes, made.len)
-            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
-        if !connected {
-            let (name, len) = made.name;
-            send = send.dest_addr(name.cast()).dest_addr_len(len);
-        }
-        self.queue(sending(send, arm))?;
-        self.outgoing.push_back(Outgoing {
-            memory: Memory::Made(made.id),
-            submission: self.queued,
-            received_ns: 0,
-        });
-        Ok(())
     }
 
     /// Does what the worker orders about sockets. An open that fails is told by [`Edge::poll_open_failure`].
@@ -563,45 +464,6 @@ impl<'ring> Edge<'ring> {
         self.after_submit();
         Ok(())
     }
-
-    /// Gives back the buffers of the sends that the kernel has executed.
-    fn after_submit(&mut self) {
-        self.submissions.sync();
-        self.completions.sync();
-        let consumed = self.queued.wrapping_sub(self.submissions.len() as u32);
-        while let Some(outgoing) = self.outgoing.front() {
-            // Submissions are numbered from 1, wrapping: this one is consumed if it is not after the last consumed.
-            if consumed.wrapping_sub(outgoing.submission) > u32::MAX / 2 {
-                break;
-            }
-            match self.outgoing.pop_front().map(|outgoing| outgoing.memory) {
-                Some(Memory::Received(buffer)) => self.buffers.give_back(buffer),
-                Some(Memory::Made(id)) => self.made.give_back(id),
-                None => {}
-            }
-        }
-        self.buffers.publish();
-    }
-
-    /// One look at the clock a batch: the sends are executed right after.
-    fn note_latencies(&mut self) {
-        if self.outgoing.is_empty() {
-            return;
-        }
-        let Ok(now) = clock_gettime(ClockId::CLOCK_REALTIME) else {
-            return;
-        };
-        let now_ns = (now.tv_sec() as u64).wrapping_mul(1_000_000_000) + now.tv_nsec() as u64;
-        for outgoing in &mut self.outgoing {
-            // A clock that was set back in between gives no latency, and a packet is noted once.
-            let received_ns = std::mem::take(&mut outgoing.received_ns);
-            if (1..=now_ns).contains(&received_ns)
-                && self.latencies_ns.len() < self.latencies_ns.capacity()
-            {
-                self.latencies_ns.push(now_ns - received_ns);
-            }
-        }
-    }
 }
 
 impl Drop for Edge<'_> {
@@ -610,14 +472,6 @@ impl Drop for Edge<'_> {
         // thread, and there is none after this; without the ring of buffers not even then.
         let _ = self.buffers.unregister(&self.submitter);
     }
-}
-
-/// A send that is heard of only if it fails.
-#[inline]
-fn sending(send: opcode::Send, arm: Arm) -> squeue::Entry {
-    send.build()
-        .flags(squeue::Flags::SKIP_SUCCESS)
-        .user_data(Token::Send(arm).pack())
 }
 
 /// A socket's place in the ring's file table.
