@@ -11,6 +11,10 @@ use std::net::{IpAddr, SocketAddr};
 /// One command. Commands for one leg are obeyed in their order; one for a leg that is closed, or of an older
 /// generation, is ignored.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a queue has its places once; a box would be freed on a worker's thread"
+)]
 pub enum Command {
     /// Bind the leg's two sockets and receive. Nothing passes before [`Command::SetRemote`].
     Open {

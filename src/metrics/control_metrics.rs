@@ -581,6 +581,7 @@ impl EndpointMetrics {
 mod tests {
     use super::super::{Format, Path, RtpDrop, WorkerCells, WorkerCollector};
     use super::*;
+    use std::time::Duration;
     use std::sync::Arc;
 
     /// A gateway's metrics with something counted in each.
