@@ -581,8 +581,8 @@ impl EndpointMetrics {
 mod tests {
     use super::super::{Format, Path, RtpDrop, WorkerCells, WorkerCollector};
     use super::*;
-    use std::time::Duration;
     use std::sync::Arc;
+    use std::time::Duration;
 
     /// A gateway's metrics with something counted in each.
     fn busy_gateway() -> ControlMetrics {

@@ -115,7 +115,7 @@ impl AudioLeg {
 
 /// See the module's comment.
 pub(super) struct Audio {
-    legs: Vec<Box<AudioLeg>>,
+    legs: Vec<AudioLeg>,
     rooms: Vec<Room>,
     /// Ticks so far.
     tick: u64,
@@ -250,10 +250,10 @@ impl Audio {
     }
 }
 
-fn intakes(legs: &mut [Box<AudioLeg>]) -> impl Iterator<Item = &mut Intake> {
+fn intakes(legs: &mut [AudioLeg]) -> impl Iterator<Item = &mut Intake> {
     legs.iter_mut().filter_map(|leg| leg.intake.as_deref_mut())
 }
 
-fn outlets(legs: &mut [Box<AudioLeg>]) -> impl Iterator<Item = &mut Outlet> {
+fn outlets(legs: &mut [AudioLeg]) -> impl Iterator<Item = &mut Outlet> {
     legs.iter_mut().filter_map(|leg| leg.outlet.as_deref_mut())
 }

@@ -26,12 +26,12 @@ impl Audio {
                     self.next = Nanos((now.0 / TICK.0 + 1) * TICK.0);
                 }
                 let index = AudioIndex(self.legs.len() as u32);
-                self.legs.push(Box::new(AudioLeg::new(slot)));
+                self.legs.push(AudioLeg::new(slot));
                 leg.audio = Some(index);
                 index
             }
         };
-        self.legs.get_mut(index.at()).map(|leg| &mut **leg)
+        self.legs.get_mut(index.at())
     }
 
     /// Sees that the leg has audio, since another is to be fed or tapped into it.

@@ -52,7 +52,12 @@ impl Worker {
         };
         let passes = match leg.formats().receive.payload(header.payload_type) {
             Some(Payload::Codec(codec)) if codec.is_transcoded() => {
-                self.hear_audio(now, slot, counted, &header, codec, &way, packet)
+                let used = self.use_of(slot, &way);
+                self.hear_audio(now, slot, counted, &header, (codec, used), packet);
+                if let (Use::Feed, Way::Bridge { to } | Way::Relay { to, .. }) = (used, &way) {
+                    self.audio.ready(now, &mut self.legs, *to);
+                }
+                used == Use::Tap
             }
             Some(Payload::TelephoneEvent { clock_rate }) => {
                 self.hear_event(now, slot, counted, &header, clock_rate, packet);
@@ -86,17 +91,8 @@ impl Worker {
         }
     }
 
-    /// Takes audio to where it is decoded. True if the packet is to pass as it is.
-    fn hear_audio(
-        &mut self,
-        now: Nanos,
-        slot: LegSlot,
-        counted: Counted,
-        header: &Header,
-        codec: Codec,
-        way: &Way,
-        packet: &[u8],
-    ) -> bool {
+    /// Where audio that comes this way is needed.
+    fn use_of(&self, slot: LegSlot, way: &Way) -> Use {
         let index = self.legs.get(slot).and_then(|leg| leg.audio);
         let listens_to_tones =
             index.is_some_and(|index| self.audio.listening(index) == Listening::Tones);
@@ -104,26 +100,33 @@ impl Worker {
             let far = self.legs.get(to);
             far.is_some_and(|far| far.formats().send.encodable().is_some())
         };
-        let used = match way {
+        match way {
             Way::Room => Use::Feed,
             Way::Bridge { to } if can_feed(*to) => Use::Feed,
             // A tone that was heard as a digit goes no further, so the packets do not either.
             Way::Relay { to, .. } if listens_to_tones && can_feed(*to) => Use::Feed,
             _ => Use::Tap,
-        };
+        }
+    }
+
+    /// Takes audio to where it is decoded, if it is needed there.
+    fn hear_audio(
+        &mut self,
+        now: Nanos,
+        slot: LegSlot,
+        counted: Counted,
+        header: &Header,
+        (codec, used): (Codec, Use),
+        packet: &[u8],
+    ) {
+        let index = self.legs.get(slot).and_then(|leg| leg.audio);
         let is_wanted =
             used == Use::Feed || index.is_some_and(|index| self.audio.is_tapped(&self.legs, index));
-        if used == Use::Feed
-            && let Way::Bridge { to } | Way::Relay { to, .. } = *way
-        {
-            self.audio.ready(now, &mut self.legs, to);
-        }
         if is_wanted && let Some(intake) = self.audio.intake(now, &mut self.legs, slot, used) {
             intake.push(now, counted, header, codec, packet::payload(packet));
         } else if let Some(intake) = index.and_then(|index| self.audio.existing_intake(index)) {
             intake.used = Use::Tap;
         }
-        used == Use::Tap
     }
 
     /// Takes comfort noise to where the audio is decoded, if it is. True if the packet is to pass as it is.
