@@ -4,7 +4,8 @@
 //! [`Outlet::packet`] once the packet is full. Time stamps go on by 80 a tick, whether anything was said or not.
 //!
 //! A packet of which all was lost on its way to us is not sent, and its number is left out: the far side sees the loss,
-//! while the encoder has gone through it with what stands in. If only a part was lost the packet goes out.
+//! while the encoder has gone through it with what stands in. If only a part was lost the packet goes out, but for the one
+//! with which as much as a packet holds was lost.
 
 use super::block::{Block, OCTETS, RateChanger};
 use super::intake::{Heard, rate_of};
@@ -54,8 +55,10 @@ pub(super) struct Outlet {
     origin: Origin,
     codes: [u8; CODES_MAX],
     filled: usize,
-    /// Something of the packet was not lost.
-    is_heard: bool,
+    /// Octets of the packet that stand in for what was lost.
+    lost: usize,
+    /// Those of packets before it, in a row, that went out since only a part of them was lost.
+    lost_before: usize,
     is_talking: bool,
     /// Of the next block.
     pub(super) timestamp: u32,
@@ -76,7 +79,8 @@ impl Outlet {
             origin: Origin::Legs,
             codes: [0; CODES_MAX],
             filled: 0,
-            is_heard: false,
+            lost: 0,
+            lost_before: 0,
             is_talking: false,
             timestamp,
         })
@@ -101,7 +105,8 @@ impl Outlet {
         self.timestamp = timestamp;
         // What was begun before belongs to another time.
         self.filled = 0;
-        (self.is_heard, self.is_talking) = (false, false);
+        (self.lost, self.lost_before) = (0, 0);
+        self.is_talking = false;
     }
 
     /// The rate that its codec has.
@@ -114,7 +119,9 @@ impl Outlet {
     pub(super) fn take(&mut self, block: &Block, heard: Heard, origin: Origin) {
         self.block = self.rates.run(block, self.rate());
         self.has_block = true;
-        self.is_heard |= heard != Heard::Concealed;
+        if heard == Heard::Concealed {
+            self.lost += OCTETS;
+        }
         self.origin = origin;
     }
 
@@ -165,18 +172,35 @@ impl Outlet {
         }
         let filled = std::mem::take(&mut self.filled);
         let marker = !self.is_talking;
+        let is_lost = self.is_lost(filled);
         // The marker waits for a packet that is sent.
-        self.is_talking = has_block && (self.is_heard || self.is_talking);
-        match std::mem::take(&mut self.is_heard) {
-            true => Some(Full::Send {
+        self.is_talking = has_block && (!is_lost || self.is_talking);
+        match is_lost {
+            false => Some(Full::Send {
                 payload_type: self.payload_type,
                 timestamp,
                 marker,
                 origin: self.origin,
                 codes: &self.codes[..filled],
             }),
-            false => Some(Full::Skip),
+            true => Some(Full::Skip),
         }
+    }
+
+    /// True if a packet's worth was lost with this one. Where packets that come in and go out do not begin together, a lost
+    /// one takes a part of two: the second of them pays for both.
+    fn is_lost(&mut self, filled: usize) -> bool {
+        let lost = std::mem::take(&mut self.lost);
+        if lost == 0 {
+            self.lost_before = 0;
+            return false;
+        }
+        self.lost_before += lost;
+        let is_lost = self.lost_before >= filled;
+        if is_lost {
+            self.lost_before -= filled;
+        }
+        is_lost
     }
 }
 

@@ -259,6 +259,27 @@ fn a_lost_packet_leaves_its_gap_and_nothing_clicks() {
 }
 
 #[test]
+fn a_lost_packet_leaves_its_gap_whatever_the_phase_of_the_packets() {
+    for says in [20, 40, 60] {
+        let mut bed = transcoding(Codec::Ulaw, Codec::Alaw, (20, 20));
+        let mut speaker = from_a(Codec::Ulaw);
+        // One packet of 10 ms puts what follows out of step.
+        speaker.ptime_ms = 10;
+        let mut sent = speaker.talk(&mut bed, 10);
+        speaker.ptime_ms = says;
+        sent.extend(speaker.talk(&mut bed, 600));
+        let _lost = speaker.packet();
+        sent.extend(bed.audio_ms(says));
+        sent.extend(speaker.talk(&mut bed, 600));
+        let packets = to_b(&sent);
+        let gaps = packets
+            .windows(2)
+            .map(|pair| pair[1].sequence().wrapping_sub(pair[0].sequence()) - 1);
+        assert_eq!(u64::from(gaps.sum::<u16>()), says / 20, "{says} ms");
+    }
+}
+
+#[test]
 fn what_comes_twice_or_out_of_order_is_heard_once_and_in_order() {
     let mut bed = transcoding(Codec::Ulaw, Codec::Alaw, (20, 20));
     let mut speaker = from_a(Codec::Ulaw);
