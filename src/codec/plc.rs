@@ -97,11 +97,12 @@ impl Concealer {
         self.pass(block);
     }
 
-    /// The newest block, heard or put in place of a lost one, without the delay. Encoded after each
-    /// [`Concealer::lost`], it carries the state of a codec with memory through the gap.
-    pub fn estimate(&self) -> &[i16] {
+    /// The newest block, heard or put in place of a lost one, without the delay, and so many samples before it (at most
+    /// 38.75 ms of them). Encoded after each [`Concealer::lost`], it carries the state of a codec with memory through the gap.
+    pub fn estimate(&self, before: usize) -> &[i16] {
         let end = HISTORY * scale(self.rate);
-        &self.history[end - self.rate.block()..end]
+        let begin = (end - self.rate.block()).saturating_sub(before);
+        &self.history[begin..end]
     }
 
     /// Remembers the block, and puts in its place the one that is so much older.
@@ -397,7 +398,7 @@ mod tests {
                 // The second half of the block, after every overlap but the one where the repetition begins anew.
                 for at in (block / 2..block - 8).step_by(4) {
                     let faded = 0.2 * (number as f32 - 1.0 + at as f32 / block as f32).max(0.0);
-                    let stretch = &concealer.estimate()[at..][..8];
+                    let stretch = &concealer.estimate(0)[at..][..8];
                     let like = |place: &usize| {
                         let pairs = noise[*place..].iter().zip(stretch);
                         let off =
@@ -468,12 +469,12 @@ mod tests {
             let (heard, lost) = sound.split_at(20 * rate.block());
             for block in heard.chunks_exact(rate.block()) {
                 concealer.good(&mut block.to_vec());
-                assert_eq!(concealer.estimate(), block);
+                assert_eq!(concealer.estimate(0), block);
             }
             concealer.lost(&mut vec![0; rate.block()]);
             let wrong: Vec<i16> = lost
                 .iter()
-                .zip(concealer.estimate())
+                .zip(concealer.estimate(0))
                 .map(|(a, b)| a - b)
                 .collect();
             assert!(db(rms(&wrong) / rms(lost)) < -40.0);

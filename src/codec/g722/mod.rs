@@ -112,6 +112,29 @@ impl Decoder {
             self.high.adapt_high(high);
         }
     }
+
+    /// Samples before a lost stretch that [`Decoder::carry`] wants: what the encoder's filter looks back.
+    pub const CARRY_PAST: usize = 2 * qmf::PHASE_TAPS;
+
+    /// Goes on through a loss as if the octets had arrived that code the signal put in its place: the bands adapt to it as its
+    /// encoder's would (G.722 Appendices III and IV carry their states in this way too). The signal begins with
+    /// [`Decoder::CARRY_PAST`] samples of before the loss.
+    pub fn carry(&mut self, signal: &[i16]) {
+        let mut encoder = Encoder {
+            low: self.low.clone(),
+            high: self.high.clone(),
+            filter: Default::default(),
+        };
+        let (past, lost) = signal.split_at(Decoder::CARRY_PAST.min(signal.len()));
+        for pair in past.chunks_exact(2) {
+            qmf::analyse(&mut encoder.filter, pair[0], pair[1]);
+        }
+        let (mut code, mut heard) = ([0], [0; 2]);
+        for pair in lost.chunks_exact(2) {
+            encoder.encode(pair, &mut code);
+            self.decode(&code, &mut heard);
+        }
+    }
 }
 
 /// A sub-band's output (RECONS and LIMIT).

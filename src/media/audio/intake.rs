@@ -215,6 +215,10 @@ impl Intake {
             }
             Work::Conceal => {
                 self.concealer.lost(self.block.samples_mut());
+                if self.codec == Codec::G722 {
+                    let signal = self.concealer.estimate(Decoder::CARRY_PAST);
+                    self.decoder.carry(signal);
+                }
                 Heard::Concealed
             }
             Work::Noise => {
