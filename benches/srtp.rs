@@ -1,6 +1,7 @@
 //! Sealing and opening a packet of 20 ms of G.711 (172 bytes) under each suite, beside libsrtp where it is installed.
 
 #[path = "../tests/srtp/libsrtp.rs"]
+#[expect(dead_code, reason = "the tests seal RTCP with it too")]
 mod libsrtp;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};

@@ -716,8 +716,7 @@ fn a_digit_lasts_as_long_as_was_asked_and_the_next_waits() {
         let time = bed.now.since(began).0 / 1_000_000;
         at.extend(events.iter().map(|sent| (time, sent.bytes[12])));
     }
-    let (first, second): (Vec<(u64, u8)>, Vec<(u64, u8)>) =
-        at.iter().copied().partition(|(_, code)| *code == 1);
+    let (first, second): (Vec<_>, Vec<_>) = at.iter().copied().partition(|(_, code)| *code == 1);
     assert_eq!(
         (first.len(), second.len()),
         (7, 7),
