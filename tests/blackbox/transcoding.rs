@@ -87,11 +87,15 @@ fn loses(codecs: [Codec; 2], part: f64) {
         let (recording, lost) = (&heard[1 - side], whole[side].count() - talks[side].count());
         recording.assert_sound_stream(to, 20);
         let holes = recording.holes(to);
-        assert!(holes <= lost + 4, "{holes} holes for {lost} lost packets");
+        assert!(
+            (lost * 3 / 4..=lost + 4).contains(&holes),
+            "{holes} holes for {lost} lost packets"
+        );
         let report = report(&says[side], &recording.sound(to), LATE_S);
         let what = format!("{} to {}: {report}", from.name(), to.name());
+        // What is lost is missing: two of a piece's 25 packets, if they were its loudest, are a third of its energy.
         assert!(
-            report.part(|piece| piece.correlation > 0.85) > 0.85,
+            report.part(|piece| piece.correlation > 0.75) > 0.85,
             "{what}"
         );
         let level = report.median(|piece| piece.level_db);
