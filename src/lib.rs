@@ -37,7 +37,7 @@
 //! | `config` | `codec`, `sip` types, `metrics` |
 //! | `link` | `codec`, `rtp` keys, `sip` types, `metrics` |
 //! | `media` | `codec`, `rtp`, `link`, `metrics` |
-//! | `control` | `codec`, `sdp`, `sip`, `config`, `link`, `metrics`, `store` |
+//! | `control` | `codec`, `rtp` keys, `sdp`, `sip`, `config`, `link`, `metrics`, `store` |
 //! | `admin` | `link`, `metrics`, `config` |
 //! | `sim` | all but `runtime`, `cli` |
 //! | `runtime` | all but `sim`, `cli` |

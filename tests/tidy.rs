@@ -29,7 +29,9 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("media", &["codec", "rtp", "link", "metrics"]),
     (
         "control",
-        &["codec", "sdp", "sip", "config", "link", "metrics", "store"],
+        &[
+            "codec", "rtp", "sdp", "sip", "config", "link", "metrics", "store",
+        ],
     ),
     ("admin", &["link", "metrics", "config"]),
     ("sim", BELOW_RUNTIME),

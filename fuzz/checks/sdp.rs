@@ -2,7 +2,7 @@
 //! media lines as the peer's and our address and port only.
 
 use ringway::codec::Codec;
-use ringway::sdp::{Description, Direction, LocalMedia, OurOffer, answer, common_formats};
+use ringway::sdp::{Description, Direction, LocalMedia, OurKeys, OurOffer, answer, common_formats};
 use std::net::{IpAddr, Ipv4Addr};
 
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -14,6 +14,7 @@ fn local() -> LocalMedia {
         version: 1,
         address: OURS,
         port: PORT,
+        keys: OurKeys::default(),
     }
 }
 
@@ -23,6 +24,11 @@ fn check(ours: &str, theirs: &Description) {
     let audio = read.audio().expect("it has our audio");
     assert_eq!(audio.rtp.ip(), OURS);
     assert_eq!(audio.rtp.port(), PORT);
+    let their_audio = theirs.audio().expect("it is answered");
+    assert_eq!(
+        audio.crypto, their_audio.crypto,
+        "keys are written as they were read"
+    );
 }
 
 /// Checks one input.
@@ -49,7 +55,13 @@ pub fn sdp(body: &[u8]) {
     if formats.is_empty() {
         return;
     }
-    let local = local();
+    let local = LocalMedia {
+        keys: OurKeys {
+            lines: audio.crypto.clone(),
+            is_optional: false,
+        },
+        ..local()
+    };
     let ours = |direction| OurOffer {
         formats: &formats,
         direction,

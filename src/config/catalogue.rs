@@ -295,7 +295,9 @@ pub(super) const ENDPOINT: &[Row] = &[
     acts("timers_sess_expires", Integer(90, 86_400)),
     later("mailboxes", Texts),
     later("subscribe_context", Reference("context")),
-    refused_unless("media_encryption", OneOf(&["no", "sdes", "dtls"]), "no"),
+    acts("media_encryption", OneOf(&["no", "sdes"])),
+    acts("media_encryption_optimistic", Boolean),
+    acts("media_encryption_over_insecure_signalling", Boolean),
 ];
 
 /// `[identify.*]`

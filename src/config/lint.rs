@@ -4,7 +4,8 @@ use super::diagnostic::Location;
 use super::fields::Names;
 use super::raw::{Kind, Table};
 use super::report::Report;
-use super::settings::{Endpoint, Identify, IdentifyBy, Settings};
+use super::settings::{Endpoint, Identify, IdentifyBy, MediaEncryption, Settings};
+use crate::sip::flow::Protocol;
 use crate::sip::message::{Scheme, Uri};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -181,7 +182,33 @@ impl Lint<'_> {
                 }
             }
             self.unreachable_contacts(endpoint, report);
+            self.readable_keys(endpoint, report);
         }
+    }
+
+    /// Keys are told over TLS alone, and there is none.
+    fn readable_keys(&self, endpoint: &Endpoint, report: &mut Report) {
+        let tells_keys = |encryption: &MediaEncryption| !encryption.over_insecure_signalling;
+        let Some(encryption) = endpoint.media_encryption.filter(tells_keys) else {
+            return;
+        };
+        let mut transports = (0..).zip(&self.settings.transports);
+        let is_its = |place: u16| endpoint.transport.is_none_or(|own| own.0 == place);
+        let has_tls = transports.any(|(place, t)| is_its(place) && t.protocol == Protocol::Tls);
+        if has_tls {
+            return;
+        }
+        let effect = match encryption.optimistic {
+            true => "its calls are not encrypted",
+            false => "all its calls are refused",
+        };
+        let message = format!(
+            "keys are told over TLS only, so {effect}; expected a transport with protocol = \"tls\", or \
+             media_encryption_over_insecure_signalling = true where the way is safe by itself"
+        );
+        let location = self.find(&["endpoint", &endpoint.name, "media_encryption"]);
+        let path = format!("{}.media_encryption", path_of("endpoint", &endpoint.name));
+        report.warning(location, path, message);
     }
 
     fn unreachable_contacts(&self, endpoint: &Endpoint, report: &mut Report) {

@@ -310,6 +310,8 @@ pub struct Endpoint {
     pub use_ptime: bool,
     /// `t38_udptl`: it may go over from audio to a fax by T.38, if the other side of its call may, too. Default false.
     pub t38_udptl: bool,
+    /// `media_encryption`: SRTP with keys in the session description (RFC 4568); None, the default, for RTP.
+    pub media_encryption: Option<MediaEncryption>,
     /// `max_calls`: concurrent calls, in and out; None for no limit.
     pub max_calls: Option<u32>,
     /// `cps`: new calls a second; None for no limit.
@@ -366,6 +368,16 @@ pub enum Timers {
     Required,
     /// One runs in every call; where the peer does not speak them, we refresh. Also written `forced`.
     Always,
+}
+
+/// How strictly media is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaEncryption {
+    /// `media_encryption_optimistic`: calls without are taken too. Default false.
+    pub optimistic: bool,
+    /// `media_encryption_over_insecure_signalling`: keys may go over UDP and TCP, as the way is safe otherwise. Default
+    /// false.
+    pub over_insecure_signalling: bool,
 }
 
 /// `dtmf_mode`: how digits come and go, with the values of pjsip.conf.

@@ -1,7 +1,8 @@
 //! Whole configurations: what is refused and how it is told, what is accepted, and the defaults.
 
 use super::settings::{
-    CallerId, DtmfMode, IdentifyBy, MusicClass, MusicSort, MusicSource, Rel100, Timers,
+    CallerId, DtmfMode, IdentifyBy, MediaEncryption, MusicClass, MusicSort, MusicSource, Rel100,
+    Timers,
 };
 use super::*;
 use crate::codec::Codec;
@@ -217,8 +218,8 @@ fn wrong_values_are_told_with_what_is_accepted() {
             "2:11: error: endpoint.a.context: there is no section [context.\"\"]; no [context.*] is there",
         ),
         (
-            "[endpoint.a]\nmedia_encryption = \"sdes\"",
-            "2:20: error: endpoint.a.media_encryption: not available in this version, and ignoring it would be unsafe; expected no, or leave it out",
+            "[endpoint.a]\nmedia_encryption = \"dtls\"",
+            "2:20: error: endpoint.a.media_encryption: found \"dtls\", expected one of \"no\", \"sdes\"",
         ),
         (
             "[endpoint.\"a b\"]\nauth = { username = \"a\", password = \"p\" }",
@@ -493,6 +494,22 @@ fn what_a_text_proves_is_told() {
 }
 
 #[test]
+fn keys_that_would_never_be_told_are() {
+    let endpoint = "[endpoint.a]\nauth = { username = \"a\", password = \"p\" }\nmedia_encryption = \"sdes\"\n";
+    let told = findings(endpoint);
+    assert!(told.starts_with("3:"), "{told}");
+    assert!(told.contains("so all its calls are refused"), "{told}");
+    let optimistic = format!("{endpoint}media_encryption_optimistic = true\n");
+    assert!(findings(&optimistic).contains("so its calls are not encrypted"));
+    let safe = format!("{endpoint}media_encryption_over_insecure_signalling = true\n");
+    assert_findings(&safe, &[]);
+    let tls = "[transport.t]\nprotocol = \"tls\"\nbind = \"127.0.0.1\"\ncert_file = \"f.pem\"\n";
+    assert_findings(&format!("{endpoint}{tls}"), &[]);
+    let other = format!("{endpoint}transport = \"lo\"\n{tls}");
+    assert!(findings(&other).contains("so all its calls are refused"));
+}
+
+#[test]
 fn what_has_no_effect_yet_is_told_once_a_key() {
     assert_findings(
         "[endpoint.a]\nauth = { username = \"a\", password = \"p\" }\nmailboxes = [\"1@default\"]\ndirect_media = false\n\
@@ -632,7 +649,8 @@ fn every_endpoint_key_that_acts_is_read() {
          [endpoint.a]\ntransport = \"udp\"\ncontext = \"c\"\nallow = [\"G722\", \"gsm\"]\nauth = \"in\"\n\
          outbound_auth = { username = \"o\", password = \"q\" }\nacl = [\"x\"]\ncallerid = \"Al <1>\"\nfrom_user = \"fu\"\n\
          from_domain = \"fd\"\nrtp_symmetric = true\nforce_rport = false\nrewrite_contact = true\ndtmf_mode = \"info\"\n\
-         100rel = \"peer_supported\"\ntimers = \"forced\"\ntimers_min_se = 120\ntimers_sess_expires = 100\nmax_calls = 7\ncps = 2.5\n",
+         100rel = \"peer_supported\"\ntimers = \"forced\"\ntimers_min_se = 120\ntimers_sess_expires = 100\nmax_calls = 7\ncps = 2.5\n\
+         media_encryption = \"sdes\"\nmedia_encryption_optimistic = true\nmedia_encryption_over_insecure_signalling = true\n",
     );
     let a = &settings.endpoints[0];
     assert_eq!(a.transport.map(|t| t.0), Some(0));
@@ -671,6 +689,11 @@ fn every_endpoint_key_that_acts_is_read() {
     assert_eq!(a.timers, Timers::Always);
     assert_eq!((a.timers_min_se, a.timers_sess_expires), (120, 120));
     assert_eq!((a.max_calls, a.cps), (Some(7), Some(2.5)));
+    let encryption = MediaEncryption {
+        optimistic: true,
+        over_insecure_signalling: true,
+    };
+    assert_eq!(a.media_encryption, Some(encryption));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::call::cause::Cause;
 use super::call::diversion::diversions_of;
+use super::call::encryption::Secrecy;
 use super::call::party::{self, Caller};
 use super::call::replace::Newcomer;
 use super::call::{ALLOW, Begin, Facts, Invited, LegNo, Manner, RETRY_AFTER_S, SDP};
@@ -243,8 +244,10 @@ impl Controller {
         if request.headers().get("Replaces").is_some() {
             return self.replace(now, tx, flow, request, who);
         }
-        let offer = offer_of(request)?;
         let endpoint = setup.endpoint(who.endpoint);
+        let path = Path::new(setup.settings(), &*self.ctx.surroundings, flow)
+            .ok_or_else(|| Refusal::new(ResponseDraft::new(500)))?;
+        let offer = secure_offer_of(request, endpoint, &path)?;
         let facts = facts_of(&setup, &who, flow, request);
         let plan = setup.dialplan();
         let has = |extension| plan.has_extension(&endpoint.context, extension);
@@ -258,8 +261,6 @@ impl Controller {
             );
             return Err(Refusal::new(ResponseDraft::new(404)));
         }
-        let path = Path::new(setup.settings(), &*self.ctx.surroundings, flow)
-            .ok_or_else(|| Refusal::new(ResponseDraft::new(500)))?;
         self.admit(now, endpoint)?;
         let key = self.next_key();
         let tag = self.ctx.tag(key, LegNo::CALLER);
@@ -319,10 +320,10 @@ impl Controller {
             return Err(refusal(403));
         };
         let no = call.next_leg();
-        let offer = offer_of(request)?;
         let facts = facts_of(&setup, &who, flow, request);
         let path = Path::new(setup.settings(), &*self.ctx.surroundings, flow)
             .ok_or_else(|| refusal(500))?;
+        let offer = secure_offer_of(request, own, &path)?;
         let tag = self.ctx.tag(key, no);
         let dialog = Dialog::uas(request, &tag).ok_or_else(|| refusal(400))?;
         self.admit(now, own)?;
@@ -392,6 +393,34 @@ fn check(
     authenticator.verify(now, source, shown, request.method(), &request.body(), user)
 }
 
+/// The offer of an INVITE, if it has one, as far as it is encrypted as the endpoint asks.
+fn secure_offer_of(
+    request: &Request,
+    endpoint: &Endpoint,
+    path: &Path,
+) -> Result<Option<Description>, Refusal> {
+    let secrecy = Secrecy::of(endpoint, path);
+    let mut offer = offer_of(request)?;
+    let is_taken = match &mut offer {
+        Some(offer) => {
+            offer.keep_audio(|audio| secrecy.takes(audio));
+            offer.audio().is_some()
+        }
+        None => secrecy != Secrecy::Impossible,
+    };
+    if is_taken {
+        return Ok(offer);
+    }
+    let name = &endpoint.name;
+    tracing::info!(source = %path.flow.peer, endpoint = name, ?secrecy, "media is not encrypted as it has to be");
+    Err(not_acceptable())
+}
+
+/// There is nothing in an offer that we could agree on.
+fn not_acceptable() -> Refusal {
+    Refusal::new(ResponseDraft::new(488).header("Reason", Cause::NO_CODEC))
+}
+
 /// The offer of an INVITE, if it has one.
 fn offer_of(request: &Request) -> Result<Option<Description>, Refusal> {
     let body = request.body();
@@ -411,9 +440,7 @@ fn offer_of(request: &Request) -> Result<Option<Description>, Refusal> {
     }
     match Description::parse(&body) {
         Ok(offer) if offer.audio().is_some() => Ok(Some(offer)),
-        Ok(_) | Err(crate::sdp::SdpError::Address) => Err(Refusal::new(
-            ResponseDraft::new(488).header("Reason", Cause::NO_CODEC),
-        )),
+        Ok(_) | Err(crate::sdp::SdpError::Address) => Err(not_acceptable()),
         Err(_) => Err(Refusal::new(ResponseDraft::new(400))),
     }
 }

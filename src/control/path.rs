@@ -152,6 +152,10 @@ mod tests {
         ) -> Option<std::path::PathBuf> {
             None
         }
+
+        fn fill_secret(&self, bytes: &mut [u8]) {
+            bytes.fill(0x5e);
+        }
     }
 
     fn settings() -> Settings {

@@ -15,4 +15,7 @@ pub trait Surroundings {
 
     /// Where recordings go, by the settings or else by the environment. None: nothing can be recorded.
     fn recording_directory(&self, settings: &Settings) -> Option<PathBuf>;
+
+    /// Bytes that nobody can guess, for keys: from the operating system's random source.
+    fn fill_secret(&self, bytes: &mut [u8]);
 }

@@ -3,6 +3,7 @@
 use super::state_directory;
 use crate::config::Settings;
 use crate::control::controller::Surroundings;
+use ring::rand::{SecureRandom, SystemRandom};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -50,6 +51,13 @@ impl Surroundings for Machine {
             Some(state.join("monitor"))
         })
     }
+
+    fn fill_secret(&self, bytes: &mut [u8]) {
+        // getrandom(2), which can only fail before the machine has gathered its first randomness after boot; it waits.
+        SystemRandom::new()
+            .fill(bytes)
+            .expect("the kernel has a random source");
+    }
 }
 
 /// Connecting a UDP socket sends nothing; it makes the kernel choose a route, and with it a source address.
@@ -84,6 +92,14 @@ mod tests {
             machine.source_address(IpAddr::from([127, 1, (n >> 8) as u8, n as u8]));
         }
         assert!(machine.sources.borrow().len() <= CACHE_MAX);
+    }
+
+    #[test]
+    fn secrets_differ() {
+        let (mut first, mut second) = ([0; 32], [0; 32]);
+        Machine::default().fill_secret(&mut first);
+        Machine::default().fill_secret(&mut second);
+        assert_ne!(first, second);
     }
 
     #[test]

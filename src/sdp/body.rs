@@ -3,6 +3,7 @@
 //! [`super::lines`] has the grammar; here are the meanings: addresses, directions, payload formats, and which media
 //! lines are audio that we could carry.
 
+use super::crypto::Crypto;
 use super::lines::{Lines, MediaLine, Section};
 use crate::codec::Codec;
 pub use crate::codec::Payload;
@@ -17,6 +18,11 @@ pub const FORMATS_MAX: usize = 64;
 /// Most attributes of a fax that are looked at; T.38 has ten. The rest is as if it were not there.
 pub const FAX_ATTRIBUTES_MAX: usize = 16;
 
+/// The protocols of plain RTP, without and with early feedback (RFC 3551, RFC 4585).
+const PLAIN: [&str; 2] = ["RTP/AVP", "RTP/AVPF"];
+/// The same of SRTP (RFC 3711, RFC 5124).
+const SECURE: [&str; 2] = ["RTP/SAVP", "RTP/SAVPF"];
+
 /// What a peer described.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
@@ -29,7 +35,7 @@ pub struct Description {
 /// One media line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// Audio over plain RTP that is not switched off.
+    /// Audio over RTP or SRTP that is not switched off.
     Audio(Audio),
     /// A fax by T.38 over UDPTL that is not switched off.
     Fax(Fax),
@@ -37,7 +43,7 @@ pub enum Media {
     Other {
         /// `video`, `image`, `application` … or `audio`.
         kind: String,
-        /// `RTP/SAVP`, `udptl` …
+        /// `RTP/AVP`, `udptl`, `UDP/TLS/RTP/SAVPF` …
         protocol: String,
         /// The formats, as written.
         formats: String,
@@ -47,8 +53,10 @@ pub enum Media {
 /// An audio line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audio {
-    /// `RTP/AVP` or `RTP/AVPF`; an answer repeats it.
+    /// `RTP/AVP`, `RTP/AVPF`, or with keys `RTP/SAVP` or `RTP/SAVPF`; an answer repeats it.
     pub protocol: String,
+    /// Its keys for SRTP, in order of its preference. Beside `RTP/AVP` they say that it could, as some phones write it.
+    pub crypto: Vec<Crypto>,
     /// Where it wants RTP.
     pub rtp: SocketAddr,
     /// Where it wants RTCP: what `a=rtcp` says (RFC 3605), else the next port.
@@ -196,6 +204,24 @@ impl Description {
         })
     }
 
+    /// Makes audio lines that are not wanted such as are refused.
+    pub fn keep_audio(&mut self, is_wanted: impl Fn(&Audio) -> bool) {
+        for media in &mut self.media {
+            let Media::Audio(audio) = media else {
+                continue;
+            };
+            if is_wanted(audio) {
+                continue;
+            }
+            let numbers = audio.formats.iter().map(|format| format.payload_type);
+            *media = Media::Other {
+                kind: "audio".to_owned(),
+                protocol: audio.protocol.clone(),
+                formats: numbers.max().unwrap_or(0).to_string(),
+            };
+        }
+    }
+
     /// The first audio line that could be carried.
     pub fn audio(&self) -> Option<&Audio> {
         self.media.iter().find_map(|media| match media {
@@ -213,13 +239,23 @@ impl Description {
     }
 }
 
+impl Audio {
+    /// True if it may be SRTP alone (RFC 3711 §12).
+    pub fn is_secure(&self) -> bool {
+        SECURE.iter().any(|name| is_named(&self.protocol, name))
+    }
+}
+
+fn is_named(protocol: &str, name: &str) -> bool {
+    protocol.eq_ignore_ascii_case(name)
+}
+
 impl Media {
     fn read(session: Section, section: Section) -> Result<Media, SdpError> {
         let line = section.media_line().ok_or(SdpError::Syntax("an m= line"))?;
-        let is_plain_rtp = ["RTP/AVP", "RTP/AVPF"]
-            .iter()
-            .any(|name| line.protocol.eq_ignore_ascii_case(name));
-        let is_audio = line.kind.eq_ignore_ascii_case("audio") && is_plain_rtp;
+        let mut rtp = PLAIN.iter().chain(&SECURE);
+        let is_rtp = rtp.any(|name| is_named(line.protocol, name));
+        let is_audio = line.kind.eq_ignore_ascii_case("audio") && is_rtp;
         if !(is_audio || line.is_fax()) || line.port == 0 {
             return Ok(Media::Other {
                 kind: line.kind.to_owned(),
@@ -245,6 +281,7 @@ impl Media {
         }
         Ok(Media::Audio(Audio {
             protocol: line.protocol.to_owned(),
+            crypto: Crypto::read_all(section),
             rtp,
             rtcp: rtcp_address(section, rtp),
             // RFC 3264 §8.4: an unspecified address means that nothing is to be sent there.
@@ -474,7 +511,7 @@ mod tests {
     #[test]
     fn what_is_not_plain_audio_is_kept_for_its_refusal() {
         let body = format!(
-            "{TRUNK}m=video 5000 RTP/AVP 31\r\nm=audio 0 RTP/AVP 0\r\nm=audio 7000 RTP/SAVP 0\r\n"
+            "{TRUNK}m=video 5000 RTP/AVP 31\r\nm=audio 0 RTP/AVP 0\r\nm=audio 7000 UDP/TLS/RTP/SAVPF 0\r\n"
         );
         let description = Description::parse(body.as_bytes()).expect("parses");
         assert_eq!(description.media.len(), 4);
@@ -514,9 +551,43 @@ mod tests {
     }
 
     #[test]
+    fn secure_audio_has_the_keys_that_can_be_used() {
+        let key = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20";
+        let body = format!(
+            "{TRUNK}a=crypto:1 AES_CM_128_HMAC_SHA1_80 {key}|1:4\r\na=crypto:2 F8_128_HMAC_SHA1_80 {key}\r\n\
+             a=crypto:3 AES_CM_128_HMAC_SHA1_32 {key}\r\n"
+        );
+        let tags = |audio: &Audio| Vec::from_iter(audio.crypto.iter().map(|crypto| crypto.tag));
+        let plain = audio(&body);
+        assert_eq!((plain.is_secure(), tags(&plain)), (false, vec![3]));
+        for protocol in ["RTP/SAVP", "rtp/savpf"] {
+            let secure = audio(&body.replace("RTP/AVP", protocol));
+            assert_eq!((secure.is_secure(), tags(&secure)), (true, vec![3]));
+        }
+    }
+
+    #[test]
     fn one_port_for_both_is_understood() {
         assert!(!audio(TRUNK).rtcp_mux);
         assert!(audio(&TRUNK.replace("a=rtcp:50001", "a=rtcp-mux")).rtcp_mux);
+    }
+
+    #[test]
+    fn audio_that_is_not_wanted_is_refused_in_its_place() {
+        let body = format!(
+            "{}m=audio 7000 RTP/AVP 0\r\n",
+            TRUNK.replace("RTP/AVP", "RTP/SAVP")
+        );
+        let mut description = Description::parse(body.as_bytes()).expect("parses");
+        description.keep_audio(|audio| !audio.is_secure());
+        assert_eq!(description.media.len(), 2);
+        assert_eq!(
+            description.audio().map(|audio| audio.rtp.port()),
+            Some(7000)
+        );
+        assert!(
+            matches!(&description.media[0], Media::Other { kind, protocol, .. } if kind == "audio" && protocol == "RTP/SAVP")
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Offer and answer (RFC 3264): which formats both sides have, and our side's words.
 
 use super::body::{Audio, Description, Direction, Format, Media, Payload};
+use super::crypto::OurKeys;
 use crate::codec::Codec;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -16,6 +17,8 @@ pub struct LocalMedia {
     pub address: IpAddr,
     /// Our RTP port; RTCP is on the next.
     pub port: u16,
+    /// Our keys for SRTP.
+    pub keys: OurKeys,
 }
 
 /// What we offer, or answer.
@@ -140,7 +143,7 @@ impl LocalMedia {
     /// The body of an offer with one audio line.
     pub fn offer(&self, offer: &OurOffer<'_>) -> String {
         let mut body = self.session_lines();
-        self.write(&mut body, Line::Audio(PLAIN_RTP, offer));
+        self.write(&mut body, Line::Audio(self.keys.protocol(), offer));
         body
     }
 
@@ -148,7 +151,8 @@ impl LocalMedia {
     /// session had, and they keep their places (RFC 3264 §8). Audio may take the place of a fax.
     pub fn offer_like(&self, session: &Description, offer: &OurOffer<'_>) -> String {
         let place = session.media.iter().position(is_in_use);
-        let protocol = session.audio().map_or(PLAIN_RTP, |audio| &audio.protocol);
+        let protocol = session.audio().map(|audio| audio.protocol.as_str());
+        let protocol = protocol.unwrap_or_else(|| self.keys.protocol());
         self.lines_like(session, place, Line::Audio(protocol, offer))
     }
 
@@ -233,6 +237,9 @@ impl LocalMedia {
                 let _ = write!(body, "a=fmtp:{} {fmtp}\r\n", format.payload_type);
             }
         }
+        for key in &self.keys.lines {
+            key.write(body);
+        }
         if let Some(ptime_ms) = offer.ptime_ms {
             let _ = write!(body, "a=ptime:{ptime_ms}\r\n");
         }
@@ -257,12 +264,10 @@ pub fn answer(local: &LocalMedia, offer: &Description, ours: &OurOffer<'_>) -> S
         rtcp_mux: ours.rtcp_mux && audio.is_some_and(|audio| audio.rtcp_mux),
         ..ours.clone()
     };
-    let protocol = audio.map_or(PLAIN_RTP, |audio| &audio.protocol);
+    let protocol = audio.map(|audio| audio.protocol.as_str());
+    let protocol = protocol.unwrap_or_else(|| local.keys.protocol());
     local.lines_like(offer, place, Line::Audio(protocol, &ours))
 }
-
-/// The RTP profile where the session has none yet.
-const PLAIN_RTP: &str = "RTP/AVP";
 
 /// True if the line is the one that a session's media goes by.
 fn is_in_use(media: &Media) -> bool {
@@ -296,6 +301,7 @@ mod tests {
             version: 1,
             address: IpAddr::from([192, 0, 2, 1]),
             port: 20000,
+            keys: OurKeys::default(),
         }
     }
 
@@ -479,5 +485,39 @@ mod tests {
         let lines = media_lines(&audio);
         assert_eq!(lines[1], "m=audio 20000 RTP/AVP 0");
         assert_eq!(lines[3], "m=image 0 udptl t38");
+    }
+
+    #[test]
+    fn keys_are_offered_and_one_is_answered() {
+        use crate::rtp::srtp::{MasterKey, Suite};
+        use crate::sdp::Crypto;
+        let line = |(tag, suite): (u32, Suite)| Crypto {
+            tag,
+            key: MasterKey::new(suite, &vec![tag as u8; suite.material_len()]).expect("a key"),
+        };
+        let lines: Vec<Crypto> = (1..).zip(Suite::ALL).map(line).collect();
+        let ours = |formats| OurOffer {
+            formats,
+            direction: Direction::SendRecv,
+            ptime_ms: None,
+            rtcp_mux: false,
+        };
+        let formats = formats_for(&[Codec::Ulaw], false);
+        for (is_optional, protocol) in [(false, "RTP/SAVP"), (true, "RTP/AVP")] {
+            let mut local = local();
+            local.keys = OurKeys {
+                lines: lines.clone(),
+                is_optional,
+            };
+            let offer = read(&local.offer(&ours(&formats)));
+            let audio = offer.audio().expect("has audio");
+            assert_eq!(audio.protocol, protocol);
+            assert_eq!(audio.crypto, lines);
+            local.keys.lines = vec![lines[3]];
+            let answer = read(&answer(&local, &offer, &ours(&formats)));
+            let audio = answer.audio().expect("has audio");
+            assert_eq!(audio.protocol, protocol);
+            assert_eq!(audio.crypto, [lines[3]]);
+        }
     }
 }

@@ -23,6 +23,8 @@ pub enum Way {
     /// Over a connection to port 5061, with the certificate `phone.pem` (key and certificate) of its folder if there is
     /// one. baresip 1.0 does not look at the gateway's certificate.
     Tls,
+    /// The same, and its audio is encrypted or there is no call.
+    Encrypted,
     /// UDP from behind a NAT: its audio does not come from the address in its SDP, which nobody can reach.
     Nat,
 }
@@ -108,9 +110,14 @@ impl Phone {
         let server = match self.way {
             Way::Udp | Way::Nat => format!("{gateway}"),
             Way::Tcp => format!("{gateway};transport=tcp"),
-            Way::Tls => format!("{gateway}:5061;transport=tls"),
+            Way::Tls | Way::Encrypted => format!("{gateway}:5061;transport=tls"),
         };
-        let account = format!("<sip:{user}@{server}>;auth_pass={password};{parameters}");
+        let encryption = match self.way {
+            Way::Encrypted => ";mediaenc=srtp-mand",
+            _ => "",
+        };
+        let account =
+            format!("<sip:{user}@{server}>;auth_pass={password};{parameters}{encryption}");
         self.command("uanew", &account);
     }
 
@@ -306,7 +313,7 @@ fn write_configuration(folder: &Path, host: Ipv4Addr, way: Way, tone_hz: u32, co
     let _ = write!(
         text,
         "poll_method epoll\nsip_listen {listen}\nnet_interface {media}\nmodule_path /usr/lib/baresip/modules\n\
-         module {codec}.so\nmodule ausine.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_app menu.so\n\
+         module {codec}.so\nmodule srtp.so\nmodule ausine.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_app menu.so\n\
          module_app debug_cmd.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen {host}:4444\nsnd_path {folder_name}\n\
          audio_source ausine,{tone_hz}\naudio_player aubridge,ear\naudio_alert aubridge,bell\n\
          ausrc_srate 48000\nausrc_channels 2\nrtp_ports 40000-49999\ncall_max_calls 4\nringback_disabled yes\n"

@@ -210,6 +210,37 @@ fn a_phone_calls_and_is_called_over_tls() {
     calls_and_is_called(gateway, "6001", "one", phone);
 }
 
+/// A telephone that is encrypted or does not speak at all.
+const ENCRYPTED: &str = r#"
+[endpoint.6006]
+use = "phone"
+transport = "tls"
+media_encryption = "sdes"
+auth = { username = "6006", password = "six" }
+aor = { max_contacts = 1 }
+"#;
+
+#[test]
+fn an_encrypted_phone_calls_and_is_called_by_one_that_is_not() {
+    let gateway = gateway_with_tls(ENCRYPTED);
+    let phone = Phone::start(&gateway.network, 11, Way::Encrypted, TONES[0]);
+    calls_and_is_called(gateway, "6006", "six", phone);
+}
+
+#[test]
+fn an_encrypted_phone_holds_and_is_held() {
+    let gateway = gateway_with_tls(ENCRYPTED);
+    let mut first = Phone::start(&gateway.network, 11, Way::Encrypted, TONES[0]);
+    let mut second = Phone::start(&gateway.network, 12, Way::Udp, TONES[1]);
+    first.register("6006", "six");
+    second.register("6002", "two");
+    hold_and_resume(&mut first, &mut second);
+    assert!(first.trace().contains("RTP/SAVP"), "{}", first.trace());
+    assert!(!second.trace().contains("a=crypto"), "{}", second.trace());
+    nothing_is_lost(&gateway);
+    finish(gateway);
+}
+
 #[test]
 fn a_phone_behind_nat_calls_and_is_called() {
     let gateway = gateway();
@@ -342,15 +373,22 @@ fn direction(message: &str) -> &str {
 fn hold_and_resume_show_on_the_far_leg() {
     let gateway = gateway();
     let (mut first, mut second) = pair(&gateway);
+    hold_and_resume(&mut first, &mut second);
+    nothing_is_lost(&gateway);
+    finish(gateway);
+}
+
+/// The first calls the second, each holds the other, and they hear each other again.
+fn hold_and_resume(first: &mut Phone, second: &mut Phone) {
     first.command("dial", "6002");
     second.answer();
     first.expect("CALL_ESTABLISHED");
-    speak(&mut [&mut first, &mut second]);
+    speak(&mut [first, second]);
     for round in 0..2 {
         // The caller holds first, then the called one; each takes two offers of the other.
         let (holder, held) = match round {
-            0 => (&mut first, &mut second),
-            _ => (&mut second, &mut first),
+            0 => (&mut *first, &mut *second),
+            _ => (&mut *second, &mut *first),
         };
         let (offers, acks) = (held.received("INVITE").len(), held.received("ACK").len());
         let answers = holder.received("SIP/2.0 200").len();
@@ -375,10 +413,8 @@ fn hold_and_resume_show_on_the_far_leg() {
     }
     first.hang_up();
     second.expect("CALL_CLOSED");
-    heard(&first, TONES[1], TONES[0]);
-    heard(&second, TONES[0], TONES[1]);
-    nothing_is_lost(&gateway);
-    finish(gateway);
+    heard(first, TONES[1], TONES[0]);
+    heard(second, TONES[0], TONES[1]);
 }
 
 #[test]

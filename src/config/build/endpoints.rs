@@ -6,7 +6,8 @@ use super::super::fields::{Checker, Fields, Tell};
 use super::super::raw::Table;
 use super::super::settings::{
     Aor, Auth, CalledParty, DtmfMode, Endpoint, EndpointId, Identity, MUSIC_CLASS_DEFAULT,
-    PickupGroups, Presentation, RedirectMethod, Rel100, Secret, Sounds, Timers, Transport,
+    MediaEncryption, PickupGroups, Presentation, RedirectMethod, Rel100, Secret, Sounds, Timers,
+    Transport,
 };
 use super::dialplan::CONTEXT_DEFAULT;
 use super::{aors, named};
@@ -158,12 +159,7 @@ fn endpoint(name: String, fields: &Fields, parts: &Parts<'_>) -> Endpoint {
             Some("uri_pjsip") => RedirectMethod::UriPjsip,
             _ => RedirectMethod::User,
         },
-        timers: match fields.text("timers").map(String::as_str) {
-            Some("no") => Timers::No,
-            Some("required") => Timers::Required,
-            Some("always" | "forced") => Timers::Always,
-            _ => Timers::Yes,
-        },
+        timers: timers(fields),
         timers_min_se,
         timers_sess_expires: fields
             .integer("timers_sess_expires")
@@ -177,6 +173,7 @@ fn endpoint(name: String, fields: &Fields, parts: &Parts<'_>) -> Endpoint {
         rtcp_mux: fields.boolean("rtcp_mux", false),
         use_ptime: fields.boolean("use_ptime", false),
         t38_udptl: fields.boolean("t38_udptl", false),
+        media_encryption: media_encryption(fields),
         max_calls: fields.integer("max_calls"),
         cps: match fields.get("cps") {
             Some(Typed::Rate(rate)) => Some(*rate),
@@ -184,6 +181,26 @@ fn endpoint(name: String, fields: &Fields, parts: &Parts<'_>) -> Endpoint {
         },
         name,
     }
+}
+
+fn timers(fields: &Fields) -> Timers {
+    match fields.text("timers").map(String::as_str) {
+        Some("no") => Timers::No,
+        Some("required") => Timers::Required,
+        Some("always" | "forced") => Timers::Always,
+        _ => Timers::Yes,
+    }
+}
+
+fn media_encryption(fields: &Fields) -> Option<MediaEncryption> {
+    let is_sdes = fields
+        .text("media_encryption")
+        .is_some_and(|way| way == "sdes");
+    is_sdes.then(|| MediaEncryption {
+        optimistic: fields.boolean("media_encryption_optimistic", false),
+        over_insecure_signalling: fields
+            .boolean("media_encryption_over_insecure_signalling", false),
+    })
 }
 
 fn groups(fields: &Fields, numbered: &str, named: &str) -> PickupGroups {

@@ -1,8 +1,9 @@
 //! What a leg and its peer have agreed: the outcome of an exchange, and what a worker has to know of it.
 
 use super::media::LegMedia;
+use crate::config::settings::Secret;
 use crate::link::formats::{PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS};
-use crate::link::{Carries, FormatList, LegFormats, PayloadMap, WireFormat};
+use crate::link::{Carries, FormatList, LegCrypto, LegFormats, PayloadMap, WireFormat};
 use crate::sdp::{Audio, Description, Direction, Fax, Format, partner, payload_pairs};
 use std::net::SocketAddr;
 
@@ -17,8 +18,10 @@ pub(super) struct Agreed {
     pub(super) theirs: Vec<Format>,
     /// RTCP goes by the port of RTP.
     pub(super) rtcp_mux: bool,
-    /// Our words.
-    pub(super) said: String,
+    /// The keys of the audio, also while a fax interrupts it. None for plain RTP.
+    pub(super) crypto: Option<LegCrypto>,
+    /// Our words. They may have keys in them.
+    pub(super) said: Secret,
     /// They were an answer: a 200 repeats what its 183 said.
     pub(super) is_answer: bool,
     /// Where they send the peer's media: None for our port.

@@ -3,6 +3,7 @@
 use super::cause::{Cause, Failure};
 use super::dialling::{Candidate, Outcome};
 use super::digits::OwnInfo;
+use super::encryption::Secrecy;
 use super::leg::{Calling, Leg, LegState, MediaState};
 use super::media::{LegMedia, Offered};
 use super::negotiation;
@@ -52,6 +53,11 @@ impl Call {
         let settings = self.setup.settings();
         let path = Path::new(settings, &*ctx.surroundings, flow)
             .ok_or(Failure::of_cause(Cause::NO_ROUTE))?;
+        let secrecy = Secrecy::of(callee, &path);
+        if secrecy == Secrecy::Impossible {
+            tracing::warn!(call = self.id, endpoint = callee.name, peer = %flow.peer, "media is to be encrypted, and SIP is not");
+            return Err(Failure::of_cause(Cause::NO_CODEC));
+        }
         let worker = self
             .caller
             .media()

@@ -6,19 +6,21 @@
 pub use super::agreed::{AudioTerms, Offered, renumbered};
 
 use super::agreed::{Agreed, payload_map};
+use super::encryption::{Keys, Secrecy};
 use super::negotiation;
 use super::player::Player;
 use super::{CallKey, LegNo};
 use crate::codec::{Codec, Payload};
-use crate::config::settings::Endpoint;
+use crate::config::settings::{Endpoint, Secret};
 use crate::control::context::Context;
 use crate::control::path::Path;
 use crate::control::ports::NoPorts;
 use crate::link::{
-    Carries, Command, LegFormats, LegId, LegReport, Listening, PayloadMap, Rate, Remote, WorkerId,
+    Carries, Command, LegCrypto, LegFormats, LegId, LegReport, Listening, PayloadMap, Rate, Remote,
+    WorkerId,
 };
 use crate::sdp::{
-    Description, Direction, Fax, Format, LocalMedia, OurOffer, answer, answered_formats,
+    Description, Direction, Fax, Format, LocalMedia, OurKeys, OurOffer, answer, answered_formats,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -40,8 +42,8 @@ pub struct LegMedia {
     worker: WorkerId,
     local: LocalMedia,
     agreed: Option<Agreed>,
-    /// Our last offer.
-    offered: String,
+    /// Our last offer. It may have keys in it.
+    offered: Secret,
     /// Where it says that the peer is to send: None for our port.
     offered_aim: Option<SocketAddr>,
     /// Where our next description says so.
@@ -50,6 +52,8 @@ pub struct LegMedia {
     told_formats: Option<LegFormats>,
     /// Which digits of the peer the worker tells.
     pub(super) told_listening: Listening,
+    told_crypto: Option<LegCrypto>,
+    keys: Keys,
     /// What was agreed was agreed for another far side: it is to be offered anew.
     must_renew: bool,
     /// Where the peer's media comes from, once it has come.
@@ -98,14 +102,17 @@ impl LegMedia {
                 version: 0,
                 address: path.media_address,
                 port: leg.port.rtp(),
+                keys: OurKeys::default(),
             },
+            keys: Keys::new(ctx, Secrecy::of(endpoint, path)),
             agreed: None,
-            offered: String::new(),
+            offered: Secret(String::new()),
             offered_aim: None,
             aim: None,
             told: None,
             told_formats: None,
             told_listening: Listening::Off,
+            told_crypto: None,
             must_renew: false,
             latched: None,
             reported: LegReport::default(),
@@ -153,12 +160,27 @@ impl LegMedia {
         self.agreed.as_ref().map_or(&[], |agreed| &agreed.theirs)
     }
 
+    /// Refuses the lines of the peer's offer that may not be agreed on, encrypted or not as they are.
+    pub fn keep_audio_of(&self, offer: &mut Description) {
+        let secrecy = self.keys.secrecy();
+        offer.keep_audio(|audio| secrecy.takes(audio));
+    }
+
+    /// True if the peer may send a fax, which nothing encrypts.
+    pub fn may_fax(&self) -> bool {
+        self.keys.secrecy().takes_plain()
+    }
+
     /// Writes an offer. It holds only when [`LegMedia::accept_answer`] has taken the answer.
     pub fn offer(&mut self, offered: &Offered) -> String {
         self.local.version += 1;
+        self.local.keys = match &self.agreed {
+            Some(agreed) => self.keys.later_offer(agreed.crypto),
+            None => self.keys.first_offer(),
+        };
         let local = self.described();
         let remote = self.agreed.as_ref().map(|agreed| &agreed.remote);
-        self.offered = match (offered, remote) {
+        self.offered = Secret(match (offered, remote) {
             (Offered::Audio(terms), None) => local.offer(&self.in_words(terms)),
             (Offered::Audio(terms), Some(remote)) => {
                 local.offer_like(remote, &self.in_words(terms))
@@ -168,41 +190,42 @@ impl LegMedia {
                 let nothing = Description::default();
                 local.offer_fax_like(remote.unwrap_or(&nothing), attributes)
             }
-        };
+        });
         self.offered_aim = self.aim;
-        self.offered.clone()
+        self.offered.0.clone()
     }
 
     /// Takes the peer's answer to an offer of ours.
     ///
     /// # Errors
-    /// It accepts no codec, or gives an address of the other family; what was agreed before stands.
+    /// It accepts no codec or no key, or gives an address of the other family; what was agreed before stands.
     pub fn accept_answer(
         &mut self,
         offered: &Offered,
         answer: Description,
     ) -> Result<(), NotAcceptable> {
-        let (ours, theirs) = match offered {
+        let (ours, theirs, crypto) = match offered {
             Offered::Audio(terms) => {
                 let audio = answer.audio().ok_or(NotAcceptable)?;
                 self.check_family(audio.rtp.ip())?;
                 let ours = answered_formats(&terms.formats, &audio.formats);
                 let theirs = answered_formats(&audio.formats, &ours);
+                if theirs.is_empty() {
+                    return Err(NotAcceptable);
+                }
+                let crypto = self.keys.accept_answer(audio)?;
                 let terms = AudioTerms {
                     formats: ours,
                     ..*terms
                 };
-                (Offered::Audio(terms), theirs)
+                (Offered::Audio(terms), theirs, crypto)
             }
             Offered::Fax(_) => {
                 let fax = answer.fax().ok_or(NotAcceptable)?;
                 self.check_family(fax.address.ip())?;
-                (offered.clone(), Vec::new())
+                (offered.clone(), Vec::new(), self.crypto())
             }
         };
-        if theirs.is_empty() && matches!(ours, Offered::Audio(_)) {
-            return Err(NotAcceptable);
-        }
         let offers_mux = self.offered_mux();
         self.must_renew = false;
         self.agreed = Some(Agreed {
@@ -210,6 +233,7 @@ impl LegMedia {
             remote: answer,
             ours,
             theirs,
+            crypto,
             said: self.offered.clone(),
             is_answer: false,
             aim: self.offered_aim,
@@ -220,7 +244,8 @@ impl LegMedia {
     /// Writes the answer to the peer's offer, with the offer's numbers.
     ///
     /// # Errors
-    /// There is no format, or the offer's address is of the other family; what was agreed before stands.
+    /// There is no format, its keys are none that may be used, or its address is of the other family; what was agreed
+    /// before stands.
     pub fn answer(&mut self, offer: &Description, terms: Offered) -> Result<String, NotAcceptable> {
         match terms {
             Offered::Audio(terms) => self.answer_audio(offer, terms),
@@ -238,6 +263,9 @@ impl LegMedia {
         if terms.formats.is_empty() {
             return Err(NotAcceptable);
         }
+        let in_use = self.crypto();
+        let (keys, crypto) = self.keys.answer(audio, in_use)?;
+        self.local.keys = keys;
         let terms = AudioTerms {
             direction: audio.direction.reversed().and(terms.direction),
             ..terms
@@ -253,7 +281,8 @@ impl LegMedia {
             theirs: terms.formats.clone(),
             rtcp_mux: audio.rtcp_mux,
             ours: Offered::Audio(terms),
-            said: body.clone(),
+            crypto,
+            said: Secret(body.clone()),
             is_answer: true,
             aim: self.aim,
         });
@@ -274,7 +303,8 @@ impl LegMedia {
             theirs: Vec::new(),
             rtcp_mux: false,
             ours: Offered::Fax(attributes),
-            said: body.clone(),
+            crypto: self.crypto(),
+            said: Secret(body.clone()),
             is_answer: true,
             aim: self.aim,
         });
@@ -284,7 +314,7 @@ impl LegMedia {
     /// The answer that stands, to be said again.
     pub fn standing_answer(&self) -> Option<&str> {
         let agreed = self.agreed.as_ref().filter(|agreed| agreed.is_answer)?;
-        Some(&agreed.said)
+        Some(&agreed.said.0)
     }
 
     /// What we said last, word for word, to be said again as an offer: the same version, since nothing has changed
@@ -294,12 +324,18 @@ impl LegMedia {
         let agreed = self.agreed.as_ref()?;
         self.offered.clone_from(&agreed.said);
         self.offered_aim = agreed.aim;
-        Some((self.offered.clone(), terms))
+        Some((self.offered.0.clone(), terms))
     }
 
     /// What we are bound to by the last exchange. None before the first is over.
     pub fn our_terms(&self) -> Option<Offered> {
         Some(self.agreed.as_ref()?.ours.clone())
+    }
+
+    /// The keys of the audio. A fax leaves them as they are: it is not encrypted, and audio goes on with them behind it, where
+    /// their packets had been counted to (RFC 3711 §3.3.1).
+    fn crypto(&self) -> Option<LegCrypto> {
+        self.agreed.as_ref()?.crypto
     }
 
     /// Our next offer lets RTCP go by the port of RTP.
@@ -384,11 +420,13 @@ impl LegMedia {
     }
 
     /// Where the peer hears, if anybody may send there: it is not on hold, has its RTCP beside its RTP (we can say no
-    /// other), and its own media, if it came, came from there.
+    /// other), its own media, if it came, came from there, and nobody needs our keys to understand it.
     pub fn open_address(&self) -> Option<SocketAddr> {
-        let audio = self.agreed.as_ref()?.audio()?;
+        let agreed = self.agreed.as_ref()?;
+        let audio = agreed.audio()?;
         let port = audio.rtp.port();
-        let is_open = self.peer_direction() == Direction::SendRecv
+        let is_open = agreed.crypto.is_none()
+            && self.peer_direction() == Direction::SendRecv
             && !audio.rtp.ip().is_unspecified()
             && audio.rtcp.ip() == audio.rtp.ip()
             && Some(audio.rtcp.port()) == port.checked_add(1)
@@ -460,12 +498,17 @@ impl LegMedia {
         self.player = Player::default();
         (self.told, self.told_formats, self.latched) = (None, None, None);
         self.told_listening = Listening::Off;
+        self.told_crypto = None;
+        if let Some(agreed) = &mut self.agreed {
+            self.keys.change(ctx, &mut agreed.crypto);
+        }
         self.must_renew = true;
         Ok(())
     }
 
     /// Tells the worker where the peer is and what it speaks, as far as that has changed.
     pub fn tell(&mut self, ctx: &mut Context, terms: RemoteTerms) {
+        self.tell_crypto(ctx);
         self.tell_remote(ctx, terms);
         let formats = self.agreed.as_ref().map(Agreed::wire_formats);
         if let Some(formats) = formats
@@ -473,6 +516,16 @@ impl LegMedia {
         {
             let leg = self.leg;
             ctx.command(self.worker, Command::SetFormats { leg, formats });
+        }
+    }
+
+    /// Before the worker learns where to send, so that nothing goes there in the clear.
+    fn tell_crypto(&mut self, ctx: &mut Context) {
+        let crypto = self.crypto();
+        if self.told_crypto != crypto {
+            self.told_crypto = crypto;
+            let leg = self.leg;
+            ctx.command(self.worker, Command::SetCrypto { leg, crypto });
         }
     }
 

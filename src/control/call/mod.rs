@@ -55,6 +55,7 @@ mod dialling;
 mod digits;
 mod direct;
 pub mod diversion;
+pub mod encryption;
 mod ending;
 mod exchange;
 pub mod headers;

@@ -76,7 +76,10 @@ impl Call {
     fn fax_asked<'a>(&self, asking: &'a Asking) -> Option<&'a Fax> {
         let takes_fax = |side| {
             let leg = self.leg(self.number_of(side));
-            leg.is_some_and(|leg| self.setup.endpoint(leg.endpoint).t38_udptl)
+            leg.is_some_and(|leg| {
+                self.setup.endpoint(leg.endpoint).t38_udptl
+                    && leg.media().is_some_and(LegMedia::may_fax)
+            })
         };
         let is_for_both = takes_fax(asking.from) && takes_fax(asking.from.other());
         asking.offer.fax().filter(|_| is_for_both)

@@ -403,7 +403,8 @@ impl Call {
             Some(leg) if early(leg) => {}
             _ => return ResponseDraft::new(491),
         }
-        let Some(offer) = super::reoffer::offer_of(request) else {
+        let media = self.leg(no).and_then(Leg::media);
+        let Some(offer) = super::reoffer::offer_of(request, media) else {
             return ResponseDraft::new(488);
         };
         let usable = self.usable(no, &offer);

@@ -64,13 +64,11 @@ impl Call {
         if request.body().is_empty() {
             return self.offer_in_200(ctx, now, no, tx);
         }
-        let Some(offer) = offer_of(request) else {
+        let media = self.leg(no).and_then(Leg::media);
+        let Some(offer) = offer_of(request, media) else {
             return ctx.sip.respond(now, tx, ResponseDraft::new(488));
         };
-        let is_known = self
-            .leg(no)
-            .and_then(Leg::media)
-            .is_some_and(|media| media.remote() == Some(&offer));
+        let is_known = media.is_some_and(|media| media.remote() == Some(&offer));
         if is_known {
             // RFC 3264 §8: nothing has changed, as in a refresh (RFC 4028 §7.4). The far side need not hear of it.
             return self.answer_alone(ctx, now, no, (tx, means), &offer);
@@ -473,8 +471,11 @@ impl Call {
     }
 }
 
-/// The offer in a request. None if its body is none that can be used.
-pub(super) fn offer_of(request: &Request) -> Option<Description> {
-    let offer = Description::parse(&request.body()).ok()?;
+/// The offer in a request for this media. None if its body is none that can be used.
+pub(super) fn offer_of(request: &Request, media: Option<&LegMedia>) -> Option<Description> {
+    let mut offer = Description::parse(&request.body()).ok()?;
+    if let Some(media) = media {
+        media.keep_audio_of(&mut offer);
+    }
     (offer.audio().is_some() || offer.fax().is_some()).then_some(offer)
 }

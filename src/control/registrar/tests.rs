@@ -116,7 +116,13 @@ impl Desk {
         let range = PortRange::new(20_000, 20_099, 1).expect("a range");
         Desk {
             now,
-            gateway: Controller::new(World::setup(text), range, 7, Box::new(Routes), now),
+            gateway: Controller::new(
+                World::setup(text),
+                range,
+                7,
+                Box::new(Routes::default()),
+                now,
+            ),
             closed: Vec::new(),
             stored: BTreeMap::new(),
             removed: Vec::new(),

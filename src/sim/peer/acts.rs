@@ -1,7 +1,7 @@
 //! What a peer does of its own accord, as its plan says.
 
 use super::{Act, CallMedia, PORTS_PER_CALL, Peer, Place, Stage};
-use crate::sdp::{self, Description, Direction, LocalMedia, OurOffer};
+use crate::sdp::{self, Description, Direction, LocalMedia, OurKeys, OurOffer};
 use crate::sim::history::WithinPlan;
 use crate::sim::speech::Talk;
 use crate::sip::endpoint::ServerTx;
@@ -265,6 +265,7 @@ impl CallMedia {
             version: self.version,
             address: place.rtp,
             port: self.port,
+            keys: OurKeys::default(),
         }
     }
 

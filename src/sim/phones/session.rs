@@ -82,6 +82,7 @@ impl Session {
             version: self.version,
             address: self.address,
             port: FIRST_RTP_PORT + 2 * (self.number % 1000),
+            keys: sdp::OurKeys::default(),
         }
     }
 

@@ -16,11 +16,11 @@ fn fax(address: &str, port: u16, version: u64) -> String {
     )
 }
 
-fn alices_fax(version: u64) -> String {
+pub(super) fn alices_fax(version: u64) -> String {
     fax("198.51.100.10", 4010, version)
 }
 
-fn bobs_fax(version: u64) -> String {
+pub(super) fn bobs_fax(version: u64) -> String {
     fax("203.0.113.20", 6010, version).replace("14400", "9600")
 }
 

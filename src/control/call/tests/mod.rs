@@ -6,6 +6,7 @@ mod basic;
 mod challenge;
 mod digits;
 mod direct;
+mod encryption;
 mod fax;
 mod groups;
 mod hold;

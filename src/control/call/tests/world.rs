@@ -17,6 +17,7 @@ use crate::sip::message::{Method, Request, RequestDraft, Response, ResponseDraft
 use crate::sip::resolve::Question;
 use crate::sip::{Endpoint, EndpointSettings};
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -120,7 +121,10 @@ pub fn sdp(address: &str, port: u16, version: u64, formats: &str, direction: &st
     )
 }
 
-pub struct Routes;
+#[derive(Default)]
+pub struct Routes {
+    secrets: RefCell<fastrand::Rng>,
+}
 
 impl Surroundings for Routes {
     fn source_address(&self, _peer: IpAddr) -> Option<IpAddr> {
@@ -133,6 +137,11 @@ impl Surroundings for Routes {
 
     fn recording_directory(&self, _settings: &Settings) -> Option<PathBuf> {
         Some(PathBuf::from("/spool"))
+    }
+
+    fn fill_secret(&self, bytes: &mut [u8]) {
+        let mut secrets = self.secrets.borrow_mut();
+        secrets.fill(bytes);
     }
 }
 
@@ -275,7 +284,7 @@ impl World {
         World {
             began: now,
             now,
-            gateway: Controller::new(setup, range, seed, Box::new(Routes), now),
+            gateway: Controller::new(setup, range, seed, Box::new(Routes::default()), now),
             phones: phones.collect(),
             wire: Vec::new(),
             commands: Vec::new(),
