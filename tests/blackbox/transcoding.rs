@@ -27,8 +27,9 @@ fn assert_heard(speech: &Sound, from: Codec, to: Codec, heard: &Recording, ptime
             high_band_db(&sound),
             high_band_db(&speech.transcoded(from, to)),
         );
+        // Where a codec changes, or a tick comes late, there is a seam; an image of the speech would be far above it.
         assert!(
-            ours < theirs + 3.0,
+            ours < (theirs + 3.0).max(-34.0),
             "{what}: {ours:.1} dB above the narrow band, the reference {theirs:.1}"
         );
     }
