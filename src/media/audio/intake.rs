@@ -9,12 +9,16 @@
 //!
 //! A tick is three steps, so that G.722 of all legs is decoded as a batch in between: [`Intake::pull`],
 //! [`Intake::decode_job`] or [`Intake::decode`], [`Intake::finish`].
+//!
+//! Where the buffer leaves a block out to shorten the delay, what was heard goes on with that block and passes over to the next
+//! where the two are most alike ([`Block::spliced`]).
 
 use super::block::{Block, OCTETS};
-use crate::codec::g722::{DecodeJob, Decoder};
+use super::decoding::StreamDecoder;
+use crate::codec::g722::DecodeJob;
 use crate::codec::noise::{Generator, Payload};
 use crate::codec::plc::Concealer;
-use crate::codec::{Codec, Rate, g711};
+use crate::codec::{Codec, Rate};
 use crate::media::in_stream::Counted;
 use crate::media::leg::Playout;
 use crate::media::seam::Nanos;
@@ -62,10 +66,11 @@ pub(in crate::media) struct Intake {
     /// The source that is in the buffer.
     epoch: u32,
     pub(in crate::media) used: Use,
-    codec: Codec,
     octets: [u8; OCTETS],
     work: Work,
-    decoder: Decoder,
+    decoder: StreamDecoder,
+    /// What would have been heard now, had it not been left out.
+    left_out: Option<Block>,
     concealer: Concealer,
     noise: Generator,
     /// Until then the peer sends an event, and no audio.
@@ -81,10 +86,10 @@ impl Intake {
             jitter: JitterBuffer::new(),
             epoch: 0,
             used,
-            codec: Codec::Ulaw,
             octets: [0; OCTETS],
             work: Work::Nothing,
-            decoder: Decoder::default(),
+            decoder: StreamDecoder::new(),
+            left_out: None,
             concealer: Concealer::new(Rate::Narrow),
             noise: Generator::new(seed),
             event_until: Nanos(0),
@@ -159,7 +164,7 @@ impl Intake {
         let in_event = now < self.event_until;
         self.work = match pulled {
             Pulled::Audio { tag } => {
-                self.speak(codec_of(tag));
+                self.go_on(codec_of(tag));
                 Work::Decode
             }
             Pulled::Lost | Pulled::Starved if !in_event => Work::Conceal,
@@ -168,40 +173,39 @@ impl Intake {
         };
     }
 
-    /// The audio is of this codec from now on; another begins with a state of its own.
+    /// Audio of this codec is to be decoded; before it, what was left out.
     #[inline]
-    fn speak(&mut self, codec: Codec) {
-        if self.codec == codec {
-            return;
-        }
-        self.codec = codec;
-        self.decoder = Decoder::default();
+    fn go_on(&mut self, codec: Codec) {
         let rate = rate_of(codec);
         if self.block.rate != rate {
             self.block = Block::silence(rate);
             self.concealer = Concealer::new(rate);
+        }
+        let left_out = self.jitter.take_left_out();
+        if let Some(left_out) = left_out.filter(|left_out| codec_of(left_out.tag) == codec) {
+            self.decoder.go_on(codec, left_out.timestamp);
+            self.left_out = Some(self.decoder.decode_alone(&left_out.block));
+        }
+        if let Some(timestamp) = self.jitter.timestamp() {
+            self.decoder.go_on(codec, timestamp);
         }
     }
 
     /// This tick's share of a batch of G.722, if it is that.
     #[inline]
     pub(super) fn decode_job(&mut self) -> Option<DecodeJob<'_>> {
-        (self.work == Work::Decode && self.codec == Codec::G722).then(|| DecodeJob {
-            state: &mut self.decoder,
-            codes: &self.octets,
-            pcm: self.block.samples_mut(),
-        })
+        match self.work {
+            Work::Decode => self.decoder.job(&self.octets, self.block.samples_mut()),
+            _ => None,
+        }
     }
 
     /// Decodes what is no matter for a batch.
     #[inline]
     pub(super) fn decode(&mut self) {
         if self.work == Work::Decode {
-            match self.codec {
-                Codec::Ulaw => g711::decode_ulaw(&self.octets, self.block.samples_mut()),
-                Codec::Alaw => g711::decode_alaw(&self.octets, self.block.samples_mut()),
-                _ => {}
-            }
+            self.decoder
+                .decode_g711(&self.octets, self.block.samples_mut());
         }
     }
 
@@ -210,15 +214,18 @@ impl Intake {
         self.heard = match self.work {
             Work::Nothing => Heard::Nothing,
             Work::Decode => {
+                // After a gap the concealer joins what it made to what follows.
+                if let Some(left_out) = self.left_out.take()
+                    && self.heard == Heard::Audio
+                {
+                    self.block = left_out.spliced(&self.block);
+                }
                 self.concealer.good(self.block.samples_mut());
                 Heard::Audio
             }
             Work::Conceal => {
                 self.concealer.lost(self.block.samples_mut());
-                if self.codec == Codec::G722 {
-                    let signal = self.concealer.estimate(Decoder::CARRY_PAST);
-                    self.decoder.carry(signal);
-                }
+                self.decoder.carry(&self.concealer);
                 Heard::Concealed
             }
             Work::Noise => {

@@ -11,6 +11,7 @@
 //! ```
 
 mod block;
+mod decoding;
 mod digits;
 mod intake;
 mod outlet;
@@ -147,6 +148,15 @@ impl Audio {
     /// When the next tick is due; None while no leg needs any.
     pub(super) fn next_tick(&self) -> Option<Nanos> {
         (!self.legs.is_empty()).then_some(self.next)
+    }
+
+    /// When a packet came, as its jitter buffer is to count it: whatever is here before a tick is done is in time for
+    /// it, be the thread as late as it may. So a pause of the thread is no jitter of the network's.
+    pub(super) fn arrival(&self, now: Nanos) -> Nanos {
+        match self.next_tick() {
+            Some(due) => now.min(due),
+            None => now,
+        }
     }
 
     /// Legs that have audio of their own.

@@ -119,11 +119,12 @@ impl Worker {
         (codec, used): (Codec, Use),
         packet: &[u8],
     ) {
+        let came = self.audio.arrival(now);
         let index = self.legs.get(slot).and_then(|leg| leg.audio);
         let is_wanted =
             used == Use::Feed || index.is_some_and(|index| self.audio.is_tapped(&self.legs, index));
         if is_wanted && let Some(intake) = self.audio.intake(now, &mut self.legs, slot, used) {
-            intake.push(now, counted, header, codec, packet::payload(packet));
+            intake.push(came, counted, header, codec, packet::payload(packet));
         } else if let Some(intake) = index.and_then(|index| self.audio.existing_intake(index)) {
             intake.used = Use::Tap;
         }
@@ -138,10 +139,11 @@ impl Worker {
         header: &Header,
         packet: &[u8],
     ) -> bool {
+        let came = self.audio.arrival(now);
         let index = self.legs.get(slot).and_then(|leg| leg.audio);
         match index.and_then(|index| self.audio.existing_intake(index)) {
             Some(intake) => {
-                intake.push_noise(now, counted, header, packet::payload(packet));
+                intake.push_noise(came, counted, header, packet::payload(packet));
                 intake.used == Use::Tap
             }
             None => true,

@@ -27,11 +27,12 @@
 //!
 //! # Delay
 //!
-//! The delay decided is what nearly all packets of the last 8 s kept (see `transit.rs`), at most 200 ms over the
-//! quickest; nothing on a steady stream, whose audio leaves with the next pull. It grows by concealing where a block
-//! is missing anyway, or for nothing in a pause. It shrinks by a block left out: in a pause whenever there is too much,
-//! after 100 ms of more than any packet needed of late where the last block was quiet, after 1 s where it was not. More
-//! than 220 ms and a packet are never held: the oldest goes. A sender's clock drift is followed in the same way.
+//! The delay decided is what nearly all packets of the last 8 s kept and 5 ms (see `transit.rs`), at most 200 ms over the
+//! quickest. It grows by concealing where a block is missing anyway, or for nothing in a pause. It shrinks by a block left
+//! out: in a pause whenever there is too much, after 100 ms of more than any packet needed of late where the last block was
+//! quiet, after 1 s where it was not. More than 220 ms and a packet are never held: the oldest goes. A sender's clock drift is
+//! followed in the same way. What is left out is told ([`JitterBuffer::take_left_out`]), so that the two sides of it can be
+//! joined without a click.
 //!
 //! # What may go wrong
 //!
@@ -127,6 +128,17 @@ pub struct Counts {
     pub dropped: u64,
 }
 
+/// Audio that is here and is not played, to shorten the delay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// As it was pushed.
+    pub tag: u8,
+    /// Of its first octet.
+    pub timestamp: u32,
+    /// The first block of it: what would have been played.
+    pub block: [u8; BLOCK],
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Playout {
     Idle,
@@ -158,6 +170,7 @@ pub struct JitterBuffer {
     excess: u32,
     /// Of the block last pulled.
     pulled: Option<u32>,
+    left_out: Option<LeftOut>,
     /// Now less the time stamp when last played: on the scale of transits.
     lag: i64,
     counts: Counts,
@@ -182,6 +195,7 @@ impl JitterBuffer {
             packet_len: 0,
             excess: 0,
             pulled: None,
+            left_out: None,
             lag: 0,
             counts: Counts {
                 kept: 0,
@@ -285,6 +299,11 @@ impl JitterBuffer {
         self.pulled
     }
 
+    /// What was left out before the block last pulled: to be asked after each pull.
+    pub fn take_left_out(&mut self) -> Option<LeftOut> {
+        self.left_out.take()
+    }
+
     /// How much longer than the quickest packet of the last second the audio last pulled was under way, in nanoseconds:
     /// the delay that this buffer adds.
     pub fn delay_ns(&self) -> u64 {
@@ -307,6 +326,7 @@ impl JitterBuffer {
         self.newest_end = FIRST_EPOCH;
         self.excess = 0;
         self.pulled = None;
+        self.left_out = None;
     }
 
     /// The time stamp in 64 bits: the nearest to what is played.

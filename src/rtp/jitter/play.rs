@@ -1,8 +1,10 @@
 //! What is played when the next block is not there, and how the delay is kept.
 
 use super::order::Kind;
-use super::ring::Mark;
-use super::{BLOCK_NS, BLOCK_UNITS, DELAY_MAX_NS, JitterBuffer, Playout, Pulled, UNIT_NS};
+use super::ring::{Found, Mark};
+use super::{
+    BLOCK, BLOCK_NS, BLOCK_UNITS, DELAY_MAX_NS, JitterBuffer, LeftOut, Playout, Pulled, UNIT_NS,
+};
 
 /// Units held beyond the newest packet's own: the most delay and two blocks.
 const DEPTH_MAX: u64 = (DELAY_MAX_NS / UNIT_NS) as u64 + 2 * BLOCK_UNITS;
@@ -110,6 +112,15 @@ impl JitterBuffer {
     }
 
     pub(super) fn drop_blocks(&mut self, blocks: u64) {
+        let mut block = [0; BLOCK];
+        if let (None, Found::Whole { tag }) = (self.left_out, self.ring.read(self.next, &mut block))
+        {
+            self.left_out = Some(LeftOut {
+                tag,
+                timestamp: self.next as u32,
+                block,
+            });
+        }
         self.counts.dropped += blocks;
         self.advance(blocks * BLOCK_UNITS);
     }

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 const MS: u64 = 1_000_000;
 const FIRST: u32 = 0xffff_f000;
 const TAG: u8 = 8;
+/// What playout allows for beyond what it has seen.
+const RESERVE: u64 = 5 * MS;
 
 /// The octet of a time stamp, so that what comes out can be told by what it is.
 fn octet(timestamp: u32) -> u8 {
@@ -23,6 +25,8 @@ struct Listener {
     heard: Vec<(Pulled, Option<u32>)>,
     quiet: bool,
     most_delay: u64,
+    /// Times that audio was left out.
+    blocks_left_out: u64,
 }
 
 impl Listener {
@@ -34,6 +38,7 @@ impl Listener {
             heard: Vec::new(),
             quiet: false,
             most_delay: 0,
+            blocks_left_out: 0,
         }
     }
 
@@ -48,9 +53,26 @@ impl Listener {
                 assert_eq!(block.to_vec(), octets(first, BLOCK));
                 self.most_delay = self.most_delay.max(self.buffer.delay_ns());
             }
+            self.see_left_out(pulled, timestamp);
             self.heard.push((pulled, timestamp));
             self.next_tick += 10 * MS;
         }
+    }
+
+    /// What was left out is audio as it was pushed, follows what was pulled before, and is followed by what is pulled now.
+    fn see_left_out(&mut self, pulled: Pulled, timestamp: Option<u32>) {
+        let Some(left_out) = self.buffer.take_left_out() else {
+            return;
+        };
+        assert_eq!(left_out.block.to_vec(), octets(left_out.timestamp, BLOCK));
+        let is_audio = pulled == Pulled::Audio { tag: TAG };
+        if let Some(timestamp) = timestamp.filter(|_| is_audio) {
+            assert!(timestamp.wrapping_sub(left_out.timestamp) as i32 >= BLOCK as i32);
+        }
+        if let Some((Pulled::Audio { .. }, Some(before))) = self.heard.last() {
+            assert_eq!(left_out.timestamp, before.wrapping_add(BLOCK as u32));
+        }
+        self.blocks_left_out += 1;
     }
 
     fn push(&mut self, now: u64, extended: u32, timestamp: u32, len: usize) -> Pushed {
@@ -120,11 +142,11 @@ fn steady(listener: &mut Listener, len: usize, packets: u32, lost: impl Fn(u32) 
             listener.push(now, 70_000 + n, at(n, len), len);
         }
     }
-    listener.run(100 * MS + u64::from(packets) * packet_ns(len));
+    listener.run(100 * MS + u64::from(packets) * packet_ns(len) + RESERVE);
 }
 
 #[test]
-fn a_steady_stream_leaves_with_the_next_tick() {
+fn a_steady_stream_leaves_with_the_next_tick_but_five_milliseconds() {
     for len in [80, 160, 240, 320, 400, 480, 40, 120, 100] {
         for phase in [0, 1, 5, 9] {
             let mut listener = Listener::new(phase * MS + 1);
@@ -134,7 +156,7 @@ fn a_steady_stream_leaves_with_the_next_tick() {
             // Packets that are no whole blocks make it wait once or twice, at the start.
             let allowed = if len % BLOCK == 0 { 0 } else { 2 };
             assert!(counts.starved <= allowed, "{len} {phase}: {counts:?}");
-            let most = if len % BLOCK == 0 { 10 * MS } else { 25 * MS };
+            let most = RESERVE + if len % BLOCK == 0 { 10 * MS } else { 25 * MS };
             assert!(listener.most_delay < most, "{len}: {}", listener.most_delay);
             let audio = listener.audio();
             assert!(audio.iter().zip(0..).all(|(at, n)| *at == n * 80), "{len}");
@@ -263,6 +285,7 @@ fn an_hour_of_clock_drift_is_followed_block_by_block() {
         };
         assert!(starved.contains(&counts.starved), "{ppm}: {counts:?}");
         assert!(dropped.contains(&counts.dropped), "{ppm}: {counts:?}");
+        assert_eq!(listener.blocks_left_out, counts.dropped, "each is told");
         assert_eq!((counts.late, counts.lost, counts.restarts), (0, 0, 0));
         assert!(listener.most_delay < 30 * MS, "{}", listener.most_delay);
     }
@@ -443,7 +466,7 @@ fn noise_and_its_end_may_be_here_before_they_are_played() {
         listener.push(MS, 1, at(0, 160), 160);
         listener.buffer.push_noise(MS, 2, at(1, 160));
         listener.push_marked(MS, 4, at(4, 160), 160, marker);
-        listener.run(105 * MS);
+        listener.run(115 * MS);
         let audio = Pulled::Audio { tag: TAG };
         let said = [&[audio; 2], &pause[..], &[audio; 2]].concat();
         let expected: Vec<_> = said
@@ -471,7 +494,7 @@ fn a_packet_that_is_no_audio_is_not_missing() {
         let now = 400 * MS + u64::from(n) * 20 * MS;
         listener.push_marked(now, 70_018 + n, at(15 + n, 160), 160, n == 0);
     }
-    listener.run(500 * MS);
+    listener.run(500 * MS + RESERVE);
     let counts = listener.buffer.counts();
     assert_eq!((counts.lost, counts.starved, counts.late), (0, 0, 0));
     assert_eq!(listener.audio().len(), 30);
@@ -502,7 +525,7 @@ fn time_stamps_that_jump_begin_anew() {
         assert_eq!(restarts, 1, "{jump:#x}");
         assert!(listener.audio().len() >= 199, "{jump:#x}");
         assert_eq!(listener.buffer.counts().lost, 0);
-        assert!(listener.buffer.delay_ns() < 10 * MS);
+        assert!(listener.buffer.delay_ns() < RESERVE + 10 * MS);
     }
 }
 
@@ -523,7 +546,7 @@ fn a_codec_changes_between_two_packets() {
     for n in 0..8 {
         let tag = if n < 4 { 0 } else { 9 };
         assert_eq!(
-            buffer.pull(n * 10 * MS, false, &mut block),
+            buffer.pull(RESERVE + n * 10 * MS, false, &mut block),
             Pulled::Audio { tag }
         );
         assert_eq!(block, [(n / 2) as u8; BLOCK]);
@@ -542,7 +565,7 @@ fn a_reset_forgets_all_but_the_counts() {
     );
     assert_eq!(listener.buffer.counts().kept, 10);
     assert_eq!(listener.push(301 * MS, 3, 77, 160), Pushed::Kept);
-    let pulled = listener.buffer.pull(302 * MS, false, &mut block);
+    let pulled = listener.buffer.pull(301 * MS + RESERVE, false, &mut block);
     assert_eq!(pulled, Pulled::Audio { tag: TAG });
 }
 

@@ -7,6 +7,9 @@
 
 use super::DELAY_MAX_NS;
 
+/// What playout allows beyond what was seen: the first packets of a call know nothing of its network, and senders' clocks and
+/// threads are late by a few milliseconds now and then. Each time that is not allowed for is heard.
+const RESERVE_NS: i64 = 5_000_000;
 /// Slots remembered.
 const SLOTS: usize = 16;
 /// Nanoseconds a slot lasts. All of them are 8 s.
@@ -92,11 +95,10 @@ impl Transits {
             highest = highest.max(slot.most);
         }
         let reach = if self.used == 1 { highest } else { second };
-        self.target = reach.clamp(self.least, self.least + DELAY_MAX_NS);
+        self.target = (reach + RESERVE_NS).min(self.least + DELAY_MAX_NS);
     }
 
-    /// The transit that playout should allow: at least the quickest packet's, at most 200 ms more. None before the
-    /// first packet.
+    /// The transit that playout should allow: 5 to 200 ms more than the quickest packet's. None before the first packet.
     pub(super) fn target(&self) -> Option<i64> {
         (self.used > 0).then_some(self.target)
     }
