@@ -324,18 +324,43 @@ fn write_configuration(folder: &Path, host: Ipv4Addr, way: Way, tone_hz: u32, co
     std::fs::write(folder.join("config"), text).expect("its configuration is written");
 }
 
-/// Which part of the signal's energy is a tone of this frequency: 0 to 1 (Goertzel's filter).
+/// Samples that are looked at for a tone at once, 50 ms: a skip of the audio, as on a busy machine, is felt in one of them alone.
+const WINDOW: usize = 400;
+
+/// Which part of the signal's energy is a tone of this frequency: 0 to 1.
 pub fn tone_share(samples: &[i16], frequency_hz: u32) -> f64 {
+    let windows = samples.chunks_exact(WINDOW);
+    let (tone, all) = windows.fold((0.0, 0.0), |(tone, all), window| {
+        let energy = energy(window);
+        (tone + energy * share(window, frequency_hz), all + energy)
+    });
+    if all == 0.0 { 0.0 } else { tone / all }
+}
+
+/// For how many seconds a tone of this frequency, and little else, is heard.
+pub fn tone_seconds(samples: &[i16], frequency_hz: u32) -> f64 {
+    let windows = samples.chunks_exact(WINDOW);
+    let sounding = windows.filter(|window| share(window, frequency_hz) > 0.8);
+    (sounding.count() * WINDOW) as f64 / SAMPLE_RATE
+}
+
+fn energy(samples: &[i16]) -> f64 {
+    samples
+        .iter()
+        .map(|sample| f64::from(*sample).powi(2))
+        .sum()
+}
+
+/// Of a window's energy (Goertzel's filter).
+fn share(window: &[i16], frequency_hz: u32) -> f64 {
     let coefficient = 2.0 * (std::f64::consts::TAU * f64::from(frequency_hz) / SAMPLE_RATE).cos();
-    let (mut last, mut before, mut energy) = (0.0, 0.0, 0.0);
-    for sample in samples {
-        let sample = f64::from(*sample);
-        (last, before) = (sample + coefficient * last - before, last);
-        energy += sample * sample;
+    let (mut last, mut before) = (0.0, 0.0);
+    for sample in window {
+        (last, before) = (f64::from(*sample) + coefficient * last - before, last);
     }
     let tone = last * last + before * before - coefficient * last * before;
-    match energy {
+    match energy(window) {
         0.0 => 0.0,
-        _ => 2.0 * tone / (samples.len() as f64 * energy),
+        energy => 2.0 * tone / (window.len() as f64 * energy),
     }
 }
