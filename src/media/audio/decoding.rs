@@ -35,10 +35,6 @@ impl StreamDecoder {
         }
     }
 
-    pub(super) fn codec(&self) -> Codec {
-        self.codec
-    }
-
     /// What is decoded next is of this codec and has this time stamp. Another codec begins with a state of its own.
     #[inline]
     pub(super) fn go_on(&mut self, codec: Codec, timestamp: u32) {

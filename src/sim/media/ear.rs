@@ -67,6 +67,16 @@ pub(super) fn level(pcm: &[i16], rate: Rate, hertz: f64) -> f64 {
     20.0 * (amplitude.max(1.0) / AMPLITUDE).log10()
 }
 
+/// The same, part by part of 50 ms: whatever is left out or stretched between them.
+pub(super) fn level_in_parts(pcm: &[i16], rate: Rate, hertz: f64) -> f64 {
+    let parts = pcm.chunks_exact(5 * rate.block());
+    let count = parts.len().max(1) as f64;
+    let power: f64 = parts
+        .map(|part| 10f64.powf(level(part, rate, hertz) / 10.0))
+        .sum();
+    10.0 * (power / count).max(f64::MIN_POSITIVE).log10()
+}
+
 /// The largest step from a sample to the next, in parts of what the sine itself has.
 pub(super) fn roughness(pcm: &[i16], rate: Rate, hertz: f64) -> f64 {
     let own = 2.0 * AMPLITUDE * (TAU / 2.0 * hertz / f64::from(rate.hz())).sin();

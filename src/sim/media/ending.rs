@@ -1,7 +1,7 @@
 //! What must hold at the end of a history.
 
 use super::Loss;
-use super::ear::{level, roughness};
+use super::ear::{level_in_parts, roughness};
 use super::peer::{Lease, Peer};
 use super::world::{MediaWorld, Recording, Tally};
 use crate::codec::Codec;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const ENDING_MAX: Duration = Duration::from_secs(30);
 /// How far what was heard may be from what was said, in dB.
 const LEVEL_DB_MAX: f64 = 0.5;
-/// How much steeper than the sine itself what was heard may be where audio was lost.
+/// How much steeper than the sine itself what was heard may be where audio was lost, late, stretched or left out.
 const ROUGHNESS_MAX: f64 = 1.6;
 
 impl MediaWorld {
@@ -124,7 +124,7 @@ impl MediaWorld {
             let hertz = self.peers[recording.peer].plan.hertz;
             let steepest = steepest(recording, hertz);
             self.outcome.roughness = self.outcome.roughness.max(steepest);
-            if combination.loss != Loss::Disorder && steepest > ROUGHNESS_MAX {
+            if steepest > ROUGHNESS_MAX {
                 wrong.push(format!("a step of {steepest:.2} at {hertz:.0} Hz"));
             }
         }
@@ -165,7 +165,7 @@ fn steepest(recording: &Recording, hertz: f64) -> f64 {
     let pcm = recording.pcm.get(samples(300)..samples(1_000));
     let pcm = pcm.unwrap_or_default();
     // Silence would be smooth.
-    match level(pcm, recording.rate, hertz) > -6.0 {
+    match level_in_parts(pcm, recording.rate, hertz) > -3.0 {
         true => roughness(pcm, recording.rate, hertz),
         false => f64::INFINITY,
     }
