@@ -11,7 +11,9 @@ use super::rtcp_latch::RtcpLatch;
 use super::seam::{Component, DropReason, LegSlot, Nanos, SocketOrder, Verdict};
 use super::worker::{Halt, Judged};
 use crate::codec::{Codec, Payload};
-use crate::link::{Carries, Event, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Remote};
+use crate::link::{
+    Carries, Digit, Event, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Remote,
+};
 use crate::rtp::packet::Header;
 use crate::rtp::quality::{self, Coding, Conditions};
 use crate::rtp::rtcp::{ReportedMap, SenderMap, Translation};
@@ -311,12 +313,17 @@ impl Leg {
     /// The source that the peer sends at the moment, as a feed of another leg's stream.
     pub(super) fn feed(&self, slot: LegSlot) -> Option<(u32, Feed)> {
         let (ssrc, epoch) = self.input.source()?;
-        let feed = Feed {
+        Some((ssrc, self.feed_of(slot, epoch)))
+    }
+
+    /// One of the peer's sources, as a feed of another leg's stream.
+    #[inline]
+    pub(super) fn feed_of(&self, slot: LegSlot, epoch: u32) -> Feed {
+        Feed {
             leg: slot,
             generation: self.id.generation,
             epoch,
-        };
-        Some((ssrc, feed))
+        }
     }
 
     /// How RTCP of this leg's peer is translated for the peer of `far`. None if it is about a source that `far` does
@@ -487,6 +494,16 @@ impl Events {
             self.queue.push_back(event);
         }
         room
+    }
+
+    /// A digit of a leg's peer has ended, with its milliseconds. One that finds the queue full is lost, as a digit in a
+    /// full exchange is.
+    pub(super) fn tell_digit(&mut self, leg: LegId, (digit, duration_ms): (Digit, u16)) {
+        self.tell(Event::Digit {
+            leg,
+            digit,
+            duration_ms,
+        });
     }
 
     /// Dropped and counted if there is no room.

@@ -1,5 +1,6 @@
 //! The legs of a worker by slot.
 
+use super::audio::AudioIndex;
 use super::leg::Leg;
 use super::seam::LegSlot;
 
@@ -22,6 +23,12 @@ impl Legs {
     #[inline]
     pub(super) fn get_mut(&mut self, slot: LegSlot) -> Option<&mut Leg> {
         self.0.get_mut(usize::from(slot.0))?.as_deref_mut()
+    }
+
+    /// The place of the leg's audio, if it has any.
+    #[inline]
+    pub(super) fn audio(&self, slot: LegSlot) -> Option<AudioIndex> {
+        self.get(slot)?.audio
     }
 
     /// Puts a leg into its slot.

@@ -176,7 +176,7 @@ impl Worker {
                         };
                     }
                     None => {
-                        self.take_back(leg, packet::is_rtcp(room), len as u64);
+                        self.take_back(leg, packet::is_rtcp(room), len);
                         DropReason::Late
                     }
                 }
@@ -188,22 +188,13 @@ impl Worker {
 
     /// A packet that was counted as sent does not go after all: its number was sealed before.
     #[cold]
-    fn take_back(&mut self, leg: LegSlot, is_rtcp: bool, len: u64) {
-        let counters = &mut self.counters;
+    fn take_back(&mut self, leg: LegSlot, is_rtcp: bool, len: usize) {
         let Some(leg) = self.legs.get_mut(leg) else {
             return;
         };
         match is_rtcp {
-            true => {
-                counters.rtcp_out -= 1;
-                leg.counts.rtcp_out -= 1;
-            }
-            false => {
-                counters.packets_out -= 1;
-                counters.bytes_out -= len;
-                leg.counts.packets_out -= 1;
-                leg.counts.bytes_out -= len;
-            }
+            true => leg.uncount_rtcp_out(&mut self.counters),
+            false => leg.uncount_out(&mut self.counters, len),
         }
     }
 
@@ -230,16 +221,14 @@ impl Worker {
 
     /// Time passes: silence, connections, interim reports. Cost grows with open legs only.
     pub fn handle_tick(&mut self, now: Nanos) {
-        for slot in &self.open {
-            if let Some(leg) = self.legs.get_mut(*slot) {
+        for place in 0..self.open.len() {
+            let slot = self.open[place];
+            if let Some(leg) = self.legs.get_mut(slot) {
                 if let Some(playout) = leg.audio.and_then(|index| self.audio.playout(index)) {
                     leg.playout = playout;
                 }
-                leg.tick(now, *slot, &mut self.events, &mut self.orders);
-                if self.rtcp == Rtcp::Own {
-                    let sent = report(now, leg, *slot, false, &mut self.random, &mut self.outbox);
-                    self.counters.rtcp_out += u64::from(sent);
-                }
+                leg.tick(now, slot, &mut self.events, &mut self.orders);
+                self.report(now, slot, false);
             }
         }
     }
@@ -285,11 +274,7 @@ impl Worker {
             return Err(leg.reject(source, &mut self.events).into());
         };
         leg.admit(now, source, &header, &mut self.events)?;
-        let len = packet.len();
-        leg.counts.packets_in += 1;
-        leg.counts.bytes_in += len as u64;
-        self.counters.packets_in += 1;
-        self.counters.bytes_in += len as u64;
+        leg.count_in(&mut self.counters, packet.len());
 
         let counted = leg.input.receive(now, &header).ok_or(DropReason::Late)?;
         if !leg.receive {
@@ -310,11 +295,7 @@ impl Worker {
                 None => return self.hear(now, slot, counted, header, packet),
             },
         };
-        let feed = Feed {
-            leg: slot,
-            generation: leg.id.generation,
-            epoch: counted.epoch,
-        };
+        let feed = leg.feed_of(slot, counted.epoch);
         self.relay(now, feed, to, counted, header, packet)
     }
 
@@ -339,10 +320,7 @@ impl Worker {
             return Err(DropReason::Late.into());
         }
         header.write(packet);
-        far.counts.packets_out += 1;
-        far.counts.bytes_out += len as u64;
-        self.counters.packets_out += 1;
-        self.counters.bytes_out += len as u64;
+        far.count_out(&mut self.counters, len);
         far.sent(to, Component::Rtp, destination, len)
     }
 
@@ -364,8 +342,7 @@ impl Worker {
             Some(crypto) => crypto.opened(component, packet)?,
         };
         leg.admit_rtcp(now, component, source, rtcp::check(packet).is_ok())?;
-        leg.counts.rtcp_in += 1;
-        self.counters.rtcp_in += 1;
+        leg.count_rtcp_in(&mut self.counters);
         if self.rtcp == Rtcp::Own {
             leg.reports.take(now, packet, leg.output.ssrc());
             return Ok(Verdict::Taken);
@@ -383,8 +360,7 @@ impl Worker {
             .and_then(|translation| rtcp::translate(packet, &translation))
             .ok_or(DropReason::Late)?;
         let far = self.legs.get_mut(to).ok_or(DropReason::Unheard)?;
-        far.counts.rtcp_out += 1;
-        self.counters.rtcp_out += 1;
+        far.count_rtcp_out(&mut self.counters);
         far.sent(to, out, destination, len)
     }
 
@@ -464,18 +440,33 @@ impl Worker {
 
     /// Closes a leg and tells so, its peer (BYE, RFC 3550 §6.6) and control.
     fn end(&mut self, now: Nanos, slot: LegSlot) {
-        if self.rtcp == Rtcp::Own
-            && let Some(leg) = self.legs.get_mut(slot)
-        {
-            let sent = report(now, leg, slot, true, &mut self.random, &mut self.outbox);
-            self.counters.rtcp_out += u64::from(sent);
-        }
+        self.report(now, slot, true);
         if let Some(leg) = self.remove(slot) {
             self.orders.push_back(SocketOrder::Close { leg: slot });
             self.events.tell_last(Event::Closed {
                 leg: leg.id,
                 report: leg.report(),
             });
+        }
+    }
+
+    /// Sends our report to the leg's peer if it is due; the last, with a BYE, in any case.
+    fn report(&mut self, now: Nanos, slot: LegSlot, goodbye: bool) {
+        if self.rtcp != Rtcp::Own {
+            return;
+        }
+        let Some(leg) = self.legs.get_mut(slot) else {
+            return;
+        };
+        let Some(destination) = leg.rtcp_destination() else {
+            return;
+        };
+        let (component, random) = (leg.rtcp_component(), &mut self.random);
+        let sent = self.outbox.push(slot, component, destination, |room| {
+            leg.write_report(now, random.u32(..), goodbye, room)
+        });
+        if sent.is_some() {
+            leg.count_rtcp_out(&mut self.counters);
         }
     }
 
@@ -516,26 +507,6 @@ impl Worker {
         let slot = id.port.rtp().checked_sub(self.first_port)? / 2;
         (usize::from(slot) < self.legs.slots()).then_some(LegSlot(slot))
     }
-}
-
-/// Sends the leg's report if it is due, or its last. True if one was sent.
-fn report(
-    now: Nanos,
-    leg: &mut Leg,
-    slot: LegSlot,
-    goodbye: bool,
-    random: &mut fastrand::Rng,
-    outbox: &mut Outbox,
-) -> bool {
-    let Some(destination) = leg.rtcp_destination() else {
-        return false;
-    };
-    let component = leg.rtcp_component();
-    let sent = outbox.push(slot, component, destination, |room| {
-        leg.write_report(now, random.u32(..), goodbye, room)
-    });
-    leg.counts.rtcp_out += u64::from(sent.is_some());
-    sent.is_some()
 }
 
 mod datagrams;

@@ -5,8 +5,8 @@
 //! ```
 
 use super::block::Block;
-use super::outlet::Origin;
-use super::route::{OwnPacket, count, open_outlet, send_own};
+use super::own_packet::{Origin, OwnPacket};
+use super::route::open_outlet;
 use super::{Around, Audio};
 use crate::codec::Rate;
 use crate::codec::tone::{Generator, Tone};
@@ -153,10 +153,11 @@ impl Audio {
                         payload_type: *payload_type,
                         timestamp: event.timestamp,
                         marker: event.marker,
+                        origin: Origin::Made,
                         payload: &event.payload,
                     };
-                    let sent = send_own(around.now, leg, audio.slot, &packet, around.outbox);
-                    count(around.counters, Origin::Made, sent);
+                    let (counters, outbox) = (&mut *around.counters, &mut *around.outbox);
+                    packet.send(around.now, leg, audio.slot, counters, outbox);
                 }
                 None => digits.state = State::Pause { left_ms: PAUSE_MS },
             },

@@ -15,6 +15,7 @@ mod decoding;
 mod digits;
 mod intake;
 mod outlet;
+mod own_packet;
 mod player;
 mod recorder;
 mod requests;
@@ -24,6 +25,7 @@ mod tones;
 
 pub(super) use self::intake::Use;
 
+use self::block::Block;
 use self::digits::DigitSender;
 use self::intake::{Heard, Intake};
 use self::outlet::Outlet;
@@ -36,8 +38,8 @@ use super::leg::Events;
 use super::legs::Legs;
 use super::outbox::Outbox;
 use super::seam::{Counters, LegSlot, Nanos};
-use crate::codec::g722::{self, DecodeJob, EncodeJob};
-use crate::link::{Event, Listening, RoomId};
+use crate::codec::g722;
+use crate::link::{Listening, RoomId};
 use crate::rtp::telephone_event::{EventReceiver, Retiming};
 use arrayvec::ArrayVec;
 
@@ -97,6 +99,11 @@ impl AudioLeg {
             room: None,
             is_changed: false,
         }
+    }
+
+    /// What its peer said in this tick.
+    fn said(&self) -> Option<&Block> {
+        self.intake.as_deref()?.said()
     }
 
     /// Its peer hears what is made here, and nothing that comes for it.
@@ -207,16 +214,8 @@ impl Audio {
             intake.pull(now);
             intake.decode();
         }
-        let mut batch: ArrayVec<DecodeJob<'_>, BATCH> = ArrayVec::new();
-        for job in intakes(&mut self.legs).filter_map(Intake::decode_job) {
-            batch.push(job);
-            if batch.is_full() {
-                g722::decode_batch(&mut batch);
-                batch.clear();
-            }
-        }
-        g722::decode_batch(&mut batch);
-        drop(batch);
+        let jobs = intakes(&mut self.legs).filter_map(Intake::decode_job);
+        in_batches(jobs, g722::decode_batch);
         intakes(&mut self.legs).for_each(Intake::finish);
     }
 
@@ -226,37 +225,43 @@ impl Audio {
             let expired = audio.events.expire(now.0);
             let mut told = expired.and_then(|change| digit_of(change, audio.events_rate));
             if let (Some(tones), Some(intake)) = (&mut audio.tones, &mut audio.intake) {
-                let block = (intake.heard != Heard::Nothing).then_some(&intake.block);
-                told = tones.hear(block).or(told);
+                told = tones.hear(intake.said()).or(told);
                 if tones.is_sounding() {
                     intake.mute();
                 }
             }
-            if let Some((digit, duration_ms)) = told
+            if let Some(digit) = told
                 && let Some(leg) = legs.get(audio.slot)
             {
-                let leg = leg.id;
-                // One that finds the queue full is lost, as a digit in a full exchange is.
-                events.tell(Event::Digit {
-                    leg,
-                    digit,
-                    duration_ms,
-                });
+                events.tell_digit(leg.id, digit);
             }
         }
     }
 
     fn encode(&mut self) {
         outlets(&mut self.legs).for_each(Outlet::encode);
-        let mut batch: ArrayVec<EncodeJob<'_>, BATCH> = ArrayVec::new();
-        for job in outlets(&mut self.legs).filter_map(Outlet::encode_job) {
-            batch.push(job);
-            if batch.is_full() {
-                g722::encode_batch(&mut batch);
-                batch.clear();
-            }
+        let jobs = outlets(&mut self.legs).filter_map(Outlet::encode_job);
+        in_batches(jobs, g722::encode_batch);
+    }
+}
+
+/// Codes what there is to code, [`BATCH`] at a time.
+fn in_batches<J>(jobs: impl Iterator<Item = J>, code: impl Fn(&mut [J])) {
+    let mut batch: ArrayVec<J, BATCH> = ArrayVec::new();
+    for job in jobs {
+        batch.push(job);
+        if batch.is_full() {
+            code(&mut batch);
+            batch.clear();
         }
-        g722::encode_batch(&mut batch);
+    }
+    code(&mut batch);
+}
+
+impl Intake {
+    /// What was said in this tick.
+    fn said(&self) -> Option<&Block> {
+        (self.heard != Heard::Nothing).then_some(&self.block)
     }
 }
 

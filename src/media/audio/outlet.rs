@@ -9,6 +9,7 @@
 
 use super::block::{Block, OCTETS, RateChanger};
 use super::intake::{Heard, rate_of};
+use super::own_packet::{Origin, OwnPacket};
 use crate::codec::g722::{EncodeJob, Encoder};
 use crate::codec::{Codec, Rate, g711};
 use crate::link::LegFormats;
@@ -17,26 +18,10 @@ use crate::link::formats::{PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS};
 /// Octets of the longest packet.
 const CODES_MAX: usize = OCTETS * (PTIME_MAX_MS / PTIME_MIN_MS) as usize;
 
-/// Where the audio of a packet came from: the `path` that it is counted under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Another leg, or a room.
-    Legs,
-    /// Prompts, music, tones.
-    Made,
-}
-
 /// What becomes of a full packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Full<'a> {
-    Send {
-        payload_type: u8,
-        timestamp: u32,
-        /// A talkspurt begins.
-        marker: bool,
-        origin: Origin,
-        codes: &'a [u8],
-    },
+    Send(OwnPacket<'a>),
     /// All of it was lost before it came to us.
     Skip,
 }
@@ -176,13 +161,13 @@ impl Outlet {
         // The marker waits for a packet that is sent.
         self.is_talking = has_block && (!is_lost || self.is_talking);
         match is_lost {
-            false => Some(Full::Send {
+            false => Some(Full::Send(OwnPacket {
                 payload_type: self.payload_type,
                 timestamp,
                 marker,
                 origin: self.origin,
-                codes: &self.codes[..filled],
-            }),
+                payload: &self.codes[..filled],
+            })),
             true => Some(Full::Skip),
         }
     }

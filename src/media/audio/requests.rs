@@ -34,6 +34,11 @@ impl Audio {
         self.legs.get_mut(index.at())
     }
 
+    /// The leg's audio, if it has any.
+    pub(super) fn existing(&self, legs: &Legs, slot: LegSlot) -> Option<&AudioLeg> {
+        self.legs.get(legs.audio(slot)?.at())
+    }
+
     /// Sees that the leg has audio, since another is to be fed or tapped into it.
     #[inline]
     pub(in crate::media) fn ready(&mut self, now: Nanos, legs: &mut Legs, slot: LegSlot) {
@@ -125,7 +130,7 @@ impl Audio {
             return false;
         };
         let far = || match legs.get(audio.slot)?.role {
-            Role::Bridged { to, .. } => self.legs.get(legs.get(to)?.audio?.at()),
+            Role::Bridged { to, .. } => self.existing(legs, to),
             _ => None,
         };
         audio.recorder.is_some()
@@ -234,7 +239,7 @@ impl Audio {
 
     /// Ends the leg's recording.
     pub(in crate::media) fn stop_record(&mut self, legs: &mut Legs, slot: LegSlot) {
-        if let Some(index) = legs.get(slot).and_then(|leg| leg.audio) {
+        if let Some(index) = legs.audio(slot) {
             self.legs[index.at()].recorder = None;
             self.settle(legs, index);
             if let Some(Role::Bridged { to, .. }) = legs.get(slot).map(|leg| leg.role) {
@@ -269,7 +274,7 @@ impl Audio {
 
     /// Takes the leg out of whatever it was in: its room, or what it fed.
     pub(in crate::media) fn part(&mut self, legs: &mut Legs, slot: LegSlot) {
-        let Some(index) = legs.get(slot).and_then(|leg| leg.audio) else {
+        let Some(index) = legs.audio(slot) else {
             return;
         };
         let audio = &mut self.legs[index.at()];
@@ -305,13 +310,13 @@ impl Audio {
     pub(in crate::media) fn close(&mut self, legs: &mut Legs, slot: LegSlot, events: &mut Events) {
         self.stop_play(legs, slot, events);
         self.part(legs, slot);
-        if let Some(index) = legs.get(slot).and_then(|leg| leg.audio) {
+        if let Some(index) = legs.audio(slot) {
             self.remove(legs, index);
         }
     }
 
     fn settle_slot(&mut self, legs: &mut Legs, slot: LegSlot) {
-        if let Some(index) = legs.get(slot).and_then(|leg| leg.audio) {
+        if let Some(index) = legs.audio(slot) {
             self.settle(legs, index);
         }
     }
@@ -326,26 +331,10 @@ impl Audio {
         if let Some(leg) = legs.get_mut(audio.slot) {
             leg.taken = is_taken;
         }
-        let is_fed = || {
-            let leg = legs.get(self.legs[index.at()].slot)?;
-            match leg.role {
-                Role::Bridged { to, .. } => self.fed_from(legs, to),
-                _ => None,
-            }
-        };
-        if is_idle && is_fed().is_none() {
+        let slot = audio.slot;
+        if is_idle && self.feeder(legs, slot).is_none() {
             self.remove(legs, index);
         }
-    }
-
-    /// Some if that leg feeds the one that it is bridged to.
-    fn fed_from(&self, legs: &Legs, slot: LegSlot) -> Option<()> {
-        let intake = self
-            .legs
-            .get(legs.get(slot)?.audio?.at())?
-            .intake
-            .as_deref()?;
-        (intake.used == Use::Feed).then_some(())
     }
 
     fn remove(&mut self, legs: &mut Legs, index: AudioIndex) {

@@ -1,16 +1,15 @@
 //! From intakes, clips and rooms into outlets, recorders and packets.
 
 use super::block::Block;
-use super::intake::{Heard, Use};
-use super::outlet::{Full, Origin, Outlet};
-use super::{Around, Audio, AudioIndex, AudioLeg};
+use super::intake::{Heard, Intake, Use};
+use super::outlet::{Full, Outlet};
+use super::own_packet::Origin;
+use super::{Around, Audio, AudioLeg};
 use crate::codec::Rate;
 use crate::link::Event;
 use crate::media::leg::{Events, Leg, Role};
 use crate::media::legs::Legs;
-use crate::media::outbox::Outbox;
-use crate::media::seam::{Component, Counters, LegSlot, Nanos};
-use crate::rtp::packet::{self, HEADER_LEN};
+use crate::media::seam::{LegSlot, Nanos};
 
 impl Audio {
     /// A block for each outlet, but those of rooms: what is made for it, else what its bridge feeds.
@@ -21,10 +20,6 @@ impl Audio {
                 continue;
             };
             let id = leg.id;
-            let fed_by = match leg.role {
-                Role::Bridged { to, .. } => around.legs.get(to).and_then(|far| far.audio),
-                _ => None,
-            };
             let audio = &mut self.legs[index];
             if audio.digits.is_busy() {
                 if let Some(block) = audio.digits.tone() {
@@ -46,17 +41,22 @@ impl Audio {
                     }
                 }
             }
-            if let Some((block, heard)) = fed_by.and_then(|far| self.fed(far)) {
+            if let Some(feeder) = self.feeder(around.legs, slot)
+                && let Some(block) = feeder.said().copied()
+            {
+                let heard = feeder.heard;
                 self.put(around, index, &block, heard, Origin::Legs);
             }
         }
     }
 
-    /// What a leg says to its bridge, if it goes that way.
-    fn fed(&self, far: AudioIndex) -> Option<(Block, Heard)> {
-        let intake = self.legs.get(far.at())?.intake.as_deref()?;
-        let is_fed = intake.used == Use::Feed && intake.heard != Heard::Nothing;
-        is_fed.then_some((intake.block, intake.heard))
+    /// The intake of the far side, if the leg is bridged and audio goes that way.
+    pub(super) fn feeder(&self, legs: &Legs, slot: LegSlot) -> Option<&Intake> {
+        let Role::Bridged { to, .. } = legs.get(slot)?.role else {
+            return None;
+        };
+        let intake = self.existing(legs, to)?.intake.as_deref()?;
+        (intake.used == Use::Feed).then_some(intake)
     }
 
     /// Gives a leg's outlet its block, making the outlet if there is none.
@@ -86,15 +86,14 @@ impl Audio {
             }
             let rate = self.rate_of(around.legs, room.members.iter().map(|member| member.slot));
             let legs = &*around.legs;
-            let index = |slot: LegSlot| Some(legs.get(slot)?.audio?.at());
+            let index = |slot: LegSlot| Some(legs.audio(slot)?.at());
             // Both sides of the mix work on different fields of one leg, one after the other.
             let cells = std::cell::RefCell::new(&mut self.legs);
             room.mix(
                 rate,
                 |slot| {
                     let legs = cells.borrow();
-                    let intake = legs.get(index(slot)?)?.intake.as_deref()?;
-                    (intake.heard != Heard::Nothing).then_some(intake.block)
+                    legs.get(index(slot)?)?.said().copied()
                 },
                 |slot, block| {
                     let mut legs = cells.borrow_mut();
@@ -123,14 +122,8 @@ impl Audio {
 
     /// The rate that a room is mixed at: the highest that one of its legs hears.
     fn rate_of(&self, legs: &Legs, members: impl Iterator<Item = LegSlot>) -> Rate {
-        let outlets = members.filter_map(|slot| {
-            let index = legs.get(slot)?.audio?;
-            self.legs.get(index.at())?.outlet.as_deref()
-        });
-        match outlets
-            .into_iter()
-            .any(|outlet| outlet.rate() == Rate::Wide)
-        {
+        let mut outlets = members.filter_map(|slot| self.existing(legs, slot)?.outlet.as_deref());
+        match outlets.any(|outlet| outlet.rate() == Rate::Wide) {
             true => Rate::Wide,
             false => Rate::Narrow,
         }
@@ -144,16 +137,13 @@ impl Audio {
                 continue;
             };
             let id = leg.id;
-            let heard = match (recorder.needs_far_side(), leg.role) {
-                (true, Role::Bridged { to, .. }) => {
-                    self.ready(now, legs, to);
-                    self.heard_by(legs, index)
-                }
-                (true, _) => self.heard_by(legs, index),
-                (false, _) => None,
-            };
+            let needs_far_side = recorder.needs_far_side();
+            if let (true, Role::Bridged { to, .. }) = (needs_far_side, leg.role) {
+                self.ready(now, legs, to);
+            }
+            let heard = needs_far_side.then(|| self.heard_by(legs, index)).flatten();
             let audio = &mut self.legs[index];
-            let said = said_by(audio);
+            let said = audio.said().copied();
             if let Some(recorder) = &mut audio.recorder
                 && recorder.take(said.as_ref(), heard.as_ref())
             {
@@ -170,8 +160,8 @@ impl Audio {
             return made.copied();
         }
         match legs.get(audio.slot)?.role {
-            Role::Bridged { to, .. } => said_by(self.legs.get(legs.get(to)?.audio?.at())?),
-            Role::Echo => said_by(audio),
+            Role::Bridged { to, .. } => self.existing(legs, to)?.said().copied(),
+            Role::Echo => audio.said().copied(),
             Role::Alone | Role::Room => None,
         }
     }
@@ -192,92 +182,14 @@ impl Audio {
                 continue;
             }
             match outlet.packet() {
-                Some(Full::Send {
-                    payload_type,
-                    timestamp,
-                    marker,
-                    origin,
-                    codes,
-                }) => {
-                    let packet = OwnPacket {
-                        payload_type,
-                        timestamp,
-                        marker,
-                        payload: codes,
-                    };
-                    let sent = send_own(around.now, leg, slot, &packet, around.outbox);
-                    count(around.counters, origin, sent);
+                Some(Full::Send(packet)) => {
+                    packet.send(around.now, leg, slot, around.counters, around.outbox);
                 }
                 Some(Full::Skip) => leg.output.skip_own(),
                 None => {}
             }
         }
     }
-}
-
-/// A packet of our own.
-pub(super) struct OwnPacket<'a> {
-    pub(super) payload_type: u8,
-    pub(super) timestamp: u32,
-    pub(super) marker: bool,
-    pub(super) payload: &'a [u8],
-}
-
-/// Sends a packet of our own to the leg's peer, if it may hear any. Its length in the clear.
-pub(super) fn send_own(
-    now: Nanos,
-    leg: &mut Leg,
-    slot: LegSlot,
-    packet: &OwnPacket<'_>,
-    outbox: &mut Outbox,
-) -> Option<usize> {
-    let destination = leg.rtp_destination()?;
-    let header = leg
-        .output
-        .own(now, packet.payload_type, packet.timestamp, packet.marker);
-    let crypto = &mut leg.crypto;
-    outbox.push(slot, Component::Rtp, destination, |room| {
-        let len = HEADER_LEN + packet.payload.len();
-        let (head, payload) = room.split_at_mut_checked(HEADER_LEN)?;
-        head[0] = packet::FIRST_PLAIN;
-        header.write(head);
-        let payload = payload.get_mut(..packet.payload.len())?;
-        payload.copy_from_slice(packet.payload);
-        match crypto {
-            Some(crypto) => crypto.seal(room, len),
-            None => Some(len),
-        }
-    })?;
-    // As relayed packets are counted: without what SRTP adds.
-    let len = HEADER_LEN + packet.payload.len();
-    leg.counts.packets_out += 1;
-    leg.counts.bytes_out += len as u64;
-    Some(len)
-}
-
-/// Counts a packet of our own that was sent.
-pub(super) fn count(counters: &mut Counters, origin: Origin, sent: Option<usize>) {
-    let Some(len) = sent else { return };
-    counters.packets_out += 1;
-    counters.bytes_out += len as u64;
-    let (packets, bytes) = match origin {
-        Origin::Legs => (
-            &mut counters.transcoded_out,
-            &mut counters.transcoded_out_bytes,
-        ),
-        Origin::Made => (
-            &mut counters.generated_out,
-            &mut counters.generated_out_bytes,
-        ),
-    };
-    *packets += 1;
-    *bytes += len as u64;
-}
-
-/// What a leg's peer said in this tick.
-fn said_by(audio: &AudioLeg) -> Option<Block> {
-    let intake = audio.intake.as_deref()?;
-    (intake.heard != Heard::Nothing).then_some(intake.block)
 }
 
 /// The leg's outlet, with its stream in our hands. None if the peer hears no codec that we can code.

@@ -32,10 +32,7 @@ impl Worker {
         };
         leg.admit(now, source, &stream, &mut self.events)?;
         let len = packet.len();
-        leg.counts.packets_in += 1;
-        leg.counts.bytes_in += len as u64;
-        self.counters.packets_in += 1;
-        self.counters.bytes_in += len as u64;
+        leg.count_in(&mut self.counters, len);
         let to = match leg.role {
             Role::Bridged { to, .. } if leg.receive => to,
             _ => return Err(DropReason::Unheard),
@@ -45,10 +42,7 @@ impl Worker {
             return Err(DropReason::Unheard);
         }
         let destination = far.rtp_destination().ok_or(DropReason::Unheard)?;
-        far.counts.packets_out += 1;
-        far.counts.bytes_out += len as u64;
-        self.counters.packets_out += 1;
-        self.counters.bytes_out += len as u64;
+        far.count_out(&mut self.counters, len);
         Ok(Verdict::Send {
             leg: to,
             component: Component::Rtp,

@@ -2,11 +2,10 @@
 
 use super::{Component, DropReason, Judged, LegSlot, Nanos, Verdict, Worker};
 use crate::codec::{Codec, Payload};
-use crate::link::{Command, Event, Listening, RoomId};
+use crate::link::{Command, Listening, RoomId};
 use crate::media::audio::Use;
 use crate::media::in_stream::Counted;
 use crate::media::leg::Role;
-use crate::media::out_stream::Feed;
 use crate::rtp::packet::{self, Header};
 use crate::rtp::telephone_event::{EVENT_LEN, TelephoneEvent};
 
@@ -34,7 +33,7 @@ impl Worker {
         packet: &mut [u8],
     ) -> Judged {
         let leg = self.legs.get(slot).ok_or(DropReason::Unlatched)?;
-        let generation = leg.id.generation;
+        let feed = leg.feed_of(slot, counted.epoch);
         let way = match &leg.role {
             Role::Alone => Way::Nowhere,
             Role::Room => Way::Room,
@@ -73,11 +72,6 @@ impl Worker {
         match way {
             Way::Relay { to, payload_type } if passes => {
                 header.payload_type = payload_type;
-                let feed = Feed {
-                    leg: slot,
-                    generation,
-                    epoch: counted.epoch,
-                };
                 self.relay(now, feed, to, counted, header, packet)
             }
             Way::Bridge { .. } if passes => Err(DropReason::PayloadType.into()),
@@ -93,7 +87,7 @@ impl Worker {
 
     /// Where audio that comes this way is needed.
     fn use_of(&self, slot: LegSlot, way: &Way) -> Use {
-        let index = self.legs.get(slot).and_then(|leg| leg.audio);
+        let index = self.legs.audio(slot);
         let listens_to_tones =
             index.is_some_and(|index| self.audio.listening(index) == Listening::Tones);
         let can_feed = |to: LegSlot| {
@@ -120,7 +114,7 @@ impl Worker {
         packet: &[u8],
     ) {
         let came = self.audio.arrival(now);
-        let index = self.legs.get(slot).and_then(|leg| leg.audio);
+        let index = self.legs.audio(slot);
         let is_wanted =
             used == Use::Feed || index.is_some_and(|index| self.audio.is_tapped(&self.legs, index));
         if is_wanted && let Some(intake) = self.audio.intake(now, &mut self.legs, slot, used) {
@@ -140,7 +134,7 @@ impl Worker {
         packet: &[u8],
     ) -> bool {
         let came = self.audio.arrival(now);
-        let index = self.legs.get(slot).and_then(|leg| leg.audio);
+        let index = self.legs.audio(slot);
         match index.and_then(|index| self.audio.existing_intake(index)) {
             Some(intake) => {
                 intake.push_noise(came, counted, header, packet::payload(packet));
@@ -170,12 +164,8 @@ impl Worker {
         let told = self
             .audio
             .hear_event(now, index, counted, header, clock_rate, payload);
-        if let Some((digit, duration_ms)) = told {
-            self.events.tell(Event::Digit {
-                leg: id,
-                digit,
-                duration_ms,
-            });
+        if let Some(digit) = told {
+            self.events.tell_digit(id, digit);
         }
     }
 
@@ -213,10 +203,7 @@ impl Worker {
             .own(now, payload_type, timestamp, header.marker)
             .write(packet);
         let len = packet.len();
-        far.counts.packets_out += 1;
-        far.counts.bytes_out += len as u64;
-        self.counters.packets_out += 1;
-        self.counters.bytes_out += len as u64;
+        far.count_out(&mut self.counters, len);
         Some(far.sent(to, Component::Rtp, destination, len))
     }
 
