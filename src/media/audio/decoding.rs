@@ -58,7 +58,7 @@ impl StreamDecoder {
         octets: &'a [u8; BLOCK],
         pcm: &'a mut [i16],
     ) -> Option<DecodeJob<'a>> {
-        (self.codec == Codec::G722).then(|| DecodeJob {
+        (self.codec == Codec::G722).then_some(DecodeJob {
             state: &mut self.g722,
             codes: octets,
             pcm,
