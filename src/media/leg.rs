@@ -190,7 +190,8 @@ impl Leg {
     }
 
     /// Judges who sent an RTP packet, and tells what control is to know of it.
-    #[inline]
+    // Called for each packet, and once more for a datagram of T.38: the compiler would rather call it.
+    #[inline(always)]
     pub(super) fn admit(
         &mut self,
         now: Nanos,
