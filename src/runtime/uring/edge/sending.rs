@@ -5,10 +5,11 @@ use super::super::layout::{self, BUFFER_LEN, NAME_ROOM, NAME_START, PACKET_START
 use super::super::made::MadeId;
 use super::super::token::{Arm, Token};
 use super::{Arrival, Edge, file};
-use crate::media::{Transmit, Verdict};
+use crate::media::{Component, LegSlot, Transmit, Verdict};
 use io_uring::{opcode, squeue};
 use nix::time::{ClockId, clock_gettime};
 use std::io;
+use std::net::SocketAddr;
 
 /// A packet whose send has been queued: its memory is given back when the kernel has consumed the submission.
 pub(super) struct Outgoing {
@@ -25,6 +26,13 @@ pub(super) enum Memory {
     Made(MadeId),
 }
 
+/// What one send has: where the packet lies, and where it goes unless the socket is connected to there.
+struct Sending {
+    arm: Arm,
+    packet: (*const u8, u32),
+    name: Option<(*const u8, u32)>,
+}
+
 impl Edge<'_> {
     /// Sends the packet on or forgets it, as the verdict says.
     #[inline]
@@ -39,10 +47,62 @@ impl Edge<'_> {
             self.buffers.give_back(arrival.buffer);
             return Ok(());
         };
-        let Some(pair) = self.legs.get(leg) else {
-            self.counts.send_failed += 1;
+        let Some((arm, connected)) = self.socket(leg, component, destination) else {
             self.buffers.give_back(arrival.buffer);
             return Ok(());
+        };
+        let len = len.min(BUFFER_LEN - PACKET_START);
+        let packet = self
+            .buffers
+            .bytes(&arrival.buffer, PACKET_START..PACKET_START + len);
+        let packet = (packet.as_ptr(), len as u32);
+        let name = (!connected).then(|| {
+            let name = self
+                .buffers
+                .bytes(&arrival.buffer, NAME_START..NAME_START + NAME_ROOM);
+            let name: &mut [u8; NAME_ROOM] = name.try_into().expect("a range of this length");
+            let name_len = layout::write_address(destination, name);
+            (name.as_ptr(), name_len as u32)
+        });
+        let memory = Memory::Received(arrival.buffer);
+        self.send(Sending { arm, packet, name }, memory, arrival.received_ns)
+    }
+
+    /// Sends a packet that the worker made.
+    pub fn transmit(&mut self, transmit: Transmit<'_>) -> io::Result<()> {
+        let destination = transmit.destination;
+        let socket = self.socket(transmit.leg, transmit.component, destination);
+        let Some((arm, connected)) = socket else {
+            return Ok(());
+        };
+        let mut made = self.made.take(transmit.packet, destination);
+        if made.is_none() {
+            self.submit()?;
+            made = self.made.take(transmit.packet, destination);
+        }
+        let Some(made) = made else {
+            self.counts.send_failed += 1;
+            return Ok(());
+        };
+        let sending = Sending {
+            arm,
+            packet: (made.bytes, made.len),
+            name: (!connected).then_some(made.name),
+        };
+        self.send(sending, Memory::Made(made.id), 0)
+    }
+
+    /// The socket that sends, and whether it is connected to the destination. None, counted, if it is closed.
+    #[inline]
+    fn socket(
+        &mut self,
+        leg: LegSlot,
+        component: Component,
+        destination: SocketAddr,
+    ) -> Option<(Arm, bool)> {
+        let Some(pair) = self.legs.get(leg) else {
+            self.counts.send_failed += 1;
+            return None;
         };
         let arm = Arm {
             leg,
@@ -50,64 +110,17 @@ impl Edge<'_> {
             generation: pair.generation,
         };
         let connected = pair.endpoint(component).peer == Some(destination);
-        let len = len.min(BUFFER_LEN - PACKET_START);
-        let packet = self
-            .buffers
-            .bytes(&arrival.buffer, PACKET_START..PACKET_START + len);
-        let mut send = opcode::Send::new(file(leg, component), packet.as_ptr(), len as u32)
-            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
-        if !connected {
-            let name = self
-                .buffers
-                .bytes(&arrival.buffer, NAME_START..NAME_START + NAME_ROOM);
-            let name: &mut [u8; NAME_ROOM] = name.try_into().expect("a range of this length");
-            let name_len = layout::write_address(destination, name);
-            send = send
-                .dest_addr(name.as_ptr().cast())
-                .dest_addr_len(name_len as u32);
-        }
-        self.queue(sending(send, arm))?;
-        self.outgoing.push_back(Outgoing {
-            memory: Memory::Received(arrival.buffer),
-            submission: self.queued,
-            received_ns: arrival.received_ns,
-        });
-        Ok(())
+        Some((arm, connected))
     }
 
-    /// Sends a packet that the worker made.
-    pub fn transmit(&mut self, transmit: Transmit<'_>) -> io::Result<()> {
-        let (leg, component) = (transmit.leg, transmit.component);
-        let Some(pair) = self.legs.get(leg) else {
-            self.counts.send_failed += 1;
-            return Ok(());
-        };
-        let arm = Arm {
-            leg,
-            component,
-            generation: pair.generation,
-        };
-        let connected = pair.endpoint(component).peer == Some(transmit.destination);
-        let mut made = self.made.take(transmit.packet, transmit.destination);
-        if made.is_none() {
-            self.submit()?;
-            made = self.made.take(transmit.packet, transmit.destination);
-        }
-        let Some(made) = made else {
-            self.counts.send_failed += 1;
-            return Ok(());
-        };
-        let mut send = opcode::Send::new(file(leg, component), made.bytes, made.len)
-            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
-        if !connected {
-            let (name, len) = made.name;
-            send = send.dest_addr(name.cast()).dest_addr_len(len);
-        }
-        self.queue(sending(send, arm))?;
+    /// Queues a send, and keeps the packet's memory until the kernel has consumed it.
+    #[inline]
+    fn send(&mut self, sending: Sending, memory: Memory, received_ns: u64) -> io::Result<()> {
+        self.queue(sending.entry())?;
         self.outgoing.push_back(Outgoing {
-            memory: Memory::Made(made.id),
+            memory,
             submission: self.queued,
-            received_ns: 0,
+            received_ns,
         });
         Ok(())
     }
@@ -152,10 +165,18 @@ impl Edge<'_> {
     }
 }
 
-/// A send that is heard of only if it fails.
-#[inline]
-fn sending(send: opcode::Send, arm: Arm) -> squeue::Entry {
-    send.build()
-        .flags(squeue::Flags::SKIP_SUCCESS)
-        .user_data(Token::Send(arm).pack())
+impl Sending {
+    /// A send that is heard of only if it fails.
+    #[inline]
+    fn entry(&self) -> squeue::Entry {
+        let (packet, len) = self.packet;
+        let mut send = opcode::Send::new(file(self.arm.leg, self.arm.component), packet, len)
+            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+        if let Some((name, name_len)) = self.name {
+            send = send.dest_addr(name.cast()).dest_addr_len(name_len);
+        }
+        send.build()
+            .flags(squeue::Flags::SKIP_SUCCESS)
+            .user_data(Token::Send(self.arm).pack())
+    }
 }
