@@ -6,6 +6,7 @@
 //! of workers and what their peers say and hear. [`history`] makes a random call history of a seed. The same seed gives the same
 //! run, so a failure is repeated by its seed.
 
+mod bare;
 pub mod history;
 pub mod media;
 pub mod network;

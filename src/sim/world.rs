@@ -1,13 +1,12 @@
 //! One gateway, its two trunks and an intruder, under one clock.
 
+use super::bare;
 use super::history::History;
 use super::network::{Network, Packet};
 use super::peer::{Peer, Place};
 use super::speech::intrusion;
 use crate::config::{self, NoLookup};
 use crate::control::controller::{Output, Surroundings};
-use crate::control::recordings::Recorded;
-use crate::control::sounds::SoundAnswer;
 use crate::control::{Controller, setup::Setup};
 use crate::link::{Command, PortRange, RtpPort, WorkerId};
 use crate::media::{Component, LegSlot, Nanos, SocketOrder, Verdict, Worker};
@@ -443,22 +442,10 @@ impl World {
                 });
             }
             Output::Command(worker, command) => self.command(worker, command),
-            Output::Resolve { question } => self
-                .outcome
-                .violations
-                .push(format!("a look-up of {question:?}")),
-            Output::Sounds(question) => {
-                let nothing = SoundAnswer::nothing(&question);
-                self.controller.handle_sounds(self.now, nothing);
+            other => {
+                let violation = bare::answer(&mut self.controller, self.now, other);
+                self.outcome.violations.extend(violation);
             }
-            Output::Record(order) => {
-                let failed = Recorded {
-                    asker: order.asker,
-                    path: None,
-                };
-                self.controller.handle_recorded(self.now, failed);
-            }
-            Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) | Output::Drained => {}
         }
     }
 

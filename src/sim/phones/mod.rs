@@ -13,11 +13,10 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+use super::bare;
 use super::network::{Faults, Network, Packet};
 use crate::config::{self, NoLookup};
 use crate::control::controller::{Output, Surroundings};
-use crate::control::recordings::Recorded;
-use crate::control::sounds::SoundAnswer;
 use crate::control::{Controller, Leftovers, setup::Setup};
 use crate::link::{Command, Event, LegId, LegReport, OpenError, PortRange, WorkerId};
 use crate::sip::{Flow, Protocol, TransportId};
@@ -311,22 +310,10 @@ impl Phones {
                     );
                 }
                 Output::Command(worker, command) => self.obey(worker, command),
-                Output::Resolve { question } => {
-                    let violation = format!("a look-up of {question:?}");
-                    self.outcome.violations.push(violation);
+                other => {
+                    let violation = bare::answer(&mut self.controller, self.now, other);
+                    self.outcome.violations.extend(violation);
                 }
-                Output::Sounds(question) => {
-                    let nothing = SoundAnswer::nothing(&question);
-                    self.controller.handle_sounds(self.now, nothing);
-                }
-                Output::Record(order) => {
-                    let failed = Recorded {
-                        asker: order.asker,
-                        path: None,
-                    };
-                    self.controller.handle_recorded(self.now, failed);
-                }
-                Output::CloseFlow(_) | Output::Known(_) | Output::Store(_) | Output::Drained => {}
             }
         }
         for phone in &mut self.phones {
