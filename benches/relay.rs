@@ -40,11 +40,11 @@ impl Bed {
                     payload_type,
                     payload: Payload::Codec(codec),
                 }]);
-                let formats = LegFormats {
+                let formats = Box::new(LegFormats {
                     receive: list,
                     send: list,
                     ptime_ms: 20,
-                };
+                });
                 bed.worker
                     .handle_command(bed.now, Command::SetFormats { leg, formats });
                 bed.buffers[usize::from(slot) * BUFFER_LEN + 1] = payload_type;

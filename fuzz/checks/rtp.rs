@@ -127,7 +127,7 @@ fn audio_command(kind: u8, a: u8, b: u8, sources: &mut Vec<RecordingSource>) -> 
     match kind % 16 {
         0 | 1 => Command::SetFormats {
             leg: leg_a,
-            formats: formats(b),
+            formats: Box::new(formats(b)),
         },
         2 => Command::SetCrypto {
             leg: leg_a,

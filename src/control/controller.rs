@@ -46,10 +46,6 @@ use std::time::{Duration, Instant};
 
 /// What the controller wants done. The order of transmits on one flow, and of commands to one worker, is kept.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "each is moved once, into a queue that has its places already"
-)]
 pub enum Output {
     /// Send on SIP; open a connection if the flow is a stream and none is there.
     Transmit(Transmit),

@@ -11,10 +11,6 @@ use std::net::{IpAddr, SocketAddr};
 /// One command. Commands for one leg are obeyed in their order; one for a leg that is closed, or of an older
 /// generation, is ignored.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a queue has its places once; a box would be freed on a worker's thread"
-)]
 pub enum Command {
     /// Bind the leg's two sockets and receive. Nothing passes before [`Command::SetRemote`].
     Open {
@@ -34,8 +30,8 @@ pub enum Command {
     SetFormats {
         /// The leg.
         leg: LegId,
-        /// Its formats.
-        formats: LegFormats,
+        /// Its formats: a box, since they would make every command a kilobyte.
+        formats: Box<LegFormats>,
     },
     /// Seals what is sent to the leg's peer and opens what it sends (SRTP), or no longer. Other keys than before are
     /// those of a new exchange: what is on its way under the old ones is still taken.

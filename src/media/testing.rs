@@ -1,7 +1,9 @@
 //! A worker under test: two legs, a clock, and packets made by hand.
 
 use super::*;
-use crate::link::{Command, Event, LegId, PayloadMap, PortRange, Remote, RtpPort, WorkerId};
+use crate::link::{
+    Command, Event, LegFormats, LegId, PayloadMap, PortRange, Remote, RtpPort, WorkerId,
+};
 use std::net::SocketAddr;
 
 pub(super) const A: LegId = leg_id(20_000, 1);
@@ -153,8 +155,18 @@ impl Bed {
         self.command(Command::SetRemote { leg, remote });
     }
 
+    pub(super) fn formats(&mut self, leg: LegId, formats: LegFormats) {
+        let formats = Box::new(formats);
+        self.command(Command::SetFormats { leg, formats });
+    }
+
     pub(super) fn bridge(&mut self, a: LegId, b: LegId) {
-        let map = PayloadMap::new(&[(0, 0)]).expect("a map");
+        self.bridge_passing(a, b, 0);
+    }
+
+    /// A bridge that packets of this payload type pass as they are.
+    pub(super) fn bridge_passing(&mut self, a: LegId, b: LegId, payload_type: u8) {
+        let map = PayloadMap::new(&[(payload_type, payload_type)]).expect("a map");
         self.command(Command::Bridge {
             a,
             b,

@@ -514,7 +514,7 @@ impl LegMedia {
         if let Some(formats) = formats
             && self.told_formats.replace(formats) != Some(formats)
         {
-            let leg = self.leg;
+            let (leg, formats) = (self.leg, Box::new(formats));
             ctx.command(self.worker, Command::SetFormats { leg, formats });
         }
     }

@@ -4,9 +4,9 @@ use crate::codec::{Codec, Payload, Rate, g711, g722};
 use crate::link::clip::{Clip, ClipHandle, PlayId, PlayMode};
 use crate::link::recording::recording;
 use crate::link::{
-    Channels, Command, Digit, Event, FormatList, LegFormats, LegId, Listening, PayloadMap, RoomId,
-    WireFormat,
+    Channels, Command, Digit, Event, FormatList, LegFormats, LegId, Listening, RoomId, WireFormat,
 };
+use crate::media::Component;
 use crate::media::testing::{A, B, Bed, C, Sent, remote, slot_of};
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -79,13 +79,19 @@ impl Speaker {
             Codec::Alaw => g711::encode_alaw(&narrow, &mut codes),
             _ => self.encoder.encode(&pcm, &mut codes),
         }
-        let mut bytes = vec![0x80, self.payload_type];
-        bytes.extend(self.sequence.to_be_bytes());
-        bytes.extend(self.timestamp.to_be_bytes());
-        bytes.extend(0x5151_0000_u32.to_be_bytes());
-        bytes.extend(&codes);
-        self.sequence = self.sequence.wrapping_add(1);
+        let bytes = self.rtp(self.payload_type, self.timestamp, &codes);
         self.timestamp = self.timestamp.wrapping_add(codes.len() as u32);
+        bytes
+    }
+
+    /// The next RTP packet, with what follows its first octet.
+    fn rtp(&mut self, second_octet: u8, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x80, second_octet];
+        bytes.extend(self.sequence.to_be_bytes());
+        bytes.extend(timestamp.to_be_bytes());
+        bytes.extend(0x5151_0000_u32.to_be_bytes());
+        bytes.extend(payload);
+        self.sequence = self.sequence.wrapping_add(1);
         bytes
     }
 
@@ -93,7 +99,7 @@ impl Speaker {
     fn say(&mut self, bed: &mut Bed) -> Vec<Sent> {
         let packet = self.packet();
         let mut sent: Vec<Sent> = bed
-            .bytes(self.leg, crate::media::Component::Rtp, self.from, packet)
+            .bytes(self.leg, Component::Rtp, self.from, packet)
             .into_iter()
             .collect();
         sent.extend(bed.audio_ms(self.ptime_ms));
@@ -160,20 +166,24 @@ fn transcoding(a: Codec, b: Codec, ptimes: (u8, u8)) -> Bed {
     ] {
         bed.open(leg, remote(rtp));
         let formats = formats(codec, ptime_ms);
-        bed.command(Command::SetFormats { leg, formats });
+        bed.formats(leg, formats);
     }
-    let map = PayloadMap::new(&[(101, 101)]).expect("a map");
-    bed.command(Command::Bridge {
-        a: A,
-        b: B,
-        a_to_b: map,
-        b_to_a: map,
-    });
+    bed.bridge_passing(A, B, 101);
     bed
 }
 
 fn from_a(codec: Codec) -> Speaker {
     Speaker::new(A, "192.0.2.1:4000", codec, 1_004.0)
+}
+
+/// From each packet to the next: the number goes on by one, and the time stamp by what is given here.
+fn steps(packets: &[&Sent]) -> Vec<u32> {
+    let pairs = packets.windows(2).map(|pair| {
+        let due = pair[0].sequence().wrapping_add(1);
+        assert_eq!(pair[1].sequence(), due, "the numbers go on");
+        pair[1].timestamp().wrapping_sub(pair[0].timestamp())
+    });
+    pairs.collect()
 }
 
 fn to_b(sent: &[Sent]) -> Vec<&Sent> {
@@ -188,14 +198,12 @@ fn a_sine_in_each_codec_comes_out_in_each_other_at_its_level() {
             let sent = from_a(from).talk(&mut bed, 2_000);
             let packets = to_b(&sent);
             assert!(packets.len() >= 97, "{from:?} to {to:?}: {}", packets.len());
-            for (packet, next) in packets.iter().zip(&packets[1..]) {
+            assert!(steps(&packets).iter().all(|step| *step == 160));
+            for (place, packet) in packets.iter().enumerate() {
                 assert_eq!(packet.bytes.len(), 172);
                 assert_eq!(packet.bytes[1] & 0x7f, payload_type);
-                assert_eq!(next.sequence(), packet.sequence().wrapping_add(1));
-                assert_eq!(next.timestamp(), packet.timestamp().wrapping_add(160));
-                assert!(!next.marker());
+                assert_eq!(packet.marker(), place == 0, "a talkspurt begins once");
             }
-            assert!(packets[0].marker(), "a talkspurt begins");
             let pcm = heard(&sent, B, to);
             let (sine, rest) = sine_and_rest(&pcm[pcm.len() / 4..], to, 1_004.0);
             let expected = AMPLITUDE / 2_f64.sqrt();
@@ -215,14 +223,14 @@ fn packet_times_are_each_sides_own() {
         speaker.ptime_ms = says;
         let sent = speaker.talk(&mut bed, 1_200);
         let packets = to_b(&sent);
-        for (packet, next) in packets.iter().zip(&packets[1..]) {
-            let octets = usize::from(hears) * 8;
-            assert_eq!(packet.bytes.len(), 12 + octets, "{says} to {hears} ms");
+        let octets = u32::from(hears) * 8;
+        assert!(steps(&packets).iter().all(|step| *step == octets));
+        for packet in &packets {
             assert_eq!(
-                next.timestamp(),
-                packet.timestamp().wrapping_add(octets as u32)
+                packet.bytes.len(),
+                12 + octets as usize,
+                "{says} to {hears} ms"
             );
-            assert_eq!(next.sequence(), packet.sequence().wrapping_add(1));
         }
         let expected = 1_200 / usize::from(hears);
         assert!(
@@ -287,7 +295,7 @@ fn what_comes_twice_or_out_of_order_is_heard_once_and_in_order() {
     for _ in 0..50 {
         let (first, second) = (speaker.packet(), speaker.packet());
         for packet in [second.clone(), first.clone(), second, first] {
-            let _ = bed.bytes(A, crate::media::Component::Rtp, speaker.from, packet);
+            let _ = bed.bytes(A, Component::Rtp, speaker.from, packet);
         }
         sent.extend(bed.audio_ms(40));
     }
@@ -307,17 +315,8 @@ fn a_codec_that_changes_mid_stream_goes_on_at_the_far_side() {
         receive: both,
         ..formats(Codec::Ulaw, 20)
     };
-    bed.command(Command::SetFormats {
-        leg: A,
-        formats: told,
-    });
-    let map = PayloadMap::new(&[(9, 9)]).expect("a map");
-    bed.command(Command::Bridge {
-        a: A,
-        b: B,
-        a_to_b: map,
-        b_to_a: map,
-    });
+    bed.formats(A, told);
+    bed.bridge_passing(A, B, 9);
     let mut speaker = from_a(Codec::Ulaw);
     let mut sent = speaker.talk(&mut bed, 500);
     for (codec, payload_type) in [(Codec::Alaw, 8), (Codec::G722, 9), (Codec::Ulaw, 0)] {
@@ -326,16 +325,12 @@ fn a_codec_that_changes_mid_stream_goes_on_at_the_far_side() {
     }
     let packets = to_b(&sent);
     assert!(packets.len() > 90);
-    for (packet, next) in packets.iter().zip(&packets[1..]) {
-        assert_eq!(
-            next.sequence(),
-            packet.sequence().wrapping_add(1),
-            "no gap in the numbers"
-        );
-        let step = next.timestamp().wrapping_sub(packet.timestamp());
-        assert!((80..=800).contains(&step), "{step}");
-        assert_eq!(next.bytes[1] & 0x7f, 9);
-    }
+    let steps = steps(&packets);
+    assert!(
+        steps.iter().all(|step| (80..=800).contains(step)),
+        "{steps:?}"
+    );
+    assert!(packets.iter().all(|packet| packet.bytes[1] & 0x7f == 9));
     assert_eq!(bed.taken, 75, "G.722 passed as it was");
 }
 
@@ -378,9 +373,7 @@ fn a_prompt_is_heard_in_place_of_the_relay_and_told_when_it_ends() {
     );
     let packets = to_b(&sent);
     assert!(packets.len() >= 38, "the relay is back: {}", packets.len());
-    for (packet, next) in packets.iter().zip(&packets[1..]) {
-        assert_eq!(next.sequence(), packet.sequence().wrapping_add(1));
-    }
+    steps(&packets);
     assert_eq!(bed.worker.audio_legs(), 0, "nothing is left of it");
 }
 
@@ -416,10 +409,7 @@ fn a_relayed_call_is_recorded_with_a_channel_for_each_side() {
     let mut relayed = 0;
     for _ in 0..100 {
         let packet = a.packet();
-        relayed += usize::from(
-            bed.bytes(A, crate::media::Component::Rtp, a.from, packet)
-                .is_ok(),
-        );
+        relayed += usize::from(bed.bytes(A, Component::Rtp, a.from, packet).is_ok());
         relayed += b.say(&mut bed).len();
     }
     assert_eq!(relayed, 200, "the relay does not suffer");
@@ -453,7 +443,7 @@ fn in_a_room_each_hears_the_others() {
     ] {
         bed.open(leg, remote(from));
         let formats = formats(codec, 20);
-        bed.command(Command::SetFormats { leg, formats });
+        bed.formats(leg, formats);
         bed.command(Command::Join {
             leg,
             room: RoomId(1),
@@ -466,12 +456,7 @@ fn in_a_room_each_hears_the_others() {
     for _ in 0..100 {
         for speaker in &mut speakers {
             let packet = speaker.packet();
-            let _ = bed.bytes(
-                speaker.leg,
-                crate::media::Component::Rtp,
-                speaker.from,
-                packet,
-            );
+            let _ = bed.bytes(speaker.leg, Component::Rtp, speaker.from, packet);
         }
         sent.extend(bed.audio_ms(20));
     }
@@ -550,12 +535,7 @@ fn a_digit_is_sent_as_an_event_with_one_time_stamp_and_heard_once() {
     let listening = Listening::Events;
     bed.command(Command::Listen { leg: B, listening });
     for packet in events {
-        let _ = bed.bytes(
-            B,
-            crate::media::Component::Rtp,
-            "198.51.100.1:6000",
-            packet.bytes.clone(),
-        );
+        let _ = bed.bytes(B, Component::Rtp, "198.51.100.1:6000", packet.bytes.clone());
         bed.audio_ms(20);
     }
     bed.audio_ms(500);
@@ -576,15 +556,9 @@ fn a_digit_is_a_tone_to_a_peer_without_events_and_is_heard_in_the_audio() {
             send: list,
             ptime_ms: 20,
         };
-        bed.command(Command::SetFormats { leg, formats });
+        bed.formats(leg, formats);
     }
-    let map = PayloadMap::new(&[(9, 9)]).expect("a map");
-    bed.command(Command::Bridge {
-        a: A,
-        b: B,
-        a_to_b: map,
-        b_to_a: map,
-    });
+    bed.bridge_passing(A, B, 9);
     for symbol in "159D*".chars() {
         send_digit(&mut bed, B, symbol);
     }
@@ -599,7 +573,7 @@ fn a_digit_is_a_tone_to_a_peer_without_events_and_is_heard_in_the_audio() {
     bed.command(Command::Listen { leg: B, listening });
     let mut passed = Vec::new();
     for packet in tones {
-        let _ = bed.bytes(B, crate::media::Component::Rtp, "198.51.100.1:6000", packet);
+        let _ = bed.bytes(B, Component::Rtp, "198.51.100.1:6000", packet);
         passed.extend(bed.audio_ms(20));
     }
     passed.extend(bed.audio_ms(300));
@@ -621,25 +595,23 @@ fn an_event_passes_into_a_transcoded_stream_in_that_streams_time() {
     let mut sent = speaker.talk(&mut bed, 400);
     let timestamp = speaker.timestamp;
     for number in 1..=8_u32 {
-        let mut bytes = vec![0x80, 101 | if number == 1 { 0x80 } else { 0 }];
-        bytes.extend(speaker.sequence.to_be_bytes());
-        bytes.extend(timestamp.to_be_bytes());
-        bytes.extend(0x5151_0000_u32.to_be_bytes());
-        let units = (number.min(6) * 160) as u16;
-        bytes.extend([7, if number >= 6 { 0x8a } else { 0x0a }]);
-        bytes.extend(units.to_be_bytes());
-        speaker.sequence = speaker.sequence.wrapping_add(1);
+        let marker = if number == 1 { 0x80 } else { 0 };
+        let [high, low] = ((number.min(6) * 160) as u16).to_be_bytes();
+        let event = [7, if number >= 6 { 0x8a } else { 0x0a }, high, low];
+        let bytes = speaker.rtp(101 | marker, timestamp, &event);
         speaker.timestamp = speaker.timestamp.wrapping_add(160);
         speaker.said += 320;
-        sent.extend(bed.bytes(A, crate::media::Component::Rtp, speaker.from, bytes));
+        sent.extend(bed.bytes(A, Component::Rtp, speaker.from, bytes));
         sent.extend(bed.audio_ms(20));
     }
     sent.extend(speaker.talk(&mut bed, 400));
     let packets = to_b(&sent);
-    for (packet, next) in packets.iter().zip(&packets[1..]) {
-        assert_eq!(next.sequence(), packet.sequence().wrapping_add(1));
-        assert_eq!(next.ssrc(), packet.ssrc());
-    }
+    steps(&packets);
+    assert!(
+        packets
+            .iter()
+            .all(|packet| packet.ssrc() == packets[0].ssrc())
+    );
     let events: Vec<&&Sent> = packets
         .iter()
         .filter(|sent| sent.bytes[1] & 0x7f == 101)
@@ -683,15 +655,11 @@ fn comfort_noise_becomes_noise_of_its_level_where_the_far_side_knows_none() {
         send: list,
         ptime_ms: 20,
     };
-    bed.command(Command::SetFormats { leg: A, formats });
+    bed.formats(A, formats);
     let mut speaker = from_a(Codec::Ulaw);
     speaker.talk(&mut bed, 400);
-    let mut bytes = vec![0x80, 13];
-    bytes.extend(speaker.sequence.to_be_bytes());
-    bytes.extend(speaker.timestamp.to_be_bytes());
-    bytes.extend(0x5151_0000_u32.to_be_bytes());
-    bytes.push(40);
-    let _ = bed.bytes(A, crate::media::Component::Rtp, speaker.from, bytes);
+    let bytes = speaker.rtp(13, speaker.timestamp, &[40]);
+    let _ = bed.bytes(A, Component::Rtp, speaker.from, bytes);
     bed.audio_ms(200);
     let pcm = heard(&bed.audio_ms(1_000), B, Codec::Alaw);
     assert!(

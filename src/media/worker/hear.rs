@@ -216,7 +216,7 @@ impl Worker {
         match command {
             Command::SetFormats { formats, .. } => {
                 if let Some(leg) = legs.get_mut(slot) {
-                    leg.set_formats(formats);
+                    leg.set_formats(*formats);
                     audio.follow_formats(legs, slot);
                 }
             }

@@ -22,7 +22,7 @@ fn bridged() -> Bed {
             send: list,
             ptime_ms: 20,
         };
-        bed.command(Command::SetFormats { leg, formats });
+        bed.formats(leg, formats);
     }
     bed.bridge(A, B);
     bed

@@ -109,7 +109,10 @@ impl MediaWorld {
             return;
         };
         let formats = lease.formats;
-        self.tell(peer, |leg| Command::SetFormats { leg, formats });
+        self.tell(peer, |leg| Command::SetFormats {
+            leg,
+            formats: Box::new(formats),
+        });
         if crypto.is_some() {
             self.tell(peer, |leg| Command::SetCrypto { leg, crypto });
         }
@@ -198,7 +201,10 @@ impl MediaWorld {
         lease.watch.follow_ptime(ptime_ms);
         lease.is_disturbed = true;
         let place = lease.place;
-        self.tell(peer, |leg| Command::SetFormats { leg, formats });
+        self.tell(peer, |leg| Command::SetFormats {
+            leg,
+            formats: Box::new(formats),
+        });
         match place {
             Place::Bridged(far) => self.tell_bridge(peer, far),
             // What it says may be none of what it now hears.

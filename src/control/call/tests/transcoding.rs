@@ -42,7 +42,7 @@ fn formats(world: &World, phone: &str, name: &str) -> String {
 fn told(world: &World, wanted: LegId) -> LegFormats {
     let mut commands = world.commands.iter().rev();
     let told = commands.find_map(|(_, command)| match command {
-        Command::SetFormats { leg, formats } if *leg == wanted => Some(*formats),
+        Command::SetFormats { leg, formats } if *leg == wanted => Some(**formats),
         _ => None,
     });
     told.expect("formats are told")
