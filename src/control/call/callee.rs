@@ -1,7 +1,7 @@
 //! An outbound leg until it is up: its INVITE, what comes back, and its end.
 
+use super::branch::{Candidate, Outcome};
 use super::cause::{Cause, Failure};
-use super::dialling::{Candidate, Outcome};
 use super::digits::OwnInfo;
 use super::encryption::Secrecy;
 use super::leg::{Calling, Leg, LegState, MediaState};

@@ -199,7 +199,7 @@ impl Call {
         } else {
             self.cancel_callee(ctx, now, no, None, Some(503));
             let failure = Failure::of_cause(Cause::CONGESTION);
-            self.on_callee_failed(ctx, now, no, super::dialling::Outcome::NotTried, failure);
+            self.on_callee_failed(ctx, now, no, super::branch::Outcome::NotTried, failure);
         }
     }
 

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `caller` | the inbound leg until it is up: 180, 183, 200, failure |
 //! | `callee` | an outbound leg until it is up: INVITE, its responses, CANCEL |
-//! | `dialling`, `targets` | targets, candidates, failover, time limits |
+//! | `dialling`, `branch`, `targets` | targets, candidates, failover, time limits |
 //! | `options` | what a Dial's options ask for |
 //! | `reliable` | provisional responses that wait for PRACK, on both sides |
 //! | `redirect` | 302: a callee sends the call elsewhere |
@@ -46,6 +46,7 @@ mod adopt;
 mod agreed;
 mod attending;
 mod audio;
+mod branch;
 mod callee;
 mod caller;
 pub mod cause;

@@ -13,9 +13,9 @@
 //!
 //! Others (`t`, `T`, `w` …) are of features that no call has yet; they are read and change nothing.
 
+use super::branch::Candidate;
 use super::cause::Cause;
 use super::channel::CallChannel;
-use super::dialling::Candidate;
 use super::headers::AddedHeaders;
 use super::leg::LegState;
 use super::script::Trace;

@@ -11,9 +11,9 @@
 //! ringing callee's dialog (RFC 3891) comes to the same, with no call 2.
 
 use super::adopt::Adopted;
+use super::branch::{Branch, BranchState};
 use super::caller::Far;
 use super::cause::{Cause, Failure};
-use super::dialling::{Branch, BranchState};
 use super::ending::EndedBy;
 use super::leg::{Leg, LegState, MediaState};
 use super::media::LegMedia;

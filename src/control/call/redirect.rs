@@ -19,9 +19,10 @@
 //! Each forwarding adds a Diversion. A call that comes to the same place twice goes in circles: 482; after
 //! [`HOPS_MAX`] forwardings in a row: 483.
 
+use super::branch::{Branch, BranchState, Candidate};
 use super::cause::{ANSWERED_ELSEWHERE, Cause, Failure};
 use super::channel::CallChannel;
-use super::dialling::{Branch, BranchState, Candidate, Dialling};
+use super::dialling::Dialling;
 use super::diversion::{DIVERSIONS_MAX, Diversion, Reason, diversions_of};
 use super::headers::AddedHeaders;
 use super::script::Trace;

@@ -8,8 +8,8 @@
 //!
 //! The last one of all is waited for as long as its INVITE lives.
 
+use super::branch::{BranchState, Failover, Outcome};
 use super::cause::Failure;
-use super::dialling::{BranchState, Failover, Outcome};
 use super::leg::LegState;
 use super::{Call, LegNo, Phase};
 use crate::control::context::{CallTimer, Context, Timer};

@@ -1,6 +1,6 @@
 //! What a Dial's targets come to: the URIs that are tried, and in which order.
 
-use super::dialling::{Branch, BranchState, Candidate, Failover, GroupFailover};
+use super::branch::{Branch, BranchState, Candidate, Failover, GroupFailover};
 use crate::config::settings::{EndpointId, TrunkGroup};
 use crate::control::context::Context;
 use crate::control::dialplan::DialTarget;
