@@ -5,7 +5,7 @@ use super::call::diversion::diversions_of;
 use super::call::encryption::Secrecy;
 use super::call::party::{self, Caller};
 use super::call::replace::Newcomer;
-use super::call::{ALLOW, Begin, Facts, Invited, LegNo, Manner, RETRY_AFTER_S, SDP};
+use super::call::{ALLOW, Begin, Call, Facts, Invited, LegNo, Manner, RETRY_AFTER_S, SDP};
 use super::context::Context;
 use super::controller::Controller;
 use super::dialplan::Execution;
@@ -288,7 +288,8 @@ impl Controller {
             execution,
             max_forwards: max_forwards - 1,
         };
-        self.start_call(now, key, setup, begin);
+        let call = Call::begin(&mut self.ctx, now, key, setup, begin);
+        self.start_call(now, call, |call, ctx| call.run(ctx, now));
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use super::qualify::{Qualify, QualifyTimer, WatchId};
 use super::register_out::{RegistrationKey, RegistrationTimer, Registrations};
 use super::registrar::Registrar;
 use super::registrar::binding::BindingId;
+use super::rooms::Rooms;
 use super::transfer::Attended;
 use crate::link::{Command, LegId, WorkerId};
 use crate::metrics::ControlMetrics;
@@ -149,6 +150,8 @@ pub struct Context {
     pub attended: VecDeque<Attended>,
     /// Pickups that dialplans have asked for; at most one a call.
     pub pickups: VecDeque<Pickup>,
+    /// Who is mixed with whom.
+    pub rooms: Rooms,
     /// What the DNS has said.
     pub names: Names<Waiter>,
     /// Addresses that did not work lately.

@@ -4,7 +4,7 @@
 //! [`Controller::poll_timeout`] says when [`Controller::handle_timeout`] is due.
 
 use super::bans::Bans;
-use super::call::{Begin, Call, CallKey, LegNo};
+use super::call::{Call, CallKey, LegNo};
 use super::context::{CallClient, ClientOwner, ClientRole, Context, Timer};
 use super::domains::Domains;
 use super::gate::{Offence, Pressure};
@@ -22,6 +22,7 @@ use super::recordings::RecordingOrder;
 use super::refusals::Refusals;
 use super::register_out::Registrations;
 use super::registrar::Registrar;
+use super::rooms::Rooms;
 use super::setup::Setup;
 use super::sounds::SoundQuestion;
 use super::strangers::Strangers;
@@ -139,6 +140,7 @@ impl Controller {
             moved_legs: FxHashMap::default(),
             attended: VecDeque::new(),
             pickups: VecDeque::new(),
+            rooms: Rooms::default(),
             names: Names::default(),
             outages: Outages::default(),
             domains: Domains::default(),
@@ -524,18 +526,17 @@ impl Controller {
         }
     }
 
-    /// Puts a call in its place and lets it run.
+    /// Puts a call in its place, that of [`Controller::next_key`], and lets it begin.
     pub(super) fn start_call(
         &mut self,
         now: Instant,
-        key: CallKey,
-        setup: Arc<Setup>,
-        begin: Begin,
+        call: Call,
+        act: impl FnOnce(&mut Call, &mut Context),
     ) {
+        let key = call.key();
         self.calls_begun = self.calls_begun.wrapping_add(1);
-        let call = Call::begin(&mut self.ctx, now, key, setup, begin);
         self.calls.insert(call);
-        self.with_call(now, key, |call, ctx| call.run(ctx, now));
+        self.with_call(now, key, act);
     }
 
     /// Calls that have not begun to end.

@@ -19,6 +19,8 @@ pub struct Leftovers {
     pub leased: u64,
     /// Calls that count against the limits of endpoints.
     pub counted: u32,
+    /// Rooms that somebody is in.
+    pub rooms: usize,
 }
 
 impl Controller {
@@ -32,6 +34,7 @@ impl Controller {
             media: self.ctx.media_owners.len() + self.ctx.moved_legs.len(),
             leased: self.ctx.ports.gauges().in_use,
             counted: self.ctx.load.calls_in_all(),
+            rooms: self.ctx.rooms.len(),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | everything, one thing at a time; everything that is to be done comes out | [`controller`], [`context`] |
 //! | may this peer be heard at all | `gate`: [`acl`], [`bans`] |
 //! | who is it, and may it | `admission`: [`identify`], [`strangers`], `neighbours`, [`load`] |
-//! | an INVITE becomes a call | [`call`], [`dialplan`], [`ports`]; two calls at once: [`transfer`], [`replaces`], [`pickup`] |
+//! | an INVITE becomes a call | [`call`], [`dialplan`], [`ports`]; two calls at once: [`transfer`], [`replaces`], [`pickup`], [`rooms`] |
 //! | a REGISTER becomes a binding | [`registrar`] |
 //!
 //! | what we ask of others | where |
@@ -45,6 +45,7 @@ pub mod register_out;
 pub mod registrar;
 pub mod replaces;
 mod resolving;
+pub mod rooms;
 pub mod setup;
 pub mod sounds;
 pub mod strangers;

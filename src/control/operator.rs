@@ -79,6 +79,7 @@ impl Controller {
             return false;
         };
         self.with_call(now, key, |call, ctx| call.hang_up(ctx, now, "operator"));
+        self.run(now);
         true
     }
 
@@ -146,6 +147,7 @@ impl Controller {
         for key in keys {
             self.with_call(now, key, |call, ctx| call.hang_up(ctx, now, "shutdown"));
         }
+        self.run(now);
     }
 
     /// Whether new calls are taken.

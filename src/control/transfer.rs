@@ -25,12 +25,13 @@ pub struct Attended {
 
 impl Controller {
     /// Does what concerns two calls and has been asked for: attended transfers, each caused by a REFER, so that this
-    /// ends, and pickups.
+    /// ends, pickups, and who comes into rooms and leaves them.
     pub(super) fn join_calls(&mut self, now: Instant) {
         while let Some(attended) = self.ctx.attended.pop_front() {
             self.join_two(now, attended);
         }
         self.pick_up_calls(now);
+        self.settle_rooms(now);
     }
 
     fn join_two(&mut self, now: Instant, attended: Attended) {

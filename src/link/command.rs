@@ -109,7 +109,7 @@ pub enum Command {
         leg: LegId,
     },
     /// Puts the leg into a room, where all hear all but themselves. A bridge that it was in ends for both. Rooms begin
-    /// with their first leg and end with their last. In a room of 64 legs it is not taken in, and stands alone.
+    /// with their first leg and end with their last. In a room of [`RoomId::LEGS_MAX`] it is not taken in, and stands alone.
     Join {
         /// The leg.
         leg: LegId,
@@ -170,6 +170,11 @@ pub struct LegCrypto {
 /// A room of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RoomId(pub u32);
+
+impl RoomId {
+    /// Most legs of a room.
+    pub const LEGS_MAX: usize = 64;
+}
 
 /// Which digits of a leg's peer are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@ mod phones;
 mod provider;
 mod registrar;
 mod reload;
+mod rooms;
 mod rtcp;
 mod scenario;
 mod strangers;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Three telephones that call one another, one that takes digits by INFO, one behind a NAT.
-const PHONES: &str = r#"
+pub const PHONES: &str = r#"
 [template.phone]
 context = "house"
 allow = ["ulaw"]
@@ -53,7 +53,7 @@ priv_key_file = "own.key"
 "#;
 
 /// Tones of the three telephones, none a harmonic of another.
-const TONES: [u32; 3] = [440, 700, 1100];
+pub const TONES: [u32; 3] = [440, 700, 1100];
 
 /// Packets of 20 ms that make half a second.
 const HALF_A_SECOND: u64 = 25;
@@ -102,7 +102,7 @@ fn third(gateway: &Gateway) -> Phone {
 }
 
 /// Lets the telephones speak for half a second more.
-fn speak(phones: &mut [&mut Phone]) {
+pub fn speak(phones: &mut [&mut Phone]) {
     let start = Instant::now();
     for phone in phones {
         let until = phone.packets_sent() + HALF_A_SECOND;
@@ -133,7 +133,7 @@ fn contacts(gateway: &Gateway, user: &str) -> usize {
 
 /// No audio was lost within the gateway, and nothing is left of any call. (Drops that are right: what is sent before the
 /// other side is known or after the end, and the RTCP APP packets by which baresip opens the way.)
-fn finish(gateway: Gateway) {
+pub fn finish(gateway: Gateway) {
     gateway.eventually("every call and port comes home", Gateway::is_empty);
     for reason in ["wrong_source", "no_buffer", "socket_overflow"] {
         let dropped = format!("ringway_rtp_dropped_total{{worker=\"0\",reason=\"{reason}\"}}");

@@ -63,7 +63,8 @@ impl Call {
             }
             (Phase::Dialling(_), _) => {
                 let waits = matches!(self.caller.state, LegState::Asked(_) | LegState::Up);
-                has_room && no == self.caller.no && waits && self.is_settled()
+                let is_free = has_room && !self.is_paging() && self.is_settled();
+                is_free && no == self.caller.no && waits
             }
             _ => false,
         }
@@ -209,7 +210,10 @@ impl Call {
             return true;
         }
         match media.move_to(ctx, now, worker, owner, &path) {
-            Ok(()) => true,
+            Ok(()) => {
+                media.go_on_recording(ctx, &self.id, self.recording_max());
+                true
+            }
             Err(error) => {
                 tracing::error!(call = self.id, %error, "no RTP port for a transferred leg");
                 media.close(ctx);

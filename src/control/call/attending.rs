@@ -50,6 +50,8 @@ pub(super) enum Application {
     Record(Box<Taking>),
     /// Digits are sent.
     Sending(Sending),
+    /// It is in a room.
+    Conference,
 }
 
 /// An extension, as far as it was pressed.
@@ -164,7 +166,12 @@ impl Call {
         }
     }
 
-    fn audible(&mut self, ctx: &mut Context, now: Instant, unanswered: Unanswered) -> Audible {
+    pub(super) fn audible(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        unanswered: Unanswered,
+    ) -> Audible {
         match (unanswered, &self.caller.state) {
             (Unanswered::Skip, LegState::Asked(_)) => Audible::Never,
             (Unanswered::Early, _) => self.audible_early(ctx, now),
@@ -263,7 +270,7 @@ impl Call {
             Application::Read(reading) => self.on_read_due(ctx, now, *reading),
             Application::Record(taking) => self.on_record_due(ctx, now, taking),
             Application::Sending(sending) => self.send_digits(ctx, now, sending),
-            Application::Playback | Application::Background(_) => {}
+            Application::Playback | Application::Background(_) | Application::Conference => {}
         }
     }
 
@@ -272,7 +279,9 @@ impl Call {
         // Music beside the others is nothing that they wait for.
         let is_awaited = match &self.phase {
             Phase::Attending(attending) => match &attending.application {
-                Application::Pressing(_) | Application::Sending(_) => false,
+                Application::Pressing(_) | Application::Sending(_) | Application::Conference => {
+                    false
+                }
                 Application::Record(taking) => taking.is_beeping(),
                 _ => true,
             },
@@ -300,7 +309,10 @@ impl Call {
             Application::Background(request) => self.interrupts(request, digit),
             Application::Record(taking) => taking.ends_with(digit),
             Application::Pressing(_) | Application::Read(_) => true,
-            Application::Playback | Application::Music | Application::Sending(_) => false,
+            Application::Playback
+            | Application::Music
+            | Application::Sending(_)
+            | Application::Conference => false,
         };
         if !is_meant {
             return;
@@ -350,7 +362,10 @@ impl Call {
                 | Application::Pressing(_)
                 | Application::Read(_)
                 | Application::Record(_) => true,
-                Application::Playback | Application::Music | Application::Sending(_) => false,
+                Application::Playback
+                | Application::Music
+                | Application::Sending(_)
+                | Application::Conference => false,
             }
     }
 }

@@ -46,6 +46,7 @@ impl Call {
         }
         let callee = self.setup.endpoint(endpoint);
         let formats = negotiation::first_offer(&self.caller_formats(), callee);
+        let formats = self.mixed_alone(formats);
         if formats.is_empty() {
             return Err(Failure::of_cause(Cause::NO_CODEC));
         }

@@ -7,6 +7,8 @@ use super::negotiation;
 use super::reliable::{MayAnswer, Reliable};
 use super::{Call, Leg, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
 use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
+use crate::control::ports::NoPorts;
+use crate::link::WorkerId;
 use crate::sdp::{Description, Direction, Format};
 use crate::sip::endpoint::ServerTx;
 use crate::sip::message::{Headers, Request, ResponseDraft};
@@ -75,28 +77,28 @@ impl Call {
                 Err(Failure::of_cause(Cause::CONGESTION))
             }
             MediaState::None => {
-                let endpoint = self.setup.endpoint(self.caller.endpoint);
-                let opened = ctx.ports.choose_worker(now, pairs).and_then(|worker| {
-                    LegMedia::open(
-                        ctx,
-                        now,
-                        worker,
-                        (self.key, self.caller.no),
-                        (&self.caller.path, endpoint),
-                    )
-                });
-                match opened {
-                    Ok(media) => {
-                        self.caller.media = MediaState::Open(Box::new(media));
-                        Ok(())
-                    }
-                    Err(error) => {
-                        tracing::error!(call = self.id, %error, "no RTP port for the caller");
-                        Err(Failure::of_cause(Cause::CONGESTION))
-                    }
-                }
+                let worker = ctx.ports.choose_worker(now, pairs);
+                let leased = worker.and_then(|worker| self.lease_caller(ctx, now, worker));
+                leased.map_err(|error| {
+                    tracing::error!(call = self.id, %error, "no RTP port for the caller");
+                    Failure::of_cause(Cause::CONGESTION)
+                })
             }
         }
+    }
+
+    /// Leases the port of a caller that has none, on this worker.
+    pub(super) fn lease_caller(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        worker: WorkerId,
+    ) -> Result<(), NoPorts> {
+        let endpoint = self.setup.endpoint(self.caller.endpoint);
+        let (owner, peer) = ((self.key, self.caller.no), (&self.caller.path, endpoint));
+        let media = LegMedia::open(ctx, now, worker, owner, peer)?;
+        self.caller.media = MediaState::Open(Box::new(media));
+        Ok(())
     }
 
     /// 180, if the caller waits and hears nothing better; one that is answered hears the tone.

@@ -1,4 +1,4 @@
-//! The call as the dialplan's functions see it: CALLERID, CHANNEL, PJSIP_HEADER.
+//! The call as the dialplan's functions see it: CALLERID, CHANNEL, CONFBRIDGE, PJSIP_HEADER.
 
 use super::Facts;
 use super::diversion::Diversion;
@@ -33,6 +33,7 @@ impl Channel for CallChannel<'_> {
         match name {
             "CALLERID" => self.set_caller_id(args, value),
             "CHANNEL" => self.set_own(args, value),
+            "CONFBRIDGE" => self.set_wish(args, value),
             "PJSIP_HEADER" => self.set_header(args, value),
             _ => false,
         }
@@ -101,6 +102,27 @@ impl CallChannel<'_> {
             "musicclass" => {
                 manner.music_class = (!value.is_empty()).then(|| value.to_owned());
             }
+            _ => return false,
+        }
+        true
+    }
+
+    /// `Set(CONFBRIDGE(user,OPTION)=yes)`: how the caller wants to be in a conference.
+    fn set_wish(&mut self, args: &str, value: &str) -> bool {
+        let wish = &mut self.facts.manner.conference;
+        let Some((_, option)) = args
+            .split_once(',')
+            .filter(|(kind, _)| kind.trim() == "user")
+        else {
+            return false;
+        };
+        let is_on = matches!(
+            value.trim().to_ascii_lowercase().as_str(),
+            "yes" | "true" | "y" | "t" | "1" | "on"
+        );
+        match option.trim() {
+            "startmuted" => wish.muted = is_on,
+            "music_on_hold_when_empty" => wish.music_when_alone = is_on,
             _ => return false,
         }
         true

@@ -6,10 +6,11 @@ use super::caller::{Far, REFRESH};
 use super::cause::{ANSWERED_ELSEWHERE, Cause, Failure};
 use super::leg::{Leg, LegState};
 use super::options::DialOptions;
+use super::paging::Page;
 use super::targets::branches_of;
 use super::{Call, LegNo, Phase, Side, Talk};
 use crate::control::context::{CallTimer, Context, Timer};
-use crate::control::dialplan::{DialRequest, DialStatus};
+use crate::control::dialplan::{DialRequest, DialStatus, DialTarget};
 use crate::control::locate::{Located, Waiter};
 use crate::sip::message::NameAddr;
 use crate::sip::timer::TimerId;
@@ -44,6 +45,8 @@ pub(super) struct Dialling {
     failure: Option<Failure>,
     /// The callee whose early media the caller hears.
     early: Option<LegNo>,
+    /// It is a Page.
+    pub page: Option<Page>,
 }
 
 impl Call {
@@ -52,47 +55,76 @@ impl Call {
         for name in ["DIALEDPEERNUMBER", "DIALEDTIME", "ANSWEREDTIME"] {
             self.execution.set_variable(name, String::new());
         }
-        let targets = request.targets.iter().take(TARGETS_MAX);
+        let targets: Vec<&DialTarget> = request.targets.iter().take(TARGETS_MAX).collect();
+        let branches = self.branches(ctx, now, (request, &targets), RINGING_MAX);
+        let options = DialOptions::of(request);
+        if let Err(failure) = self.open_caller_media(ctx, now, 1 + branches.len()) {
+            return self.dial_failed(ctx, now, failure);
+        }
+        self.begin_dialling(ctx, now, (branches, request.timeout), options, None);
+        match request.option('m') {
+            Some(class) => self.entertain(ctx, now, class),
+            None if options.rings_at_once => self.ring_caller(ctx, now),
+            None => {}
+        }
+        self.ring_all(ctx, now);
+    }
+
+    /// What these branches ring is waited for from now on.
+    pub(super) fn begin_dialling(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        (branches, timeout): (Vec<Branch>, Option<Duration>),
+        options: DialOptions,
+        page: Option<Page>,
+    ) {
+        let limit = timeout.unwrap_or(RING_MAX).min(RING_MAX);
+        let mut arm = |after, timer| {
+            let timer = Timer::Call(self.key, timer);
+            ctx.timers.arm(now, now + after, timer)
+        };
+        self.phase = Phase::Dialling(Dialling {
+            branches,
+            began: now,
+            options,
+            visited: Vec::new(),
+            timer: arm(limit, CallTimer::Dial),
+            refresh: arm(REFRESH, CallTimer::Refresh),
+            failure: None,
+            early: None,
+            page,
+        });
+    }
+
+    /// The branches of these targets, at most so many, with what runs before each is called.
+    pub(super) fn branches(
+        &self,
+        ctx: &mut Context,
+        now: Instant,
+        (request, targets): (&DialRequest, &[&DialTarget]),
+        branches_max: usize,
+    ) -> Vec<Branch> {
         let mut branches = Vec::new();
         for target in targets {
             branches.extend(branches_of(&self.setup, ctx, now, target));
         }
-        branches.truncate(RINGING_MAX);
+        branches.truncate(branches_max);
         let before = self.before_dial(&self.execution, request);
         for branch in &mut branches {
             for candidate in &mut branch.candidates {
                 candidate.before.clone_from(&before);
             }
         }
-        let options = DialOptions::of(request);
-        if let Err(failure) = self.open_caller_media(ctx, now, 1 + branches.len()) {
-            return self.dial_failed(ctx, failure);
-        }
-        let limit = request.timeout.unwrap_or(RING_MAX).min(RING_MAX);
-        let timer = ctx
-            .timers
-            .arm(now, now + limit, Timer::Call(self.key, CallTimer::Dial));
-        let refresh = ctx.timers.arm(
-            now,
-            now + REFRESH,
-            Timer::Call(self.key, CallTimer::Refresh),
-        );
-        let count = branches.len();
-        self.phase = Phase::Dialling(Dialling {
-            branches,
-            began: now,
-            options,
-            visited: Vec::new(),
-            timer,
-            refresh,
-            failure: None,
-            early: None,
-        });
-        match request.option('m') {
-            Some(class) => self.entertain(ctx, now, class),
-            None if options.rings_at_once => self.ring_caller(ctx, now),
-            None => {}
-        }
+        branches
+    }
+
+    /// Rings what a Dial has begun with.
+    pub(super) fn ring_all(&mut self, ctx: &mut Context, now: Instant) {
+        let count = match &self.phase {
+            Phase::Dialling(dialling) => dialling.branches.len(),
+            _ => 0,
+        };
         for index in 0..count {
             self.try_branch(ctx, now, index);
         }
@@ -249,7 +281,8 @@ impl Call {
         if dialling.branches.iter().all(is_done) {
             let failure = dialling.failure;
             self.cancel_dial_timers(ctx);
-            self.dial_failed(ctx, failure.unwrap_or(Failure::of_cause(Cause::ABSENT)));
+            let failure = failure.unwrap_or(Failure::of_cause(Cause::ABSENT));
+            self.dial_failed(ctx, now, failure);
         }
     }
 
@@ -274,7 +307,10 @@ impl Call {
     }
 
     /// The Dial is over without an answer; the dialplan goes on.
-    fn dial_failed(&mut self, ctx: &mut Context, failure: Failure) {
+    fn dial_failed(&mut self, ctx: &mut Context, now: Instant, failure: Failure) {
+        if self.on_page_called(ctx, now) {
+            return;
+        }
         self.hush_caller(ctx);
         self.failure = Some(failure);
         self.set_dial_variables(failure.dial_status, failure.cause);
@@ -285,14 +321,12 @@ impl Call {
     pub(super) fn on_dial_timeout(&mut self, ctx: &mut Context, now: Instant) {
         self.cancel_dial_timers(ctx);
         self.cancel_callees(ctx, now, None, None, Some(480));
-        self.dial_failed(
-            ctx,
-            Failure {
-                status: 480,
-                cause: Cause::NO_ANSWER,
-                dial_status: DialStatus::NoAnswer,
-            },
-        );
+        let failure = Failure {
+            status: 480,
+            cause: Cause::NO_ANSWER,
+            dial_status: DialStatus::NoAnswer,
+        };
+        self.dial_failed(ctx, now, failure);
     }
 
     /// Stops a Dial for good: the caller has hung up, or the call ends.
@@ -324,7 +358,7 @@ impl Call {
 
     /// A callee rings.
     pub(super) fn on_callee_rings(&mut self, ctx: &mut Context, now: Instant) {
-        if matches!(self.phase, Phase::Dialling(_)) {
+        if matches!(self.phase, Phase::Dialling(_)) && !self.is_paging() {
             self.tell_transferer(ctx, now, 180);
             self.ring_caller(ctx, now);
         }
@@ -345,8 +379,11 @@ impl Call {
         self.join(ctx);
     }
 
-    /// A callee has answered first.
+    /// A callee has answered first, or one of a Page.
     pub(super) fn on_callee_answered(&mut self, ctx: &mut Context, now: Instant, leg: LegNo) {
+        if self.on_paged(ctx, now, leg) {
+            return;
+        }
         self.cancel_dial_timers(ctx);
         self.cancel_callees(ctx, now, Some(leg), Some(ANSWERED_ELSEWHERE), None);
         self.note_answer(ctx, now, leg);

@@ -79,6 +79,7 @@ impl Call {
             | Phase::PickingUp
             | Phase::Echo => {}
         }
+        self.leave_room(ctx, "HANGUP");
         self.stop_exchange(ctx, now);
         self.stop_provisionals(ctx);
         let timer = Timer::Call(self.key, CallTimer::Closing);

@@ -9,6 +9,7 @@ use super::agreed::{Agreed, payload_map};
 use super::encryption::{Keys, Secrecy};
 use super::negotiation;
 use super::player::Player;
+use super::recording::Monitored;
 use super::{CallKey, LegNo};
 use crate::codec::{Codec, Payload};
 use crate::config::settings::{Endpoint, Secret};
@@ -62,6 +63,8 @@ pub struct LegMedia {
     pub reported: LegReport,
     /// What the peer is played of our own.
     pub(super) player: Player,
+    /// What MixMonitor records of it.
+    pub(super) monitored: Option<Monitored>,
 }
 
 /// What a leg's Remote needs besides its session description.
@@ -117,6 +120,7 @@ impl LegMedia {
             latched: None,
             reported: LegReport::default(),
             player: Player::default(),
+            monitored: None,
         })
     }
 
@@ -125,19 +129,30 @@ impl LegMedia {
         self.worker
     }
 
+    /// True if the peer has a codec that we code.
+    pub fn is_coded(&self) -> bool {
+        self.coded().is_some()
+    }
+
+    /// True if the peer knows of no port of ours.
+    pub fn is_untold(&self) -> bool {
+        self.agreed.is_none() && self.offered.0.is_empty()
+    }
+
     /// The rate of what we code for the peer.
     pub fn rate(&self) -> Rate {
-        let coded = self
-            .formats()
-            .iter()
-            .find_map(|format| match format.payload {
-                Payload::Codec(codec) if codec.is_transcoded() => Some(codec),
-                _ => None,
-            });
-        match coded {
+        match self.coded() {
             Some(Codec::G722) => Rate::Wide,
             _ => Rate::Narrow,
         }
+    }
+
+    fn coded(&self) -> Option<Codec> {
+        let mut formats = self.formats().iter();
+        formats.find_map(|format| match format.payload {
+            Payload::Codec(codec) if codec.is_transcoded() => Some(codec),
+            _ => None,
+        })
     }
 
     /// True once both sides have described themselves.
@@ -502,7 +517,7 @@ impl LegMedia {
         if let Some(agreed) = &mut self.agreed {
             self.keys.change(ctx, &mut agreed.crypto);
         }
-        self.must_renew = true;
+        self.must_renew |= !self.is_untold();
         Ok(())
     }
 

@@ -40,6 +40,7 @@
 //! | `attending` | the applications that have the caller's audio |
 //! | `pressing`, `reading` | digits that the caller presses for an application |
 //! | `recording` | MixMonitor, Record |
+//! | `conferring`, `paging` | ConfBridge, Page |
 //! | `cause` | Q.850, SIP status, DIALSTATUS |
 
 mod adopt;
@@ -52,6 +53,7 @@ mod caller;
 pub mod cause;
 mod challenge;
 mod channel;
+mod conferring;
 mod dialling;
 mod digits;
 mod direct;
@@ -67,6 +69,7 @@ pub mod leg;
 pub mod media;
 mod negotiation;
 mod options;
+pub mod paging;
 pub mod party;
 mod passing;
 pub mod pickup;
@@ -105,6 +108,7 @@ use crate::sip::message::{Headers, Request};
 use crate::sip::timer::TimerId;
 use attending::Attending;
 use cause::{Cause, Failure};
+use conferring::{ConferenceWish, Seat};
 use dialling::Dialling;
 use direct::DirectMedia;
 use diversion::Diversion;
@@ -206,6 +210,8 @@ pub struct Manner {
     pub tone_zone: String,
     /// The music that it wants to hear on hold; None for what the other side suggests: `CHANNEL(musicclass)`.
     pub music_class: Option<String>,
+    /// In conferences: `CONFBRIDGE(user,…)`.
+    pub conference: ConferenceWish,
 }
 
 impl Manner {
@@ -215,6 +221,7 @@ impl Manner {
             language: endpoint.language.clone(),
             tone_zone: endpoint.tone_zone.clone(),
             music_class: None,
+            conference: ConferenceWish::default(),
         }
     }
 }
@@ -249,6 +256,8 @@ pub struct Call {
     talk: Option<Talk>,
     /// A recording that waits for the caller's audio.
     monitor: Option<(PathBuf, Channels)>,
+    /// The room that its caller is in.
+    seat: Option<Seat>,
     /// Steps of the dialplan that ran.
     steps: Vec<String>,
 }
@@ -336,16 +345,32 @@ impl Call {
         caller.note_invite(&begin.headers);
         caller.count_begin(ctx, &setup);
         Call {
+            max_forwards: begin.max_forwards,
+            invite: Some(begin.headers),
+            ..Call::new(ctx, key, setup, begin.facts, caller, begin.execution)
+        }
+    }
+
+    /// A call of that leg, which does nothing yet.
+    fn new(
+        ctx: &mut Context,
+        key: CallKey,
+        setup: Arc<Setup>,
+        facts: Facts,
+        caller: Leg,
+        execution: Execution,
+    ) -> Call {
+        Call {
             key,
             id: format!("{:016x}", ctx.rng.u64(..)),
             setup,
-            facts: begin.facts,
-            max_forwards: begin.max_forwards,
+            facts,
+            max_forwards: 0,
             caller,
             callees: Vec::new(),
             legs_begun: 0,
-            execution: begin.execution,
-            invite: Some(begin.headers),
+            execution,
+            invite: None,
             added: AddedHeaders::default(),
             phase: Phase::Ready,
             exchange: Exchange::Idle,
@@ -355,6 +380,7 @@ impl Call {
             transfer: None,
             talk: None,
             monitor: None,
+            seat: None,
             steps: Vec::new(),
         }
     }

@@ -107,7 +107,8 @@ impl Call {
             self.caller.state,
             LegState::Asked(_) | LegState::Unacked { .. } | LegState::Up
         );
-        waits && self.legs_begun < LEGS_MAX && dialling.branches.iter().any(rings)
+        let has_room = self.legs_begun < LEGS_MAX && !self.is_paging();
+        waits && has_room && dialling.branches.iter().any(rings)
     }
 
     /// Whether the callers of the two calls can be joined.

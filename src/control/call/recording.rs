@@ -81,17 +81,23 @@ impl Call {
         if !self.caller.media().is_some_and(LegMedia::is_agreed) {
             return;
         }
+        let bytes_max = self.recording_max();
         if let Some((path, channels)) = self.monitor.take()
-            && let Some((_, keep)) = self.start_recording(ctx, path, channels, Duration::ZERO)
+            && let Some(media) = self.caller.media_mut()
         {
-            keep.keep();
+            media.monitor(ctx, Monitored::new(path, channels), bytes_max);
         }
+    }
+
+    pub(super) fn recording_max(&self) -> u64 {
+        u64::from(self.setup.settings().recording.max_mib) << 20
     }
 
     /// Records the caller's leg no longer.
     pub(super) fn stop_monitor(&mut self, ctx: &mut Context) {
         self.monitor = None;
-        if let Some(media) = self.caller.media() {
+        if let Some(media) = self.caller.media_mut() {
+            media.monitored = None;
             let leg = media.leg;
             ctx.command(media.worker(), Command::StopRecord { leg });
         }
@@ -237,24 +243,95 @@ impl Call {
         channels: Channels,
         silence: Duration,
     ) -> Option<(u32, Keep)> {
-        let bytes_max = u64::from(self.setup.settings().recording.max_mib) << 20;
-        let silence_ms = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+        let bytes_max = self.recording_max();
         let media = self.caller.media_mut().filter(|media| media.is_agreed())?;
+        Some(media.record(ctx, path, (channels, silence), bytes_max))
+    }
+}
+
+impl LegMedia {
+    /// Records the leg into this file, at most so many bytes.
+    fn record(
+        &mut self,
+        ctx: &mut Context,
+        path: PathBuf,
+        (channels, silence): (Channels, Duration),
+        bytes_max: u64,
+    ) -> (u32, Keep) {
+        let silence_ms = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
         let asker = Asker {
-            leg: media.leg,
-            number: media.player.count(),
+            leg: self.leg,
+            number: self.player.count(),
         };
-        let (sink, order) = RecordingOrder::new(asker, path, (media.rate(), channels), bytes_max);
+        let (sink, order) = RecordingOrder::new(asker, path, (self.rate(), channels), bytes_max);
         let keep = order.keep.clone();
-        let leg = media.leg;
+        let leg = self.leg;
         ctx.outputs.push_back(Output::Record(order));
         let record = Command::Record {
             leg,
             sink,
             silence_ms,
         };
-        ctx.command(media.worker(), record);
-        Some((asker.number, keep))
+        ctx.command(self.worker(), record);
+        (asker.number, keep)
+    }
+
+    /// The leg has left its port for another one: what was recorded there goes on in a file of its own.
+    pub(super) fn go_on_recording(&mut self, ctx: &mut Context, call: &str, bytes_max: u64) {
+        if let Some(monitored) = self.monitored.as_ref().map(Monitored::next) {
+            let file = monitored.path.display().to_string();
+            tracing::info!(
+                call,
+                file,
+                "a recording goes on in another file, since its leg has another port"
+            );
+            self.monitor(ctx, monitored, bytes_max);
+        }
+    }
+
+    fn monitor(&mut self, ctx: &mut Context, monitored: Monitored, bytes_max: u64) {
+        let terms = (monitored.channels, Duration::ZERO);
+        let (_, keep) = self.record(ctx, monitored.path.clone(), terms, bytes_max);
+        keep.keep();
+        self.monitored = Some(monitored);
+    }
+}
+
+/// What MixMonitor records of a leg.
+#[derive(Debug)]
+pub struct Monitored {
+    path: PathBuf,
+    channels: Channels,
+    /// So many files there are of it, from 1.
+    parts: u32,
+}
+
+impl Monitored {
+    fn new(path: PathBuf, channels: Channels) -> Monitored {
+        Monitored {
+            path,
+            channels,
+            parts: 1,
+        }
+    }
+
+    /// Its next file: `name-2.wav` behind `name.wav`.
+    fn next(&self) -> Monitored {
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        let first = match self.parts {
+            1 => &stem[..],
+            parts => stem.strip_suffix(&format!("-{parts}")).unwrap_or(&stem),
+        };
+        let parts = self.parts + 1;
+        let mut name = format!("{first}-{parts}");
+        if let Some(ending) = self.path.extension() {
+            name = format!("{name}.{}", ending.to_string_lossy());
+        }
+        Monitored {
+            path: self.path.with_file_name(name),
+            channels: self.channels,
+            parts,
+        }
     }
 }
 

@@ -24,6 +24,7 @@ const TONE: Duration = Duration::from_secs(30);
 impl Call {
     /// Goes on in the dialplan until something has to be waited for.
     pub(super) fn advance(&mut self, ctx: &mut Context, now: Instant) {
+        self.resume_conferring(ctx, now);
         while let Phase::Ready = self.phase {
             let mut channel = CallChannel {
                 facts: &mut self.facts,
@@ -39,6 +40,7 @@ impl Call {
         }
         if self.joined().is_none() {
             self.settle_digits(ctx);
+            self.renew_seat(ctx, now);
         }
     }
 
@@ -61,6 +63,8 @@ impl Call {
             Action::Dial(request) => self.dial(ctx, now, &request),
             Action::Wait(time) => self.pause(ctx, now, time, None),
             Action::Echo => self.echo(ctx, now),
+            Action::Confer(name) => self.confer(ctx, now, name),
+            Action::Page(request) => self.page(ctx, now, request),
             Action::Audio(action) => self.audio(ctx, now, action),
             Action::Transfer(destination) => self.send_caller_away(ctx, now, destination),
             Action::Pickup(request) => self.ask_for_pickup(ctx, request),

@@ -2,13 +2,14 @@
 
 use super::audio::AudioApplication;
 use super::template::Template;
-use super::{cause, dial, function};
+use super::{cause, dial, function, rooms};
 
 /// The applications of this version, as they are spelled.
-pub const APPLICATIONS: [&str; 34] = [
+pub const APPLICATIONS: [&str; 36] = [
     "Answer",
     "Background",
     "Busy",
+    "ConfBridge",
     "Congestion",
     "Dial",
     "Echo",
@@ -20,6 +21,7 @@ pub const APPLICATIONS: [&str; 34] = [
     "MixMonitor",
     "MusicOnHold",
     "NoOp",
+    "Page",
     "Pickup",
     "Playback",
     "Playtones",
@@ -55,6 +57,7 @@ pub(super) enum Application {
     Answer(Template),
     Audio(AudioApplication, Template),
     Busy(Template),
+    ConfBridge(Template),
     Congestion(Template),
     Dial(Template),
     Echo,
@@ -64,6 +67,7 @@ pub(super) enum Application {
     GotoIf(Branch),
     Hangup(Template),
     NoOp(Template),
+    Page(Template),
     Pickup(Template),
     Progress,
     Return(Template),
@@ -143,6 +147,7 @@ impl Application {
         Ok(match known {
             "Answer" => Application::Answer(args),
             "Busy" => Application::Busy(args),
+            "ConfBridge" => Application::ConfBridge(args),
             "Congestion" => Application::Congestion(args),
             "Dial" => Application::Dial(args),
             "Echo" => Application::Echo,
@@ -152,6 +157,7 @@ impl Application {
             "GotoIf" => Application::GotoIf(Branch::parse(known, &args)?),
             "Hangup" => Application::Hangup(args),
             "NoOp" => Application::NoOp(args),
+            "Page" => Application::Page(args),
             "Pickup" => Application::Pickup(args),
             "Progress" => Application::Progress,
             "Return" => Application::Return(args),
@@ -169,6 +175,7 @@ impl Application {
             Application::Answer(_) => "Answer",
             Application::Audio(audio, _) => audio.name(),
             Application::Busy(_) => "Busy",
+            Application::ConfBridge(_) => "ConfBridge",
             Application::Congestion(_) => "Congestion",
             Application::Dial(_) => "Dial",
             Application::Echo => "Echo",
@@ -178,6 +185,7 @@ impl Application {
             Application::GotoIf(_) => "GotoIf",
             Application::Hangup(_) => "Hangup",
             Application::NoOp(_) => "NoOp",
+            Application::Page(_) => "Page",
             Application::Pickup(_) => "Pickup",
             Application::Progress => "Progress",
             Application::Return(_) => "Return",
@@ -214,14 +222,10 @@ impl Application {
             {
                 Err("Transfer needs where to, as in Transfer(sip:123@host)".into())
             }
-            Application::Dial(args) => match args.literal() {
-                Some(text) => dial::parse(text).map(|_| ()),
-                None => Ok(()),
-            },
-            Application::Audio(audio, args) => match args.literal() {
-                Some(text) => audio.parse(text).map(|_| ()),
-                None => Ok(()),
-            },
+            Application::Dial(args) => parsed(args, dial::parse),
+            Application::Page(args) => parsed(args, rooms::page),
+            Application::ConfBridge(args) => parsed(args, rooms::conference),
+            Application::Audio(audio, args) => parsed(args, |text| audio.parse(text)),
             _ => Ok(()),
         }
     }
@@ -272,6 +276,14 @@ pub(super) fn milliseconds(text: &str) -> Option<u64> {
     match text.trim() {
         "" => Some(0),
         number => number.parse::<u64>().ok().map(|ms| ms.min(86_400_000)),
+    }
+}
+
+/// Reads arguments, if there is nothing to expand in them.
+fn parsed<T>(args: &Template, parse: impl Fn(&str) -> Result<T, String>) -> Result<(), String> {
+    match args.literal() {
+        Some(text) => parse(text).map(|_| ()),
+        None => Ok(()),
     }
 }
 

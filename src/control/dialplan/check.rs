@@ -30,10 +30,12 @@ pub(super) fn check_step(
             .map(|target| check_subroutine(plan, here, &known_text(target)))
             .collect(),
         Application::Dial(args) => {
-            let text = known_text(args);
-            let mut errors = check_dial(&text, is_dialable);
-            errors.extend(check_before_dial(plan, here, &text));
-            return errors;
+            let args = split(&known_text(args), ',', 3);
+            return check_dial(plan, here, ("Dial", args.first(), args.get(2)), is_dialable);
+        }
+        Application::Page(args) => {
+            let args = split(&known_text(args), ',', 3);
+            return check_dial(plan, here, ("Page", args.first(), args.get(1)), is_dialable);
         }
         _ => return Vec::new(),
     };
@@ -52,15 +54,23 @@ pub(super) fn known_text(template: &Template) -> String {
     parts.collect()
 }
 
-/// The subroutines that a Dial runs before it dials.
-fn check_before_dial(plan: &Dialplan, here: Found, text: &str) -> Vec<String> {
-    let options = dial::options_of(text);
+/// Whom an application dials, and the subroutines that run before: its name, its list, its options.
+fn check_dial(
+    plan: &Dialplan,
+    here: Found,
+    (application, list, options): (&str, Option<&String>, Option<&String>),
+    is_dialable: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
+    let list = list.map_or("", String::as_str);
+    let options = options.map_or("", String::as_str);
+    let targets = check_targets(list, is_dialable).into_iter();
+    let targets = targets.map(|error| format!("{application}: {error}"));
     let subroutines = ['b', 'B'].into_iter().filter_map(|letter| {
-        let subroutine = dial::subroutine(&options, letter)?;
+        let subroutine = dial::subroutine(options, letter)?;
         let error = check_subroutine(plan, here, &subroutine).err()?;
-        Some(format!("Dial: option {letter}: {error}"))
+        Some(format!("{application}: option {letter}: {error}"))
     });
-    subroutines.collect()
+    targets.chain(subroutines).collect()
 }
 
 /// `target` or `target(arguments)`.
@@ -148,19 +158,15 @@ fn extensions_of<'p>(
     Ok(Some(found))
 }
 
-fn check_dial(text: &str, is_dialable: &dyn Fn(&str) -> bool) -> Vec<String> {
-    let list = split(text, ',', 3).swap_remove(0);
+fn check_targets(list: &str, is_dialable: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut errors = Vec::new();
     for one in list.split('&').map(str::trim).filter(|one| !one.is_empty()) {
         match dial::target(one) {
             Ok(target) if target.name().contains(UNKNOWN) || is_dialable(target.name()) => {}
-            Ok(target) => errors.push(format!(
-                "Dial: no endpoint or trunk group '{}'",
-                target.name()
-            )),
+            Ok(target) => errors.push(format!("no endpoint or trunk group '{}'", target.name())),
             // What comes out of a variable may be whole only in a call.
             Err(_) if one.contains(UNKNOWN) => {}
-            Err(error) => errors.push(format!("Dial: {error}")),
+            Err(error) => errors.push(error),
         }
     }
     errors

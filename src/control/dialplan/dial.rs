@@ -94,39 +94,54 @@ pub(super) fn subroutine(options: &str, letter: char) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.replace('^', ","))
 }
 
-/// The options of a Dial's arguments.
-pub(super) fn options_of(args: &str) -> String {
-    let mut args = split(args, ',', 3).into_iter();
-    args.nth(2).unwrap_or_default()
-}
-
 /// Reads Dial's expanded arguments.
 ///
 /// # Errors
 /// One sentence: what is wrong and what is accepted.
 pub(super) fn parse(args: &str) -> Result<DialRequest, String> {
     let args = split(args, ',', 3);
-    let list = args.first().map_or("", |list| list.trim());
-    if list.is_empty() {
-        return Err("Dial needs something to dial, as in Dial(PJSIP/endpoint)".into());
+    let argument = |place: usize| args.get(place).map_or("", String::as_str);
+    Ok(DialRequest {
+        targets: targets("Dial", argument(0), TARGETS_MAX)?,
+        timeout: timeout(argument(1))?,
+        options: argument(2).to_owned(),
+    })
+}
+
+/// The targets of a list, at most so many.
+///
+/// # Errors
+/// One sentence: what is wrong and what is accepted.
+pub(super) fn targets(
+    application: &str,
+    list: &str,
+    targets_max: usize,
+) -> Result<Vec<DialTarget>, String> {
+    if list.trim().is_empty() {
+        return Err(format!(
+            "{application} needs something to dial, as in {application}(PJSIP/endpoint)"
+        ));
     }
     let targets = list.split('&').map(str::trim).filter(|one| !one.is_empty());
     let targets = targets.map(target).collect::<Result<Vec<_>, _>>()?;
-    if targets.is_empty() || targets.len() > TARGETS_MAX {
-        return Err(format!("Dial takes 1 to {TARGETS_MAX} targets"));
+    if targets.is_empty() || targets.len() > targets_max {
+        return Err(format!("{application} takes 1 to {targets_max} targets"));
     }
-    let timeout = match args.get(1).map_or("", |timeout| timeout.trim()) {
+    Ok(targets)
+}
+
+/// A time limit; None for none, which 0 is to Asterisk, too.
+///
+/// # Errors
+/// One sentence: it is no number.
+pub(super) fn timeout(text: &str) -> Result<Option<Duration>, String> {
+    let timeout = match text.trim() {
         "" => None,
         text => Some(
             seconds(text).ok_or_else(|| format!("the timeout '{text}' is no number of seconds"))?,
         ),
     };
-    Ok(DialRequest {
-        targets,
-        // Asterisk too takes 0 as none.
-        timeout: timeout.filter(|timeout| !timeout.is_zero()),
-        options: args.get(2).cloned().unwrap_or_default(),
-    })
+    Ok(timeout.filter(|timeout| !timeout.is_zero()))
 }
 
 /// A time in seconds, decimals allowed, from 0.

@@ -222,6 +222,21 @@ impl Execution {
         self.set_variable("HANGUPCAUSE", cause.to_string());
     }
 
+    /// Tells how a ConfBridge or Page ended: sets CONFBRIDGE_RESULT.
+    pub fn conference_finished(&mut self, result: &str) {
+        self.set_variable("CONFBRIDGE_RESULT", result.to_owned());
+    }
+
+    /// A channel without a dialplan of its own, that of somebody who is called and heard, and no more.
+    #[must_use]
+    pub fn without_steps(&self) -> Execution {
+        let plan = Arc::clone(&self.plan);
+        let mut execution = Execution::start(plan, &self.context, &self.extension, []);
+        execution.place = Place::Ended(None);
+        execution.stage = Stage::AfterHangup;
+        execution
+    }
+
     /// Whether digits that are pressed are an extension of this context (None: the channel's), and whether more could be.
     pub fn reach(&self, digits: &str, context: Option<&str>) -> Reach {
         let context = context.unwrap_or(&self.context);

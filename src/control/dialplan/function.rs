@@ -27,7 +27,14 @@ const READABLE: [&str; 17] = [
 ];
 
 /// Functions that `Set` can set.
-const WRITABLE: [&str; 5] = ["CALLERID", "CHANNEL", "GLOBAL", "LOCAL", "PJSIP_HEADER"];
+const WRITABLE: [&str; 6] = [
+    "CALLERID",
+    "CHANNEL",
+    "CONFBRIDGE",
+    "GLOBAL",
+    "LOCAL",
+    "PJSIP_HEADER",
+];
 
 /// # Errors
 /// If there is no such function; the message lists those that there are.

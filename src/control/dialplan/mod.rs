@@ -27,6 +27,7 @@ mod expression;
 mod function;
 pub mod pattern;
 mod pickup;
+mod rooms;
 mod route;
 mod table;
 mod target;
@@ -48,6 +49,7 @@ pub use execution::{
 };
 pub use expand::EXPANSION_LENGTH_MAX;
 pub use pickup::{PICKUPS_MAX, PickupRequest, PickupTarget};
+pub use rooms::PAGED_MAX;
 pub use route::{RouteEnd, RouteReport, RouteStep, route};
 pub use variables::VARIABLES_MAX;
 
@@ -69,6 +71,12 @@ pub enum Action {
     Audio(AudioAction),
     /// Send the caller's audio back until it hangs up.
     Echo,
+    /// Bring the caller into the room of that name until it hangs up; if it cannot come in, set CONFBRIDGE_RESULT and
+    /// resume.
+    Confer(String),
+    /// Call these, and let all who answer hear the caller until it hangs up; when nobody is left, set CONFBRIDGE_RESULT and
+    /// resume.
+    Page(DialRequest),
     /// Bring the caller into a call that rings; if there is none, go on.
     Pickup(PickupRequest),
     /// Send the caller itself elsewhere (302, or REFER once it is answered); then set TRANSFERSTATUS and resume.
@@ -85,7 +93,7 @@ pub enum Action {
     Hangup(Option<u8>),
 }
 
-/// The arguments of Dial.
+/// The arguments of Dial, and of Page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialRequest {
     /// The technology/resource parts, split at `&`.

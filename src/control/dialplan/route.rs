@@ -50,7 +50,7 @@ pub enum RouteEnd {
     Unfinished,
 }
 
-/// Follows a call of `extension` in `context` through the dialplan. Each Dial is taken as not answered. `epoch` is the
+/// Follows a call of `extension` in `context` through the dialplan. Each Dial and Page is taken as not answered. `epoch` is the
 /// time of the call in seconds since 1970 (UTC). None if nothing matches.
 pub fn route(
     plan: &Arc<Dialplan>,
@@ -89,6 +89,7 @@ pub fn route(
         });
         match action {
             Action::Dial(_) => execution.dial_finished(DialStatus::NoAnswer, cause::NO_ANSWER),
+            Action::Page(_) => execution.conference_finished("FAILED"),
             Action::Hangup(cause) => {
                 report.end = RouteEnd::Hangup(cause.unwrap_or(cause::NORMAL_CLEARING));
                 break;

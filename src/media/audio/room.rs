@@ -6,7 +6,7 @@ use crate::link::RoomId;
 use crate::media::seam::LegSlot;
 
 /// Most legs of a room.
-pub(super) const MEMBERS_MAX: usize = 64;
+pub(super) const MEMBERS_MAX: usize = RoomId::LEGS_MAX;
 
 /// See the module's comment.
 pub(super) struct Room {

@@ -12,8 +12,9 @@ const SDP: &str = "application/sdp";
 /// Longest time to the next act in a call that is up, in milliseconds.
 const PAUSE_MS: u64 = 3_000;
 /// Numbers that are called; `#` is a phone.
-const NUMBERS: [&str; 12] = [
-    "1#", "1#", "1#", "1#", "2#", "3#", "40", "41", "42", "43", "44", "5#",
+const NUMBERS: [&str; 20] = [
+    "1#", "1#", "1#", "1#", "1#", "1#", "1#", "1#", "2#", "3#", "40", "41", "42", "43", "44", "5#",
+    "60", "61", "62", "63",
 ];
 
 impl Phone {

@@ -77,6 +77,8 @@ pub struct Phones {
     controller: Controller,
     phones: Vec<Phone>,
     open: Vec<LegId>,
+    /// The worker of each room.
+    rooms: BTreeMap<u32, WorkerId>,
     /// What the workers have to say.
     media: BTreeMap<(Instant, u64), (WorkerId, Event)>,
     random: fastrand::Rng,
@@ -123,6 +125,10 @@ aor = {{ max_contacts = 2, minimum_expiration = 60, default_expiration = 60 }}
 "43" = ["Transfer(11)"]
 "44" = ["Progress()", "Wait(1)", "Dial(PJSIP/p1,20)"]
 "_5X" = ["Dial(PJSIP/p${{EXTEN:1}},20,L(3000)b(sub^s^1(x))g)", "Dial(PJSIP/p2,5)"]
+"60" = ["ConfBridge(team)", "Hangup()"]
+"61" = ["Answer()", "ConfBridge(team)", "Hangup()"]
+"62" = ["Page(PJSIP/p0&PJSIP/p1&PJSIP/p2&PJSIP/p3,db(sub^s^1(x)),6)", "Dial(PJSIP/p1,5)"]
+"63" = ["Dial(PJSIP/p2,4)", "Page(PJSIP/p0&PJSIP/p1,,6)", "ConfBridge(team)"]
 [context.sub.exten]
 s = ["Set(PJSIP_HEADER(add,X-Sub)=${{ARG1}})", "Return()"]
 "#,
@@ -177,6 +183,7 @@ impl Phones {
             controller: Controller::new(setup, range, seed, Box::new(Somewhere), start),
             phones,
             open: Vec::new(),
+            rooms: BTreeMap::new(),
             media: BTreeMap::new(),
             open_fails: if random.f64() < 0.2 { 0.1 } else { 0.0 },
             random,
@@ -348,6 +355,12 @@ impl Phones {
         self.count += 1;
         let due = (self.now + Duration::from_millis(1), self.count);
         let is_open = |open: &[LegId], leg: LegId| open.contains(&leg);
+        if let Command::Join { room, .. } = command
+            && *self.rooms.entry(room.0).or_insert(worker) != worker
+        {
+            let violation = format!("a room on two workers: {command:?}");
+            self.outcome.violations.push(violation);
+        }
         match command {
             Command::Open { leg, .. } if self.random.f64() < self.open_fails => {
                 let error = OpenError::System(98);

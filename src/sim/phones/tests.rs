@@ -34,7 +34,7 @@ const TRIED: [&str; 26] = [
 fn some_histories_leave_nothing_and_try_everything() {
     let one = std::env::var("RINGWAY_SEED").ok();
     let one = one.and_then(|seed| seed.parse::<u64>().ok());
-    let seeds = one.map_or(0..120, |seed| seed..seed + 1);
+    let seeds = one.map_or(0..160, |seed| seed..seed + 1);
     let mut failures = Vec::new();
     let mut seen = BTreeMap::<String, u32>::new();
     for seed in seeds {

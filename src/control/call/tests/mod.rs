@@ -27,6 +27,7 @@ mod reliable;
 mod reload;
 mod reoffer;
 mod replace;
+mod rooms;
 mod session;
 mod transcoding;
 mod transfer;

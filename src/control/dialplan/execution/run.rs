@@ -6,7 +6,7 @@ use super::super::context::{Dialplan, Found};
 use super::super::expand::Scope;
 use super::super::template::Template;
 use super::super::variables::VARIABLES_MAX;
-use super::super::{Action, Channel, cause, dial, expression, pickup};
+use super::super::{Action, Channel, DialRequest, cause, dial, expression, pickup, rooms};
 use super::gosub::ReturnTo;
 use super::{DialStatus, Execution, Place, Stage};
 use std::time::Duration;
@@ -77,6 +77,14 @@ impl Run<'_> {
             }
             Application::Audio(audio, args) => self.audio(*audio, args),
             Application::Dial(args) => self.dial(args),
+            Application::Page(args) => self.page(args),
+            Application::ConfBridge(args) => {
+                let text = self.expand(args);
+                match rooms::conference(&text) {
+                    Ok(name) => (text, Some(Action::Confer(name))),
+                    Err(warning) => self.fail_to_confer(text, warning),
+                }
+            }
             Application::Echo => (String::new(), Some(Action::Echo)),
             Application::Pickup(args) => {
                 let text = self.expand(args);
@@ -147,17 +155,10 @@ impl Run<'_> {
         let text = self.expand(args);
         let has_prepared = std::mem::take(&mut self.execution.has_prepared);
         match dial::parse(&text) {
-            Ok(request) => match request.subroutine('B').filter(|_| !has_prepared) {
-                None => (text, Some(Action::Dial(request))),
-                Some(subroutine) => {
-                    let place = Place::Step {
-                        found: self.found,
-                        priority: self.priority,
-                    };
-                    self.enter_subroutine(&subroutine, place, ReturnTo::Dial);
-                    (text, None)
-                }
-            },
+            Ok(request) => (
+                text,
+                self.after_preparing(has_prepared, request, Action::Dial),
+            ),
             Err(error) => {
                 self.warnings.push(error);
                 self.execution
@@ -165,6 +166,42 @@ impl Run<'_> {
                 (text, None)
             }
         }
+    }
+
+    fn page(&mut self, args: &Template) -> (String, Option<Action>) {
+        let text = self.expand(args);
+        let has_prepared = std::mem::take(&mut self.execution.has_prepared);
+        match rooms::page(&text) {
+            Ok(request) => (
+                text,
+                self.after_preparing(has_prepared, request, Action::Page),
+            ),
+            Err(warning) => self.fail_to_confer(text, warning),
+        }
+    }
+
+    fn fail_to_confer(&mut self, text: String, warning: String) -> (String, Option<Action>) {
+        self.warnings.push(warning);
+        self.execution.conference_finished("FAILED");
+        (text, None)
+    }
+
+    /// What dials, once the subroutine of its option `B` has run: the step runs again then.
+    fn after_preparing(
+        &mut self,
+        has_prepared: bool,
+        request: DialRequest,
+        action: fn(DialRequest) -> Action,
+    ) -> Option<Action> {
+        let Some(subroutine) = request.subroutine('B').filter(|_| !has_prepared) else {
+            return Some(action(request));
+        };
+        let place = Place::Step {
+            found: self.found,
+            priority: self.priority,
+        };
+        self.enter_subroutine(&subroutine, place, ReturnTo::Dial);
+        None
     }
 
     fn set(&mut self, assignment: &Assignment) -> String {
