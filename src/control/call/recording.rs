@@ -357,3 +357,22 @@ impl super::attending::Attending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_recording_are_counted() {
+        for (first, second, third) in [
+            ("calls/a.wav", "calls/a-2.wav", "calls/a-3.wav"),
+            ("7-2.wav", "7-2-2.wav", "7-2-3.wav"),
+            ("plain", "plain-2", "plain-3"),
+        ] {
+            let began = Monitored::new(PathBuf::from(first), Channels::Mixed);
+            let next = began.next();
+            assert_eq!(next.path.to_str(), Some(second));
+            assert_eq!(next.next().path.to_str(), Some(third));
+        }
+    }
+}

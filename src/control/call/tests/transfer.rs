@@ -328,7 +328,10 @@ fn the_dialplan_says_where_a_callers_transfers_go() {
 
 /// Alice talks to Bob, who asks Carol; Bob's dialogs with the first call and the second.
 fn consulting(answered: bool) -> (World, Dialog, Dialog) {
-    let mut world = talking();
+    consulting_in(talking(), answered)
+}
+
+fn consulting_in(mut world: World, answered: bool) -> (World, Dialog, Dialog) {
     let first = world.phone(BOB).dialog.take().expect("a dialog");
     let offer = sdp("203.0.113.20", 6002, 1, "8 0 101", "sendrecv");
     world.invite(BOB, "555", Some(&offer));
@@ -393,6 +396,29 @@ fn an_attended_transfer_joins_the_far_sides() {
     world.request(ALICE, Method::Bye, None);
     world.run(100 * MS);
     assert_eq!(world.to(CAROL).last().map(String::as_str), Some("BYE"));
+    world.assert_nothing_left();
+}
+
+#[test]
+fn what_is_recorded_of_a_leg_goes_on_when_it_moves_to_another_worker() {
+    let text = CONFIG.replace("\"100\" = [", "\"100\" = [\"MixMonitor(a.wav)\", ");
+    let mut world = World::with_config(&text);
+    world.talk("100");
+    let (mut world, first, second) = consulting_in(world, true);
+    world.phones_answer = true;
+    world.phone(BOB).dialog = Some(first);
+    refer(&mut world, BOB, &[("Refer-To", &naming(&second))]);
+    world.run(200 * MS);
+    let [old, new] = &world.orders[..] else {
+        panic!("two files");
+    };
+    assert_eq!(old.path.to_str(), Some("/spool/a.wav"));
+    assert_eq!(new.path.to_str(), Some("/spool/a-2.wav"));
+    assert!(new.keep.is_kept());
+    assert!(!world.open_legs().contains(&old.asker.leg));
+    assert!(world.open_legs().contains(&new.asker.leg));
+    world.request(ALICE, Method::Bye, None);
+    world.run(100 * MS);
     world.assert_nothing_left();
 }
 
