@@ -95,8 +95,8 @@ pub struct LegReport {
     pub strangers: u64,
     /// Packets lost on the way to us, by RFC 3550 appendix A.3; negative if duplicates outnumber losses.
     pub lost_in: i64,
-    /// Interarrival jitter in RTP clock units (RFC 3550 §6.4.1), as of the last packet.
-    pub jitter: u32,
+    /// Interarrival jitter in microseconds (RFC 3550 §6.4.1), as of the last packet.
+    pub jitter_us: u32,
     /// RTCP packets in, out.
     pub rtcp_in: u64,
     /// See above.
@@ -105,8 +105,8 @@ pub struct LegReport {
     pub round_trip_ms: Option<u32>,
     /// Packets lost on the way to the peer, as it last reported.
     pub lost_out: Option<i32>,
-    /// Jitter there in RTP clock units, as it last reported.
-    pub jitter_out: Option<u32>,
+    /// Jitter there in microseconds, as it last reported.
+    pub jitter_out_us: Option<u32>,
     /// Mean opinion score of what the peer says, as it comes to us: 1 to 4.5 (ITU-T G.107). None before anything came, and
     /// for codecs that the model has no figures of.
     pub mos: Option<f32>,

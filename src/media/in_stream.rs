@@ -3,7 +3,9 @@
 //! A peer changes its source when a call is forwarded behind it, or music replaces a voice: another SSRC from the same
 //! address. The new one takes over at once, and what is still on its way from the old one is late.
 
+use super::clock::RtpClock;
 use super::seam::Nanos;
+use crate::link::FormatList;
 use crate::rtp::packet::Header;
 use crate::rtp::rtcp::ReportBlock;
 use crate::rtp::statistics::{Arrival, SourceStatistics};
@@ -11,14 +13,12 @@ use crate::rtp::statistics::{Arrival, SourceStatistics};
 /// How long after a change of source packets of the former one are late. After it they are a change back.
 pub(super) const FORMER_SSRC_GRACE: Nanos = Nanos::from_millis(500);
 
-/// Nanoseconds of one tick of the RTP clock. 8 kHz is the clock of all that is relayed here but Opus (whose jitter is
-/// therefore told six times too small); the command that joins two legs does not say.
-pub(super) const NANOS_PER_CLOCK: u64 = 125_000;
-
 /// See the module's comment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InStream {
     source: Option<Source>,
+    /// Of the source that is.
+    clock: RtpClock,
     /// Which source this is, from 1; two sources of one leg never share it.
     epoch: u32,
     former_ssrc: Option<u32>,
@@ -43,10 +43,15 @@ pub(super) struct Counted {
 }
 
 impl InStream {
-    /// Takes a packet of the peer's. None if it is late or far off, and must not pass.
+    /// Takes a packet of the peer's, which may send these formats. None if it is late or far off, and must not pass.
     #[inline]
-    pub(super) fn receive(&mut self, now: Nanos, header: &Header) -> Option<Counted> {
-        let arrival = (now.0 / NANOS_PER_CLOCK) as u32;
+    pub(super) fn receive(
+        &mut self,
+        now: Nanos,
+        header: &Header,
+        formats: &FormatList,
+    ) -> Option<Counted> {
+        let arrival = self.clock.units(now);
         if let Some(source) = self
             .source
             .as_mut()
@@ -63,11 +68,11 @@ impl InStream {
                 Arrival::Restart => {}
             }
         }
-        self.change(now, header, arrival)
+        self.change(now, header, formats)
     }
 
     #[cold]
-    fn change(&mut self, now: Nanos, header: &Header, arrival: u32) -> Option<Counted> {
+    fn change(&mut self, now: Nanos, header: &Header, formats: &FormatList) -> Option<Counted> {
         if let Some(old) = &self.source {
             if self.former_ssrc == Some(header.ssrc) && now.since(old.since) < FORMER_SSRC_GRACE {
                 return None;
@@ -77,7 +82,8 @@ impl InStream {
                 self.former_ssrc = Some(old.ssrc);
             }
         }
-        let statistics = SourceStatistics::new(header, arrival);
+        self.clock = RtpClock::of(formats.payload(header.payload_type));
+        let statistics = SourceStatistics::new(header, self.clock.units(now));
         self.source = Some(Source {
             ssrc: header.ssrc,
             statistics,
@@ -119,15 +125,20 @@ impl InStream {
         Some((statistics.expected(), lost, statistics.gaps()))
     }
 
-    /// Jitter of the source that is, in clock units.
-    pub(super) fn jitter(&self) -> u32 {
-        self.source.map_or(0, |source| source.statistics.jitter())
+    /// Jitter of the source that is, in microseconds.
+    pub(super) fn jitter_us(&self) -> u32 {
+        let jitter = self.source.map_or(0, |source| source.statistics.jitter());
+        self.clock.micros(jitter)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn receive(stream: &mut InStream, at: Nanos, ssrc: u32, sequence: u16) -> Option<Counted> {
+        stream.receive(at, &packet(ssrc, sequence), &FormatList::default())
+    }
 
     fn packet(ssrc: u32, sequence: u16) -> Header {
         Header {
@@ -144,12 +155,12 @@ mod tests {
         let mut stream = InStream::default();
         let at = Nanos::from_millis;
         let epoch = |counted: Option<Counted>| counted.map(|counted| counted.epoch);
-        assert_eq!(epoch(stream.receive(at(0), &packet(1, 10))), Some(1));
-        assert_eq!(epoch(stream.receive(at(20), &packet(2, 900))), Some(2));
-        assert_eq!(epoch(stream.receive(at(21), &packet(1, 11))), None);
-        assert_eq!(epoch(stream.receive(at(40), &packet(2, 901))), Some(2));
-        assert_eq!(epoch(stream.receive(at(519), &packet(1, 12))), None);
-        assert_eq!(epoch(stream.receive(at(520), &packet(1, 13))), Some(3));
+        assert_eq!(epoch(receive(&mut stream, at(0), 1, 10)), Some(1));
+        assert_eq!(epoch(receive(&mut stream, at(20), 2, 900)), Some(2));
+        assert_eq!(epoch(receive(&mut stream, at(21), 1, 11)), None);
+        assert_eq!(epoch(receive(&mut stream, at(40), 2, 901)), Some(2));
+        assert_eq!(epoch(receive(&mut stream, at(519), 1, 12)), None);
+        assert_eq!(epoch(receive(&mut stream, at(520), 1, 13)), Some(3));
         assert_eq!(stream.source(), Some((1, 3)));
     }
 
@@ -157,11 +168,7 @@ mod tests {
     fn a_third_source_needs_no_grace() {
         let mut stream = InStream::default();
         for ssrc in 1..5 {
-            assert!(
-                stream
-                    .receive(Nanos(u64::from(ssrc)), &packet(ssrc, 7))
-                    .is_some()
-            );
+            assert!(receive(&mut stream, Nanos(u64::from(ssrc)), ssrc, 7).is_some());
         }
     }
 
@@ -169,7 +176,7 @@ mod tests {
     fn loss_adds_up_over_sources() {
         let mut stream = InStream::default();
         for (ssrc, sequence) in [(1, 10), (1, 13), (2, 0), (2, 2), (2, 40_000), (2, 40_001)] {
-            stream.receive(Nanos(0), &packet(ssrc, sequence));
+            receive(&mut stream, Nanos(0), ssrc, sequence);
         }
         assert_eq!(stream.lost(), 2 + 1);
         assert_eq!(stream.source(), Some((2, 3)), "a restart is a new source");

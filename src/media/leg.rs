@@ -2,7 +2,7 @@
 
 use super::audio::AudioIndex;
 use super::crypto::Crypto;
-use super::in_stream::InStream;
+use super::in_stream::{Counted, InStream};
 use super::latch::{Admission, Latch};
 use super::out_stream::{Feed, OutStream};
 use super::peer::Peer;
@@ -177,11 +177,39 @@ impl Leg {
 
     /// Takes the keys of an exchange, or that there are none.
     pub(super) fn set_crypto(&mut self, keys: Option<LegCrypto>) {
+        if keys.is_some() {
+            self.output.begin_low();
+        }
         match (&mut self.crypto, keys) {
             (Some(crypto), Some(keys)) => crypto.rekey(&keys),
             (None, Some(keys)) => self.crypto = Some(Box::new(Crypto::new(&keys))),
             (_, None) => self.crypto = None,
         }
+    }
+
+    /// Counts a packet of the peer's in its stream. None if it is late or far off, and must not pass.
+    #[inline]
+    pub(super) fn take(&mut self, now: Nanos, header: &Header) -> Option<Counted> {
+        self.input.receive(now, header, &self.formats.receive)
+    }
+
+    /// Makes a header that of the next packet to the peer. False if the packet must not pass.
+    #[inline]
+    pub(super) fn forward(
+        &mut self,
+        now: Nanos,
+        feed: Feed,
+        counted: Counted,
+        header: &mut Header,
+    ) -> bool {
+        let heard = &self.formats.send;
+        self.output.forward(now, feed, counted, header, heard)
+    }
+
+    /// What the peer says in this payload type it hears in the same, so that it can be echoed.
+    pub(super) fn hears_as_said(&self, payload_type: u8) -> bool {
+        let said = self.formats.receive.payload(payload_type);
+        said.is_some() && said == self.formats.send.payload(payload_type)
     }
 
     /// What the peer may send and what it hears: nothing before it was told.
@@ -439,10 +467,10 @@ impl Leg {
         let round_trip_ns = self.reports.heard.round_trip_ns();
         LegReport {
             lost_in: self.input.lost(),
-            jitter: self.input.jitter(),
+            jitter_us: self.input.jitter_us(),
             round_trip_ms: round_trip_ns.map(|ns| (ns / 1_000_000) as u32),
             lost_out: about_us.map(|block| block.lost),
-            jitter_out: about_us.map(|block| block.jitter),
+            jitter_out_us: about_us.map(|block| self.output.micros(block.jitter)),
             mos: self.mos(),
             ..self.counts
         }

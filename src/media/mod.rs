@@ -2,6 +2,7 @@
 //! packet. The ring below it (`runtime::uring`) owns sockets and buffers.
 
 mod audio;
+mod clock;
 mod counting;
 mod crypto;
 mod in_stream;

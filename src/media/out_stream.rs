@@ -10,12 +10,17 @@
 //! Packets that are made here (transcoded, played, mixed) take over in the same way, and then have their numbers from
 //! [`OutStream::own`], one after the other.
 
-use super::in_stream::{Counted, NANOS_PER_CLOCK};
+use super::clock::RtpClock;
+use super::in_stream::Counted;
 use super::seam::{LegSlot, Nanos};
+use crate::link::FormatList;
 use crate::rtp::packet::Header;
 
-/// The least step of the time stamp at a change of source: 20 ms, one packet of most senders.
-const FRAME_CLOCK: u32 = 160;
+/// The least step of the time stamp at a change of source: one packet of most senders.
+const FRAME: Nanos = Nanos::from_millis(20);
+
+/// The upper half of the sequence numbers begins here.
+const UPPER_HALF: u16 = 0x8000;
 
 /// See the module's comment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +29,8 @@ pub(super) struct OutStream {
     feed: Option<Feed>,
     /// True once anything was sent.
     started: bool,
+    /// The first number is to be in the lower half.
+    begins_low: bool,
     ssrc: u32,
     sequence_offset: u16,
     timestamp_offset: u32,
@@ -34,6 +41,7 @@ pub(super) struct OutStream {
     sequence: u16,
     timestamp: u32,
     at: Nanos,
+    clock: RtpClock,
 }
 
 /// A source of a leg.
@@ -65,7 +73,8 @@ pub(super) struct Shift {
 }
 
 impl OutStream {
-    /// Makes the header the stream's next. False if the packet must not pass.
+    /// Makes the header, whose payload type is one of these formats already, the stream's next. False if the packet must
+    /// not pass.
     #[inline]
     pub(super) fn forward(
         &mut self,
@@ -73,9 +82,11 @@ impl OutStream {
         feed: Feed,
         counted: Counted,
         header: &mut Header,
+        formats: &FormatList,
     ) -> bool {
         if self.feed != Some(feed) {
             self.take_over(now, feed, counted, header);
+            self.clock = RtpClock::of(formats.payload(header.payload_type));
         } else if counted.extended < self.first {
             return false;
         }
@@ -98,14 +109,28 @@ impl OutStream {
         if !self.started {
             self.started = true;
             self.ssrc = header.ssrc;
+            if self.begins_low && header.sequence >= UPPER_HALF {
+                self.sequence_offset = UPPER_HALF;
+                self.first = counted.extended;
+            }
             return;
         }
-        let elapsed = (now.since(self.at).0 / NANOS_PER_CLOCK) as u32;
-        let timestamp = self.timestamp.wrapping_add(elapsed.max(FRAME_CLOCK));
+        let timestamp = self.timestamp.wrapping_add(self.pause(now));
         self.timestamp_offset = timestamp.wrapping_sub(header.timestamp);
         self.sequence_offset = self.sequence.wrapping_add(1).wrapping_sub(header.sequence);
         self.first = counted.extended;
         header.marker = true;
+    }
+
+    /// What the clock has gone on by since the last packet: one packet at least.
+    fn pause(&self, now: Nanos) -> u32 {
+        self.clock.units(now.since(self.at).max(FRAME))
+    }
+
+    /// The stream is to be sealed. If it has not begun its numbers begin in the lower half, whatever its source has: a peer
+    /// that misses the first packets of SRTP then still knows how often they have wrapped (RFC 3711 §3.3.1).
+    pub(super) fn begin_low(&mut self) {
+        self.begins_low = true;
     }
 
     /// True while the stream is made of packets of our own.
@@ -122,14 +147,15 @@ impl OutStream {
             // first packets of SRTP still knows how often it has wrapped (RFC 4568 §6.4).
             self.started = true;
             self.ssrc = random.u32(..);
-            self.sequence = random.u16(..0x8000);
+            self.sequence = random.u16(..UPPER_HALF);
             self.timestamp = random.u32(..);
             self.at = now;
             return self.timestamp;
         }
-        let elapsed = (now.since(self.at).0 / NANOS_PER_CLOCK) as u32;
-        self.timestamp = self.timestamp.wrapping_add(elapsed.max(FRAME_CLOCK));
+        self.timestamp = self.timestamp.wrapping_add(self.pause(now));
         self.at = now;
+        // All that is coded here has this one.
+        self.clock = RtpClock::default();
         self.timestamp
     }
 
@@ -169,8 +195,13 @@ impl OutStream {
 
     /// Its SSRC, and this moment on its clock. None before the first packet.
     pub(super) fn position(&self, now: Nanos) -> Option<(u32, u32)> {
-        let elapsed = (now.since(self.at).0 / NANOS_PER_CLOCK) as u32;
+        let elapsed = self.clock.units(now.since(self.at));
         Some((self.ssrc()?, self.timestamp.wrapping_add(elapsed)))
+    }
+
+    /// So many units of its clock in microseconds.
+    pub(super) fn micros(&self, units: u32) -> u32 {
+        self.clock.micros(units)
     }
 
     /// The next packet begins anew, even if it is of the same source: something was left out.
@@ -213,7 +244,8 @@ mod tests {
             ssrc: 0x1000 + epoch,
         };
         let counted = Counted { epoch, extended };
-        out.forward(Nanos::from_millis(ms), feed, counted, &mut header)
+        let formats = FormatList::default();
+        out.forward(Nanos::from_millis(ms), feed, counted, &mut header, &formats)
             .then_some(header)
     }
 

@@ -1,8 +1,10 @@
 //! A worker under test: two legs, a clock, and packets made by hand.
 
 use super::*;
+use crate::codec::{Codec, Payload};
 use crate::link::{
-    Command, Event, LegFormats, LegId, PayloadMap, PortRange, Remote, RtpPort, WorkerId,
+    Command, Event, FormatList, LegFormats, LegId, PayloadMap, PortRange, Remote, RtpPort,
+    WireFormat, WorkerId,
 };
 use std::net::SocketAddr;
 
@@ -42,6 +44,19 @@ pub(super) fn remote(rtp: &str) -> Remote {
         send: true,
         receive: true,
         timeout_s: 60,
+    }
+}
+
+/// One payload type both ways.
+pub(super) fn says_and_hears(payload_type: u8, codec: Codec) -> LegFormats {
+    let list = FormatList::new([WireFormat {
+        payload_type,
+        payload: Payload::Codec(codec),
+    }]);
+    LegFormats {
+        receive: list,
+        send: list,
+        ptime_ms: 20,
     }
 }
 

@@ -276,7 +276,7 @@ impl Worker {
         leg.admit(now, source, &header, &mut self.events)?;
         leg.count_in(&mut self.counters, packet.len());
 
-        let counted = leg.input.receive(now, &header).ok_or(DropReason::Late)?;
+        let counted = leg.take(now, &header).ok_or(DropReason::Late)?;
         if !leg.receive {
             return Err(DropReason::Unheard.into());
         }
@@ -285,7 +285,8 @@ impl Worker {
         }
         let to = match &leg.role {
             Role::Alone => return Err(DropReason::Unheard.into()),
-            Role::Echo => slot,
+            Role::Echo if leg.hears_as_said(header.payload_type) => slot,
+            Role::Echo => return Err(DropReason::PayloadType.into()),
             Role::Room => return self.hear(now, slot, counted, header, packet),
             Role::Bridged { to, map } => match map.get(header.payload_type) {
                 Some(mapped) => {
@@ -316,7 +317,7 @@ impl Worker {
             return Err(DropReason::Unheard.into());
         }
         let destination = far.rtp_destination().ok_or(DropReason::Unheard)?;
-        if !far.output.forward(now, feed, counted, &mut header) {
+        if !far.forward(now, feed, counted, &mut header) {
             return Err(DropReason::Late.into());
         }
         header.write(packet);

@@ -211,8 +211,7 @@ impl Call {
             return;
         };
         leg.media = MediaState::Closed(report);
-        // Jitter is in units of the RTP clock, which is 8 kHz for all codecs but Opus.
-        let jitter = Duration::from_micros(u64::from(report.jitter) * 125);
+        let jitter = Duration::from_micros(report.jitter_us.into());
         if report.packets_in > 0 {
             let name = &setup.endpoint(leg.endpoint).name;
             ctx.load

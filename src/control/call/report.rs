@@ -115,8 +115,7 @@ fn media_row(media: &LegMedia) -> MediaRow {
         packets_out: report.packets_out,
         lost_in: report.lost_in,
         lost_out: report.lost_out,
-        // In units of the RTP clock, which is 8 kHz for all codecs but Opus.
-        jitter_ms: f64::from(report.jitter) / 8.0,
+        jitter_ms: f64::from(report.jitter_us) / 1_000.0,
         round_trip_ms: report.round_trip_ms,
         mos: report.mos,
     }
@@ -127,10 +126,10 @@ fn media_text(leg: &Leg) -> String {
     match &leg.media {
         MediaState::Closed(report) => {
             let heard = format!(
-                "in {} lost {} jitter {} out {} strangers {}",
+                "in {} lost {} jitter {:.1}ms out {} strangers {}",
                 report.packets_in,
                 report.lost_in,
-                report.jitter,
+                f64::from(report.jitter_us) / 1_000.0,
                 report.packets_out,
                 report.strangers
             );

@@ -1,7 +1,7 @@
 //! SRTP on one leg, plain RTP on the other.
 
 use crate::link::{Command, Event, LegCrypto};
-use crate::media::testing::{A, B, Bed, Sent, remote, stream};
+use crate::media::testing::{A, B, Bed, Packet, Sent, remote, stream};
 use crate::media::{Component, DropReason};
 use crate::rtp::srtp::{MasterKey, OVERHEAD_MAX, Opener, Sealer, Suite};
 
@@ -107,6 +107,39 @@ fn new_keys_take_over_while_the_old_ones_are_still_on_their_way() {
     assert!(judge(&mut bed, &mut old));
     assert!(judge(&mut bed, &mut new));
     assert!(judge(&mut bed, &mut old));
+}
+
+#[test]
+fn a_sealed_stream_begins_in_the_lower_half_and_a_plain_one_with_its_own_numbers() {
+    let mut bed = half_sealed(keys(Suite::AesCm128HmacSha1_80, 3));
+    let late_numbers = |ssrc| Packet {
+        sequence: 0xfffe,
+        ..stream(ssrc)
+    };
+    let mut packet = late_numbers(2);
+    let mut sent = Vec::new();
+    for _ in 0..4 {
+        sent.push(bed.packet(B, FROM_B, packet).expect("passes"));
+        packet = packet.next();
+        bed.pass_ms(20);
+    }
+    let numbers = sent.iter().map(Sent::sequence);
+    assert!(numbers.eq([0x7ffe, 0x7fff, 0x8000, 0x8001]));
+    // One that misses the packets before the source's numbers wrapped counts the wraps as we do.
+    let mut ears = Opener::new(&key(Suite::AesCm128HmacSha1_80, 4));
+    for mut sent in sent.split_off(2) {
+        assert!(ears.open(&mut sent.bytes).is_ok());
+    }
+    // What was overtaken by the first packet would wrap the wrong way.
+    let before = Packet {
+        sequence: 0xfffd,
+        ..stream(2)
+    };
+    assert_eq!(bed.packet(B, FROM_B, before).err(), Some(DropReason::Late));
+
+    let mut bed = Bed::bridged();
+    let sent = bed.packet(B, FROM_B, late_numbers(2)).expect("passes");
+    assert_eq!(sent.sequence(), 0xfffe);
 }
 
 #[test]

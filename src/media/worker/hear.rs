@@ -17,8 +17,8 @@ enum Way {
     Bridge { to: LegSlot },
     /// To a room.
     Room,
-    /// Nowhere.
-    Nowhere,
+    /// Nowhere, and is counted so.
+    Nowhere(DropReason),
 }
 
 impl Worker {
@@ -35,12 +35,13 @@ impl Worker {
         let leg = self.legs.get(slot).ok_or(DropReason::Unlatched)?;
         let feed = leg.feed_of(slot, counted.epoch);
         let way = match &leg.role {
-            Role::Alone => Way::Nowhere,
+            Role::Alone => Way::Nowhere(DropReason::Unheard),
             Role::Room => Way::Room,
-            Role::Echo => Way::Relay {
+            Role::Echo if leg.hears_as_said(header.payload_type) => Way::Relay {
                 to: slot,
                 payload_type: header.payload_type,
             },
+            Role::Echo => Way::Nowhere(DropReason::PayloadType),
             Role::Bridged { to, map } => match map.get(header.payload_type) {
                 Some(payload_type) => Way::Relay {
                     to: *to,
@@ -75,7 +76,7 @@ impl Worker {
                 self.relay(now, feed, to, counted, header, packet)
             }
             Way::Bridge { .. } if passes => Err(DropReason::PayloadType.into()),
-            Way::Nowhere => Err(DropReason::Unheard.into()),
+            Way::Nowhere(reason) => Err(reason.into()),
             Way::Room if passes => Err(DropReason::Unheard.into()),
             _ => {
                 self.counters.transcoded_in += 1;
@@ -98,7 +99,8 @@ impl Worker {
             Way::Room => Use::Feed,
             Way::Bridge { to } if can_feed(*to) => Use::Feed,
             // A tone that was heard as a digit goes no further, so the packets do not either.
-            Way::Relay { to, .. } if listens_to_tones && can_feed(*to) => Use::Feed,
+            // An echo lets it back: it has no far side to be fed.
+            Way::Relay { to, .. } if *to != slot && listens_to_tones && can_feed(*to) => Use::Feed,
             _ => Use::Tap,
         }
     }

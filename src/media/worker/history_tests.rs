@@ -3,6 +3,7 @@
 
 use super::super::testing::*;
 use super::*;
+use crate::codec::Codec;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -184,6 +185,7 @@ impl Judge {
                     known.partner = Some(leg);
                 }
                 let leg = self.id(leg);
+                self.bed.formats(leg, says_and_hears(0, Codec::Ulaw));
                 self.bed.command(Command::Echo { leg });
             }
             Step::Detach(leg) => {

@@ -154,7 +154,12 @@ fn the_peers_reports_end_here_and_tell_the_round_trip() {
     );
     assert_eq!(bed.taken, 1, "it does not go to A");
     let report = final_report(&mut bed, B);
-    assert_eq!((report.lost_out, report.jitter_out), (Some(17), Some(40)));
+    let lost_and_jitter = (report.lost_out, report.jitter_out_us);
+    assert_eq!(
+        lost_and_jitter,
+        (Some(17), Some(5_000)),
+        "40 of 8 kHz are 5 ms"
+    );
     let round_trip = report.round_trip_ms.expect("told");
     assert!((69..=71).contains(&round_trip), "{round_trip} ms");
     assert_eq!(report.mos, None, "B has said nothing");

@@ -1,6 +1,7 @@
 use super::super::testing::*;
 use super::*;
-use crate::link::LegReport;
+use crate::codec::Codec;
+use crate::link::{LegFormats, LegReport, Listening};
 
 const AT_A: &str = "192.0.2.1:4000";
 const AT_B: &str = "198.51.100.1:6000";
@@ -276,6 +277,7 @@ fn late_packets_pass_but_not_those_of_before_a_change() {
 #[test]
 fn echo_sends_back_to_the_peer_alone() {
     let mut bed = Bed::bridged();
+    bed.formats(A, says_and_hears(111, Codec::Opus));
     bed.command(Command::Echo { leg: A });
     let packet = Packet {
         payload_type: 111,
@@ -295,6 +297,65 @@ fn echo_sends_back_to_the_peer_alone() {
     );
     bed.command(Command::Detach { leg: A });
     assert_eq!(bed.packet(A, AT_A, packet.next()), Err(DropReason::Unheard));
+}
+
+#[test]
+fn what_was_not_agreed_is_not_echoed_whether_or_not_it_is_listened_to() {
+    let mut bed = Bed::bridged();
+    let formats = says_and_hears(0, Codec::Ulaw);
+    bed.formats(A, formats);
+    bed.command(Command::Echo { leg: A });
+    let refused = Err(DropReason::PayloadType);
+    for listening in [Listening::Off, Listening::Events, Listening::Tones] {
+        bed.command(Command::Listen { leg: A, listening });
+        let mut packet = stream(7);
+        for (payload_type, is_back) in [(0, true), (8, false), (0, true)] {
+            packet = Packet {
+                payload_type,
+                ..packet.next()
+            };
+            let judged = bed.packet(A, AT_A, packet);
+            assert_eq!(judged.is_ok(), is_back, "{listening:?}: {judged:?}");
+            assert!(is_back || judged == refused, "{listening:?}: {judged:?}");
+        }
+    }
+    // One that it may send, and does not hear by this number.
+    let formats = LegFormats {
+        send: says_and_hears(96, Codec::Ulaw).send,
+        ..formats
+    };
+    bed.formats(A, formats);
+    assert_eq!(bed.packet(A, AT_A, stream(8)), refused);
+}
+
+#[test]
+fn a_steady_stream_of_a_fast_clock_has_no_jitter() {
+    let mut bed = Bed::bridged();
+    bed.formats(A, says_and_hears(0, Codec::Opus));
+    let mut packet = stream(7);
+    for _ in 0..50 {
+        bed.packet(A, AT_A, packet).expect("passes");
+        packet = packet.next();
+        // 20 ms of a clock of 48 kHz.
+        packet.timestamp = packet.timestamp.wrapping_add(960 - 160);
+        bed.pass_ms(20);
+    }
+    let jitter_us = |bed: &mut Bed| {
+        bed.pass_ms(5_000);
+        bed.tick();
+        let events = bed.events();
+        let mut reports = events.into_iter().filter_map(|event| match event {
+            Event::Report { leg: A, report } => Some(report.jitter_us),
+            _ => None,
+        });
+        reports.next_back().expect("told every five seconds")
+    };
+    assert!(jitter_us(&mut bed) < 50);
+    // One that is 16 ms late by that clock: a sixteenth of it (RFC 3550 §A.8).
+    packet.timestamp = packet.timestamp.wrapping_add((5_000 - 16) * 48);
+    bed.packet(A, AT_A, packet).expect("passes");
+    let jitter_us = jitter_us(&mut bed);
+    assert!((950..=1_050).contains(&jitter_us), "{jitter_us} us");
 }
 
 #[test]
@@ -478,7 +539,10 @@ fn reports_tell_loss_and_jitter_and_are_dropped_when_nobody_listens() {
     });
     let report = report.expect("told every five seconds");
     assert_eq!((report.packets_in, report.lost_in), (11, 2));
-    assert!(report.jitter > 0, "the last came 40 ms early by its clock");
+    assert!(
+        report.jitter_us > 0,
+        "the last came 40 ms early by its clock"
+    );
 
     for _ in 0..1_000 {
         bed.pass_ms(5_000);

@@ -1,7 +1,11 @@
 //! A worker's thread on real sockets, driven as control drives it.
 
+use crate::codec::{Codec, Payload};
 use crate::config::settings::Rtp;
-use crate::link::{Command, Event, LegId, PayloadMap, PortRange, Remote, RtpPort, WorkerId};
+use crate::link::{
+    Command, Event, FormatList, LegFormats, LegId, PayloadMap, PortRange, Remote, RtpPort,
+    WireFormat, WorkerId,
+};
 use crate::metrics::{Direction, Path, RtpDrop};
 use crate::runtime::bell::Bell;
 use crate::runtime::topology::{self, Topology, WorkerHandle};
@@ -229,6 +233,19 @@ fn the_echo_comes_back_and_a_port_serves_again() {
     let alice = peer("127.0.92.2");
     for generation in 1..=20 {
         let leg = bench.open(0, generation, &alice);
+        let heard = FormatList::new([WireFormat {
+            payload_type: 0,
+            payload: Payload::Codec(Codec::Ulaw),
+        }]);
+        let formats = Box::new(LegFormats {
+            receive: heard,
+            send: heard,
+            ptime_ms: 20,
+        });
+        bench.send(Command::SetFormats {
+            leg: leg.id,
+            formats,
+        });
         bench.send(Command::Echo { leg: leg.id });
         warm_up(&mut bench, 1);
         talk(&alice, &leg, &alice, &leg, 1, 0..3);
