@@ -142,7 +142,9 @@ impl Call {
         let held = self.leg(self.number_of(side))?.media()?;
         let holder = self.leg(self.number_of(side.other()))?;
         let is_held = !holder.media()?.peer_direction().receives();
+        // A fax has no sound to be played.
+        let hears = held.fax().is_none() && held.peer_direction().receives();
         let suggested = || self.setup.endpoint(holder.endpoint).moh_suggest.clone();
-        (is_held && held.peer_direction().receives()).then(|| own.unwrap_or_else(suggested))
+        (is_held && hears).then(|| own.unwrap_or_else(suggested))
     }
 }

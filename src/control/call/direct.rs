@@ -20,6 +20,7 @@ use super::cause::Cause;
 use super::exchange::Exchange;
 use super::leg::{Leg, LegState};
 use super::media::{LegMedia, Offered};
+use super::negotiation;
 use super::{Call, LegNo, Phase, Side};
 use crate::control::context::Context;
 use std::net::{IpAddr, SocketAddr};
@@ -79,7 +80,7 @@ impl Call {
         };
         let offered = Offered::audio(
             self.formats_to_offer(no, asked, far.formats()),
-            far.wanted_direction(),
+            negotiation::told_direction(far.wanted_direction()),
             far.ptime_ms(),
         );
         match self.reinvite(ctx, now, to, offered) {

@@ -45,7 +45,7 @@ impl Call {
         if let Some(media) = self.caller.media_mut() {
             media.tell(ctx, terms);
         }
-        self.settle_monitor(ctx);
+        self.settle_monitors(ctx);
         let Some(callee) = self.joined() else {
             return;
         };
@@ -113,7 +113,7 @@ impl Call {
         let no = self.number_of(to);
         let offered = Offered::audio(
             self.formats_to_offer(no, asked, far.formats()),
-            far.wanted_direction(),
+            negotiation::told_direction(far.wanted_direction()),
             far.ptime_ms(),
         );
         match self.reinvite(ctx, now, to, offered) {
@@ -147,7 +147,7 @@ fn who_is_apart(a: &LegMedia, b: &LegMedia, newest: Side) -> Option<Side> {
         Some(Side::Caller)
     } else if negotiation::is_apart(b.formats(), a.formats()) {
         Some(Side::Callee)
-    } else if a.peer_direction() != b.peer_direction().reversed() {
+    } else if !negotiation::directions_agree(a.peer_direction(), b.peer_direction()) {
         Some(newest.other())
     } else {
         None

@@ -18,7 +18,7 @@
 
 use crate::codec::Payload;
 use crate::config::settings::{DtmfMode, Endpoint};
-use crate::sdp::{Format, answered_formats, common_formats, formats_for, partner};
+use crate::sdp::{Direction, Format, answered_formats, common_formats, formats_for, partner};
 
 /// Clock rate of the telephone events that we offer by ourselves.
 const EVENTS_RATE: u32 = 8000;
@@ -111,6 +111,23 @@ fn answered_by(offered: &[Format], answered: &[Format]) -> Vec<Format> {
         format.fmtp = partner.and_then(|far| far.fmtp.clone());
     }
     kept
+}
+
+/// The direction that a side of an answered call is told, whose far side is in this one: a far side that neither sends nor
+/// receives holds the call, and music is sent in its place.
+pub fn told_direction(far: Direction) -> Direction {
+    match far {
+        Direction::Inactive => Direction::SendOnly,
+        other => other,
+    }
+}
+
+/// True if two sides that are in these directions know of each other's.
+pub fn directions_agree(a: Direction, b: Direction) -> bool {
+    let is_played_music = |held: Direction, holder: Direction| {
+        holder == Direction::Inactive && held == told_direction(holder).reversed()
+    };
+    a == b.reversed() || is_played_music(a, b) || is_played_music(b, a)
 }
 
 /// True if a codec that the far side can use may be used by the endpoint.

@@ -67,7 +67,9 @@ impl Call {
         let audio = asking.offer.audio();
         Some(Offered::audio(
             self.formats_to_offer(no, far.media()?, &usable),
-            audio.map_or(Direction::SendRecv, |audio| audio.direction),
+            audio.map_or(Direction::SendRecv, |audio| {
+                negotiation::told_direction(audio.direction)
+            }),
             audio.and_then(|audio| audio.ptime_ms),
         ))
     }
@@ -95,7 +97,7 @@ impl Call {
         let formats = self.formats_to_answer(no, &asking.offer, Some(far.formats()));
         Some(Offered::audio(
             formats,
-            far.peer_direction(),
+            negotiation::told_direction(far.peer_direction()),
             far.ptime_ms(),
         ))
     }

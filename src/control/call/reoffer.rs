@@ -208,7 +208,7 @@ impl Call {
             .side_of(no)
             .and_then(|side| self.side(side.other()))
             .and_then(|far| far.media().map(LegMedia::peer_direction))
-            .unwrap_or(Direction::SendRecv);
+            .map_or(Direction::SendRecv, negotiation::told_direction);
         let Some(leg) = self.leg_mut(no) else {
             return;
         };

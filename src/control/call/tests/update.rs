@@ -65,8 +65,8 @@ fn the_callee_may_ask_too() {
     let mut world = talking(TAKES_UPDATE, &[]);
     world.request(BOB, Method::Update, Some((SDP, &bob(2, "inactive"))));
     world.run(50 * MS);
-    assert!(world.last_to(ALICE, "UPDATE").contains("a=inactive\r\n"));
-    world.confirm_with(ALICE, 200, &alice(2, "inactive"));
+    assert!(world.last_to(ALICE, "UPDATE").contains("a=sendonly\r\n"));
+    world.confirm_with(ALICE, 200, &alice(2, "recvonly"));
     world.run(50 * MS);
     assert!(world.last_to(BOB, "200 UPDATE").contains("a=inactive\r\n"));
     assert_eq!(world.gateway.calls(world.now)[0].state, "held");
