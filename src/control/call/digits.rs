@@ -47,7 +47,7 @@ const RELAY: &str = "application/dtmf-relay";
 const PLAIN: &str = "application/dtmf";
 
 /// A digit, and how long it lasts in milliseconds.
-type Pressed = (Digit, u16);
+pub(super) type Pressed = (Digit, u16);
 
 /// How a side's digits come and go. See the module's comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,17 +134,27 @@ impl Call {
         if self.takes_digits(no) {
             return self.digit_for_application(ctx, now, heard.0);
         }
-        let Some(far) = self.opposite(no).map(|leg| leg.no) else {
-            return;
-        };
+        if let Some(far) = self.opposite(no).map(|leg| leg.no) {
+            self.give_digit(ctx, now, far, heard);
+        }
+    }
+
+    /// Lets a leg's peer have a digit in its way.
+    pub(super) fn give_digit(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        pressed: Pressed,
+    ) {
         let key = self.key;
-        let is_info = self.way(far) == Some(Way::Info);
-        let Some(leg) = self.leg_mut(far) else {
+        let is_info = self.way(no) == Some(Way::Info);
+        let Some(leg) = self.leg_mut(no) else {
             return;
         };
         match is_info {
-            true => leg.tell_digit(ctx, now, key, heard),
-            false => leg.send_digit(ctx, heard),
+            true => leg.tell_digit(ctx, now, key, pressed),
+            false => leg.send_digit(ctx, pressed),
         }
     }
 

@@ -5,7 +5,7 @@ use super::Phase;
 use super::attending::{Application, Pressing, Sending};
 use crate::control::context::Context;
 use crate::control::dialplan::{BackgroundRequest, Interrupt};
-use crate::link::{Command, Digit};
+use crate::link::Digit;
 use std::time::{Duration, Instant};
 
 /// How long the first digit may take where the dialplan does not say, as in Asterisk (`TIMEOUT(response)`).
@@ -65,15 +65,7 @@ impl Call {
         let time = match Digit::from_char(next) {
             Some(digit) => {
                 let duration_ms = request.duration_ms;
-                if let Some(media) = self.caller.media() {
-                    let leg = media.leg;
-                    let command = Command::SendDigit {
-                        leg,
-                        digit,
-                        duration_ms,
-                    };
-                    ctx.command(media.worker(), command);
-                }
+                self.give_digit(ctx, now, self.caller.no, (digit, duration_ms));
                 request.pause + Duration::from_millis(duration_ms.into())
             }
             None if next == 'w' => SHORT_PAUSE,
