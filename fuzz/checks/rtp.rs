@@ -6,8 +6,8 @@ use ringway::codec::{Codec, Payload};
 use ringway::link::recording::recording;
 use ringway::link::{
     Carries, Channels, Clip, ClipHandle, Command, Digit, Event, FormatList, LegCrypto, LegFormats,
-    LegId, Listening, PayloadMap, PlayId, PlayMode, PortRange, Rate, RecordingSource, Remote,
-    RoomId, RtpPort, WireFormat, WorkerId,
+    LegId, Listening, PayloadMap, PlayId, PlayMode, PortRange, Rate, RecordId, RecordingSource,
+    Remote, RoomId, RtpPort, WireFormat, WorkerId,
 };
 use ringway::media::{Component, LegSlot, Nanos, TRANSMIT_LEN_MAX, Verdict, Worker};
 use ringway::rtp::srtp::{MasterKey, Suite};
@@ -156,11 +156,15 @@ fn audio_command(kind: u8, a: u8, b: u8, sources: &mut Vec<RecordingSource>) -> 
             sources.push(source);
             Command::Record {
                 leg: leg_a,
+                record: RecordId(u32::from(b >> 5)),
                 sink,
                 silence_ms: b.into(),
             }
         }
-        10 => Command::StopRecord { leg: leg_a },
+        10 => Command::StopRecord {
+            leg: leg_a,
+            record: RecordId(u32::from(b >> 5)),
+        },
         11 | 12 => Command::Join {
             leg: leg_a,
             room: RoomId(u32::from(b & 1)),

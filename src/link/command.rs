@@ -3,7 +3,7 @@
 use super::clip::{ClipHandle, PlayId, PlayMode};
 use super::formats::LegFormats;
 use super::ids::LegId;
-use super::recording::RecordingSink;
+use super::recording::{RecordId, RecordingSink};
 pub use crate::codec::dtmf::Digit;
 use crate::rtp::srtp::MasterKey;
 use std::net::{IpAddr, SocketAddr};
@@ -93,20 +93,24 @@ pub enum Command {
         /// Which.
         listening: Listening,
     },
-    /// Records the leg, beside all else that is done with it, until [`Command::StopRecord`] or its end. Replaces a
-    /// recording that runs.
+    /// Records the leg, beside all else that is done with it, until [`Command::StopRecord`] or its end. Replaces its
+    /// recording of that number; beyond [`RECORDINGS_MAX`](super::recording::RECORDINGS_MAX) it ends at once.
     Record {
         /// The leg.
         leg: LegId,
+        /// Which of its recordings.
+        record: RecordId,
         /// Where the audio goes.
         sink: RecordingSink,
         /// Milliseconds of silence of the peer after which [`super::Event::Hushed`] is told, once; 0 for never.
         silence_ms: u32,
     },
-    /// Ends the leg's recording.
+    /// Ends a recording of the leg.
     StopRecord {
         /// The leg.
         leg: LegId,
+        /// Which.
+        record: RecordId,
     },
     /// Puts the leg into a room, where all hear all but themselves. A bridge that it was in ends for both. Rooms begin
     /// with their first leg and end with their last. In a room of [`RoomId::LEGS_MAX`] it is not taken in, and stands alone.
@@ -149,7 +153,7 @@ impl Command {
             | Command::SendDigit { leg, .. }
             | Command::Listen { leg, .. }
             | Command::Record { leg, .. }
-            | Command::StopRecord { leg }
+            | Command::StopRecord { leg, .. }
             | Command::Join { leg, .. }
             | Command::Detach { leg }
             | Command::Close { leg } => Some(*leg),

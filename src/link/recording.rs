@@ -15,6 +15,13 @@ pub const RECORDING_BLOCKS_MAX: usize = 256;
 /// Most samples of a block: 10 ms of two channels at 16 kHz.
 pub const RECORDING_BLOCK_SAMPLES_MAX: usize = 320;
 
+/// Recordings of a leg at a time.
+pub const RECORDINGS_MAX: usize = 4;
+
+/// Which recording of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RecordId(pub u32);
+
 /// What of a call is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channels {

@@ -64,7 +64,7 @@ pub struct LegMedia {
     /// What the peer is played of our own.
     pub(super) player: Player,
     /// What MixMonitor records of it.
-    pub(super) monitored: Option<Monitored>,
+    pub(super) monitored: Vec<Monitored>,
 }
 
 /// What a leg's Remote needs besides its session description.
@@ -120,7 +120,7 @@ impl LegMedia {
             latched: None,
             reported: LegReport::default(),
             player: Player::default(),
-            monitored: None,
+            monitored: Vec::new(),
         })
     }
 

@@ -254,8 +254,8 @@ pub struct Call {
     transfer: Option<Transfer>,
     /// Since when the caller talks to a callee.
     talk: Option<Talk>,
-    /// A recording that waits for the caller's audio.
-    monitor: Option<(PathBuf, Channels)>,
+    /// Recordings that wait for the caller's audio.
+    monitors: Vec<(PathBuf, Channels)>,
     /// The room that its caller is in.
     seat: Option<Seat>,
     /// Steps of the dialplan that ran.
@@ -379,7 +379,7 @@ impl Call {
             failure: None,
             transfer: None,
             talk: None,
-            monitor: None,
+            monitors: Vec::new(),
             seat: None,
             steps: Vec::new(),
         }

@@ -4,23 +4,28 @@
 //!  Record: beep ──► the caller speaks ──a digit, silence, its time──► the file is completed ──► RECORD_STATUS
 //!                        └── it hangs up: the file goes, unless option k keeps it
 //! ```
+//!
+//! A leg has [`RECORDINGS_MAX`] recordings at a time: a Record, and all others MixMonitor's. One MixMonitor too many is not
+//! begun, with a warning. StopMixMonitor ends all of MixMonitor's.
 
 use super::attending::Application;
+use super::leg::Leg;
 use super::media::LegMedia;
 use super::{Call, LegNo, Phase};
 use crate::control::context::Context;
 use crate::control::controller::Output;
-use crate::control::dialplan::{MonitorRequest, RecordRequest};
+use crate::control::dialplan::{BEEP, MonitorRequest, RecordRequest};
 use crate::control::recordings::{Keep, Recorded, RecordingOrder, file_in};
 use crate::control::sounds::{Asker, Sound};
-use crate::link::{Channels, Command, Digit};
+use crate::link::recording::RECORDINGS_MAX;
+use crate::link::{Channels, Command, Digit, RecordId};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a file is waited for that is to be completed.
 const COMPLETE_MAX: Duration = Duration::from_secs(5);
-/// What a Record begins with.
-const BEEP: &str = "beep";
+/// Recordings of MixMonitor at a time: one place is Record's.
+const MONITORS_MAX: usize = RECORDINGS_MAX - 1;
 
 /// A Record that runs.
 pub(super) struct Taking {
@@ -70,22 +75,29 @@ impl Call {
         let Some(path) = self.recording_path(ctx, &request.file) else {
             return;
         };
+        let running = self.caller.media().map_or(0, |media| media.monitored.len());
+        if self.monitors.len() + running >= MONITORS_MAX {
+            let file = path.display();
+            return tracing::warn!(
+                call = self.id,
+                %file,
+                "not recorded: {MONITORS_MAX} recordings of this caller run already"
+            );
+        }
         let name = path.to_string_lossy().into_owned();
         self.execution.set_variable("MIXMONITOR_FILENAME", name);
-        self.monitor = Some((path, request.channels));
-        self.settle_monitor(ctx);
+        self.monitors.push((path, request.channels));
+        self.settle_monitors(ctx);
     }
 
     /// Begins what waits for the caller's audio.
-    pub(super) fn settle_monitor(&mut self, ctx: &mut Context) {
-        if !self.caller.media().is_some_and(LegMedia::is_agreed) {
-            return;
-        }
+    pub(super) fn settle_monitors(&mut self, ctx: &mut Context) {
         let bytes_max = self.recording_max();
-        if let Some((path, channels)) = self.monitor.take()
-            && let Some(media) = self.caller.media_mut()
-        {
-            media.monitor(ctx, Monitored::new(path, channels), bytes_max);
+        let Some(media) = self.caller.media_mut().filter(|media| media.is_agreed()) else {
+            return;
+        };
+        for (path, channels) in self.monitors.drain(..) {
+            media.monitor(ctx, (path, channels, 1), bytes_max);
         }
     }
 
@@ -93,13 +105,20 @@ impl Call {
         u64::from(self.setup.settings().recording.max_mib) << 20
     }
 
-    /// Records the caller's leg no longer.
-    pub(super) fn stop_monitor(&mut self, ctx: &mut Context) {
-        self.monitor = None;
-        if let Some(media) = self.caller.media_mut() {
-            media.monitored = None;
+    /// MixMonitor records the caller's leg no longer.
+    pub(super) fn stop_monitors(&mut self, ctx: &mut Context) {
+        self.monitors.clear();
+        let media = self.caller.media_mut();
+        let monitored = media.map(|media| std::mem::take(&mut media.monitored));
+        for one in monitored.into_iter().flatten() {
+            self.stop_recording(ctx, one.id);
+        }
+    }
+
+    fn stop_recording(&self, ctx: &mut Context, record: RecordId) {
+        if let Some(media) = self.caller.media() {
             let leg = media.leg;
-            ctx.command(media.worker(), Command::StopRecord { leg });
+            ctx.command(media.worker(), Command::StopRecord { leg, record });
         }
     }
 
@@ -154,8 +173,8 @@ impl Call {
     ) {
         if let State::Running { number, keep } = &taking.state {
             keep.keep();
-            self.stop_monitor(ctx);
             let number = *number;
+            self.stop_recording(ctx, RecordId(number));
             taking.state = State::Completing { number, status };
             self.attend(ctx, now, Application::Record(taking), Some(COMPLETE_MAX));
         }
@@ -178,6 +197,10 @@ impl Call {
     /// A recording of a leg is complete, or has failed.
     pub fn on_recorded(&mut self, ctx: &mut Context, now: Instant, no: LegNo, recorded: Recorded) {
         let number = recorded.asker.number;
+        let media = self.leg_mut(no).and_then(Leg::media_mut);
+        if let Some(media) = media.filter(|media| media.leg == recorded.asker.leg) {
+            media.monitored.retain(|one| one.id != RecordId(number));
+        }
         let is_awaited = match &self.phase {
             Phase::Attending(attending) => attending.awaits_recording(number),
             _ => false,
@@ -195,8 +218,8 @@ impl Call {
         let status = match (taking.state, &path) {
             (State::Completing { status, .. }, Some(_)) => status,
             // Its disk has failed, or it was full: what there is was kept.
-            (State::Running { .. }, _) => {
-                self.stop_monitor(ctx);
+            (State::Running { number, .. }, _) => {
+                self.stop_recording(ctx, RecordId(number));
                 "ERROR"
             }
             _ => "ERROR",
@@ -269,6 +292,7 @@ impl LegMedia {
         ctx.outputs.push_back(Output::Record(order));
         let record = Command::Record {
             leg,
+            record: RecordId(asker.number),
             sink,
             silence_ms,
         };
@@ -276,30 +300,36 @@ impl LegMedia {
         (asker.number, keep)
     }
 
-    /// The leg has left its port for another one: what was recorded there goes on in a file of its own.
+    /// The leg has left its port for another one: what was recorded there goes on in files of their own.
     pub(super) fn go_on_recording(&mut self, ctx: &mut Context, call: &str, bytes_max: u64) {
-        if let Some(monitored) = self.monitored.as_ref().map(Monitored::next) {
-            let file = monitored.path.display().to_string();
+        for monitored in std::mem::take(&mut self.monitored) {
+            let next = monitored.next();
+            let file = next.0.display().to_string();
             tracing::info!(
                 call,
                 file,
                 "a recording goes on in another file, since its leg has another port"
             );
-            self.monitor(ctx, monitored, bytes_max);
+            self.monitor(ctx, next, bytes_max);
         }
     }
 
-    fn monitor(&mut self, ctx: &mut Context, monitored: Monitored, bytes_max: u64) {
-        let terms = (monitored.channels, Duration::ZERO);
-        let (_, keep) = self.record(ctx, monitored.path.clone(), terms, bytes_max);
+    fn monitor(&mut self, ctx: &mut Context, (path, channels, parts): Part, bytes_max: u64) {
+        let terms = (channels, Duration::ZERO);
+        let (number, keep) = self.record(ctx, path.clone(), terms, bytes_max);
         keep.keep();
-        self.monitored = Some(monitored);
+        let part = (path, channels, parts);
+        self.monitored.push(Monitored::of(RecordId(number), part));
     }
 }
+
+/// A file of what MixMonitor records, what it has, and which part it is, from 1.
+type Part = (PathBuf, Channels, u32);
 
 /// What MixMonitor records of a leg.
 #[derive(Debug)]
 pub struct Monitored {
+    id: RecordId,
     path: PathBuf,
     channels: Channels,
     /// So many files there are of it, from 1.
@@ -307,16 +337,17 @@ pub struct Monitored {
 }
 
 impl Monitored {
-    fn new(path: PathBuf, channels: Channels) -> Monitored {
+    fn of(id: RecordId, (path, channels, parts): Part) -> Monitored {
         Monitored {
+            id,
             path,
             channels,
-            parts: 1,
+            parts,
         }
     }
 
     /// Its next file: `name-2.wav` behind `name.wav`.
-    fn next(&self) -> Monitored {
+    fn next(&self) -> Part {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let first = match self.parts {
             1 => &stem[..],
@@ -327,11 +358,7 @@ impl Monitored {
         if let Some(ending) = self.path.extension() {
             name = format!("{name}.{}", ending.to_string_lossy());
         }
-        Monitored {
-            path: self.path.with_file_name(name),
-            channels: self.channels,
-            parts,
-        }
+        (self.path.with_file_name(name), self.channels, parts)
     }
 }
 
@@ -369,10 +396,11 @@ mod tests {
             ("7-2.wav", "7-2-2.wav", "7-2-3.wav"),
             ("plain", "plain-2", "plain-3"),
         ] {
-            let began = Monitored::new(PathBuf::from(first), Channels::Mixed);
-            let next = began.next();
-            assert_eq!(next.path.to_str(), Some(second));
-            assert_eq!(next.next().path.to_str(), Some(third));
+            let began = (PathBuf::from(first), Channels::Mixed, 1);
+            let next = Monitored::of(RecordId(1), began).next();
+            assert_eq!(next.0.to_str(), Some(second));
+            let last = Monitored::of(RecordId(2), next).next();
+            assert_eq!(last, (PathBuf::from(third), Channels::Mixed, 3));
         }
     }
 }

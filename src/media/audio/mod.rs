@@ -39,6 +39,7 @@ use super::legs::Legs;
 use super::outbox::Outbox;
 use super::seam::{Counters, LegSlot, Nanos};
 use crate::codec::g722;
+use crate::link::recording::RECORDINGS_MAX;
 use crate::link::{Listening, RoomId};
 use crate::rtp::telephone_event::{EventReceiver, Retiming};
 use arrayvec::ArrayVec;
@@ -69,7 +70,7 @@ pub(super) struct AudioLeg {
     outlet: Option<Box<Outlet>>,
     player: Option<Player>,
     digits: DigitSender,
-    recorder: Option<Box<Recorder>>,
+    recorders: ArrayVec<Box<Recorder>, RECORDINGS_MAX>,
     listening: Listening,
     tones: Option<Box<ToneListener>>,
     events: EventReceiver,
@@ -90,7 +91,7 @@ impl AudioLeg {
             outlet: None,
             player: None,
             digits: DigitSender::default(),
-            recorder: None,
+            recorders: ArrayVec::new(),
             listening: Listening::Off,
             tones: None,
             events: EventReceiver::default(),
@@ -111,11 +112,18 @@ impl AudioLeg {
         self.player.is_some() || self.digits.is_busy() || self.room.is_some()
     }
 
+    /// It is recorded beside what its peer hears.
+    fn records_both_sides(&self) -> bool {
+        self.recorders
+            .iter()
+            .any(|recorder| recorder.needs_far_side())
+    }
+
     /// Nothing needs it any longer.
     fn is_idle(&self) -> bool {
         let feeds = |intake: &Intake| intake.used == Use::Feed;
         !self.is_taken()
-            && self.recorder.is_none()
+            && self.recorders.is_empty()
             && self.listening == Listening::Off
             && !self.intake.as_deref().is_some_and(feeds)
     }

@@ -35,7 +35,9 @@ impl OwnPacket<'_> {
         counters: &mut Counters,
         outbox: &mut Outbox,
     ) {
-        let Some(destination) = leg.rtp_destination() else {
+        // A fax machine's port takes no RTP.
+        let is_audio = !leg.carries_datagrams;
+        let Some(destination) = leg.rtp_destination().filter(|_| is_audio) else {
             return;
         };
         let header = leg

@@ -2,13 +2,14 @@
 
 use super::block::{Block, RateChanger};
 use crate::link::recording::{RECORDING_BLOCK_SAMPLES_MAX, RecordingBlock};
-use crate::link::{Channels, RecordingSink};
+use crate::link::{Channels, RecordId, RecordingSink};
 
 /// A mean magnitude below which the peer says nothing: some -42 dBm0, as Asterisk's `silencethreshold` of 128.
 const SILENCE_LEVEL: u32 = 128;
 
 /// See the module's comment.
 pub(super) struct Recorder {
+    pub(super) id: RecordId,
     sink: RecordingSink,
     /// Of the next block.
     number: u32,
@@ -23,7 +24,7 @@ enum Silence {
 }
 
 impl Recorder {
-    pub(super) fn new(sink: RecordingSink, silence_ms: u32) -> Recorder {
+    pub(super) fn new(id: RecordId, sink: RecordingSink, silence_ms: u32) -> Recorder {
         let silence = match silence_ms {
             0 => Silence::Unwatched,
             limit_ms => Silence::Watched {
@@ -32,6 +33,7 @@ impl Recorder {
             },
         };
         Recorder {
+            id,
             sink,
             number: 0,
             said_rates: RateChanger::default(),
@@ -115,7 +117,7 @@ mod tests {
             (Channels::Stereo, [1_000, -200].repeat(80)),
         ] {
             let (sink, source) = recording(Rate::Narrow, channels);
-            let mut recorder = Recorder::new(sink, 0);
+            let mut recorder = Recorder::new(RecordId(0), sink, 0);
             recorder.take(Some(&block(1_000)), Some(&block(-200)));
             recorder.take(None, None);
             let first = source.pop().expect("a block");
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn silence_is_told_once_and_speech_begins_it_anew() {
         let (sink, _source) = recording(Rate::Narrow, Channels::Heard);
-        let mut recorder = Recorder::new(sink, 50);
+        let mut recorder = Recorder::new(RecordId(0), sink, 50);
         let mut ticks = |said: &[Option<i16>]| {
             let blocks = said.iter().map(|value| value.map(block));
             blocks

@@ -6,7 +6,9 @@ use super::recorder::Recorder;
 use super::room::Room;
 use super::tones::ToneListener;
 use super::{Audio, AudioIndex, AudioLeg, TICK};
-use crate::link::{ClipHandle, Digit, Event, Listening, PlayId, PlayMode, RecordingSink, RoomId};
+use crate::link::{
+    ClipHandle, Digit, Event, Listening, PlayId, PlayMode, RecordId, RecordingSink, RoomId,
+};
 use crate::media::in_stream::Counted;
 use crate::media::leg::{Events, Playout, Role};
 use crate::media::legs::Legs;
@@ -133,9 +135,9 @@ impl Audio {
             Role::Bridged { to, .. } => self.existing(legs, to),
             _ => None,
         };
-        audio.recorder.is_some()
+        !audio.recorders.is_empty()
             || audio.tones.is_some()
-            || far().is_some_and(|far| far.recorder.as_ref().is_some_and(|r| r.needs_far_side()))
+            || far().is_some_and(AudioLeg::records_both_sides)
     }
 
     /// Plays a clip to the leg's peer.
@@ -150,10 +152,8 @@ impl Audio {
         self.stop_play(legs, slot, events);
         let Some(leg) = legs.get(slot) else { return };
         let id = leg.id;
-        let player = match leg.formats().send.encodable() {
-            Some(_) => Player::new(play, clip, mode),
-            None => None,
-        };
+        let hears = !leg.carries_datagrams && leg.formats().send.encodable().is_some();
+        let player = hears.then(|| Player::new(play, clip, mode)).flatten();
         match player {
             Some(player) => {
                 if let Some(audio) = self.of(now, legs, slot) {
@@ -223,24 +223,27 @@ impl Audio {
         }
     }
 
-    /// Records the leg.
+    /// Records the leg, in place of its recording of that number. One too many ends at once.
     pub(in crate::media) fn record_leg(
         &mut self,
         now: Nanos,
         legs: &mut Legs,
         slot: LegSlot,
-        sink: RecordingSink,
-        silence_ms: u32,
+        id: RecordId,
+        (sink, silence_ms): (RecordingSink, u32),
     ) {
         if let Some(audio) = self.of(now, legs, slot) {
-            audio.recorder = Some(Box::new(Recorder::new(sink, silence_ms)));
+            audio.recorders.retain(|recorder| recorder.id != id);
+            let recorder = Box::new(Recorder::new(id, sink, silence_ms));
+            let _ = audio.recorders.try_push(recorder);
         }
     }
 
-    /// Ends the leg's recording.
-    pub(in crate::media) fn stop_record(&mut self, legs: &mut Legs, slot: LegSlot) {
+    /// Ends a recording of the leg.
+    pub(in crate::media) fn stop_record(&mut self, legs: &mut Legs, slot: LegSlot, id: RecordId) {
         if let Some(index) = legs.audio(slot) {
-            self.legs[index.at()].recorder = None;
+            let audio = &mut self.legs[index.at()];
+            audio.recorders.retain(|recorder| recorder.id != id);
             self.settle(legs, index);
             if let Some(Role::Bridged { to, .. }) = legs.get(slot).map(|leg| leg.role) {
                 self.settle_slot(legs, to);

@@ -133,21 +133,21 @@ impl Audio {
     pub(super) fn record(&mut self, now: Nanos, legs: &mut Legs, events: &mut Events) {
         for index in 0..self.legs.len() {
             let audio = &self.legs[index];
-            let (Some(recorder), Some(leg)) = (&audio.recorder, legs.get(audio.slot)) else {
+            let Some(leg) = legs.get(audio.slot).filter(|_| !audio.recorders.is_empty()) else {
                 continue;
             };
             let id = leg.id;
-            let needs_far_side = recorder.needs_far_side();
+            let needs_far_side = audio.records_both_sides();
             if let (true, Role::Bridged { to, .. }) = (needs_far_side, leg.role) {
                 self.ready(now, legs, to);
             }
             let heard = needs_far_side.then(|| self.heard_by(legs, index)).flatten();
             let audio = &mut self.legs[index];
             let said = audio.said().copied();
-            if let Some(recorder) = &mut audio.recorder
-                && recorder.take(said.as_ref(), heard.as_ref())
-            {
-                events.tell_last(Event::Hushed { leg: id });
+            for recorder in &mut audio.recorders {
+                if recorder.take(said.as_ref(), heard.as_ref()) {
+                    events.tell_last(Event::Hushed { leg: id });
+                }
             }
         }
     }

@@ -2,9 +2,10 @@
 
 use crate::codec::{Codec, Payload, Rate, g711, g722};
 use crate::link::clip::{Clip, ClipHandle, PlayId, PlayMode};
-use crate::link::recording::recording;
+use crate::link::recording::{RECORDINGS_MAX, recording};
 use crate::link::{
-    Channels, Command, Digit, Event, FormatList, LegFormats, LegId, Listening, RoomId, WireFormat,
+    Carries, Channels, Command, Digit, Event, FormatList, LegFormats, LegId, Listening, RecordId,
+    RecordingSource, Remote, RoomId, WireFormat,
 };
 use crate::media::Component;
 use crate::media::testing::{A, B, Bed, C, Sent, remote, slot_of};
@@ -393,6 +394,81 @@ fn a_prompt_to_a_peer_that_hears_no_codec_of_ours_is_over_at_once() {
 }
 
 #[test]
+fn a_fax_machine_is_sent_no_audio() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::Ulaw, (20, 20));
+    let play = |number| Command::Play {
+        leg: A,
+        play: PlayId(number),
+        clip: clip(Rate::Narrow, 440.0, 100),
+        mode: PlayMode::Loop,
+    };
+    bed.command(play(1));
+    assert!(!bed.audio_ms(100).is_empty(), "audio, while it is none");
+    // Its place is told before its formats are.
+    bed.command(Command::SetRemote {
+        leg: A,
+        remote: Remote {
+            carries: Carries::Datagrams,
+            ..remote("192.0.2.1:4000")
+        },
+    });
+    send_digit(&mut bed, A, '5');
+    assert_eq!(bed.audio_ms(500), []);
+    bed.command(Command::StopPlay { leg: A });
+    bed.command(play(2));
+    assert_eq!(bed.audio_ms(100), []);
+    let told = bed.events();
+    for play in [PlayId(1), PlayId(2)] {
+        assert!(told.contains(&Event::Played { leg: A, play }), "{told:?}");
+    }
+}
+
+#[test]
+fn recordings_of_a_leg_run_side_by_side_and_end_one_by_one() {
+    let mut bed = transcoding(Codec::Ulaw, Codec::Alaw, (20, 20));
+    bed.bridge(A, B);
+    let mut a = from_a(Codec::Ulaw);
+    let mut sources = Vec::new();
+    let mut record = |bed: &mut Bed, number, channels| {
+        let (sink, source) = recording(Rate::Narrow, channels);
+        sources.push(source);
+        bed.command(Command::Record {
+            leg: A,
+            record: RecordId(number),
+            sink,
+            silence_ms: 0,
+        });
+        sources.len() - 1
+    };
+    let heard = record(&mut bed, 1, Channels::Heard);
+    let both = record(&mut bed, 2, Channels::Stereo);
+    a.talk(&mut bed, 200);
+    bed.command(Command::StopRecord {
+        leg: A,
+        record: RecordId(1),
+    });
+    a.talk(&mut bed, 200);
+    let replaced = both;
+    let replacing = record(&mut bed, 2, Channels::Mixed);
+    a.talk(&mut bed, 100);
+    for number in 3..=RECORDINGS_MAX as u32 + 1 {
+        record(&mut bed, number, Channels::Heard);
+    }
+    let one_too_many = record(&mut bed, 99, Channels::Heard);
+    a.talk(&mut bed, 100);
+    let blocks = |place: usize| {
+        let source: &RecordingSource = &sources[place];
+        std::iter::from_fn(|| source.pop()).count()
+    };
+    assert_eq!(
+        [heard, replaced, replacing, one_too_many].map(blocks),
+        [20, 40, 20, 0]
+    );
+    assert!(sources[heard].is_over() && sources[replaced].is_over());
+    assert!(!sources[replacing].is_over() && sources[one_too_many].is_over());
+}
+
+#[test]
 fn a_relayed_call_is_recorded_with_a_channel_for_each_side() {
     let mut bed = transcoding(Codec::Ulaw, Codec::Ulaw, (20, 20));
     bed.bridge(A, B);
@@ -403,6 +479,7 @@ fn a_relayed_call_is_recorded_with_a_channel_for_each_side() {
     let (sink, source) = recording(Rate::Narrow, Channels::Stereo);
     bed.command(Command::Record {
         leg: A,
+        record: RecordId(7),
         sink,
         silence_ms: 0,
     });
@@ -413,7 +490,10 @@ fn a_relayed_call_is_recorded_with_a_channel_for_each_side() {
         relayed += b.say(&mut bed).len();
     }
     assert_eq!(relayed, 200, "the relay does not suffer");
-    bed.command(Command::StopRecord { leg: A });
+    bed.command(Command::StopRecord {
+        leg: A,
+        record: RecordId(7),
+    });
     let samples: Vec<i16> = std::iter::from_fn(|| source.pop())
         .flat_map(|block| block.samples().to_vec())
         .collect();

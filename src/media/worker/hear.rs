@@ -236,9 +236,12 @@ impl Worker {
             } => audio.send_digit(now, legs, slot, digit, duration_ms),
             Command::Listen { listening, .. } => audio.listen_to(now, legs, slot, listening),
             Command::Record {
-                sink, silence_ms, ..
-            } => audio.record_leg(now, legs, slot, sink, silence_ms),
-            Command::StopRecord { .. } => audio.stop_record(legs, slot),
+                record,
+                sink,
+                silence_ms,
+                ..
+            } => audio.record_leg(now, legs, slot, record, (sink, silence_ms)),
+            Command::StopRecord { record, .. } => audio.stop_record(legs, slot, record),
             Command::Join {
                 room, talks, hears, ..
             } => self.join(now, slot, room, (talks, hears)),

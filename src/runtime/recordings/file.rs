@@ -53,6 +53,11 @@ impl WavFile {
         Ok(created)
     }
 
+    /// True if it will have this name.
+    pub(super) fn is(&self, path: &Path) -> bool {
+        self.path == path
+    }
+
     /// Adds a block; silence for those before it that were dropped.
     pub(super) fn push(&mut self, block: &RecordingBlock) {
         let lost = block.number.saturating_sub(self.next) as usize;

@@ -15,6 +15,7 @@ use crate::control::recordings::{Recorded, RecordingOrder};
 use crate::metrics::{ControlMetrics, RecordingMetrics};
 use file::WavFile;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
@@ -27,8 +28,8 @@ const QUEUE_MAX: usize = 1024;
 const RUNNING_MAX: usize = 2048;
 /// How often the queues are emptied: each holds 2.56 s.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Turns after which the header of a file is brought up to date, so that a crash loses 5 s at most.
-const TURNS_BETWEEN_HEADERS: u32 = 100;
+/// Turns after which the header of a file is brought up to date, so that a crash loses a second at most.
+const TURNS_BETWEEN_HEADERS: u32 = 20;
 /// How long the end waits for what is not yet written.
 const FINISH_MAX: Duration = Duration::from_secs(2);
 
@@ -153,8 +154,15 @@ impl Writer {
     }
 
     fn begin(&mut self, order: RecordingOrder, answer: &mut impl FnMut(Recorded)) {
+        if self.records_into(&order.path) {
+            // It may be over by now.
+            self.turn(answer);
+        }
         let opened = match self.running.len() {
             RUNNING_MAX.. => Err(io::Error::other(format!("{RUNNING_MAX} recordings run"))),
+            _ if self.records_into(&order.path) => {
+                Err(io::Error::other("another recording goes into this file"))
+            }
             _ => WavFile::create(&order),
         };
         match opened {
@@ -172,6 +180,10 @@ impl Writer {
                 });
             }
         }
+    }
+
+    fn records_into(&self, path: &Path) -> bool {
+        self.running.iter().any(|running| running.file.is(path))
     }
 
     fn turn(&mut self, answer: &mut impl FnMut(Recorded)) {

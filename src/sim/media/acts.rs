@@ -7,7 +7,7 @@ use super::world::MediaWorld;
 use crate::codec::{Codec, Rate};
 use crate::link::recording::recording;
 use crate::link::{
-    Channels, Clip, ClipHandle, Command, LegId, Listening, PlayId, PlayMode, RoomId,
+    Channels, Clip, ClipHandle, Command, LegId, Listening, PlayId, PlayMode, RecordId, RoomId,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -44,7 +44,10 @@ impl MediaWorld {
             }
             Step::Record(peer, channels, rate) => self.record(peer, channels, rate),
             Step::StopRecord(peer) => {
-                self.tell(peer, |leg| Command::StopRecord { leg });
+                self.tell(peer, |leg| Command::StopRecord {
+                    leg,
+                    record: RecordId(0),
+                });
                 self.end_recording(peer);
             }
             Step::Join(peer, room, talks, hears) => {
@@ -247,6 +250,7 @@ impl MediaWorld {
         let (sink, source) = recording(rate, channels);
         self.tell(peer, |leg| Command::Record {
             leg,
+            record: RecordId(0),
             sink,
             silence_ms: 200,
         });

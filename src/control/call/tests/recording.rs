@@ -1,7 +1,7 @@
 //! MixMonitor and Record.
 
 use super::world::*;
-use crate::link::{Channels, Command};
+use crate::link::{Channels, Command, RecordId};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -15,6 +15,18 @@ fn recorded(world: &World) -> Vec<Option<u32>> {
         .filter_map(|(_, command)| match command {
             Command::Record { silence_ms, .. } => Some(Some(*silence_ms)),
             Command::StopRecord { .. } => Some(None),
+            _ => None,
+        });
+    commands.collect()
+}
+
+/// Which recording each of these commands is about.
+fn record_ids(world: &World) -> Vec<RecordId> {
+    let commands = world
+        .commands
+        .iter()
+        .filter_map(|(_, command)| match command {
+            Command::Record { record, .. } | Command::StopRecord { record, .. } => Some(*record),
             _ => None,
         });
     commands.collect()
@@ -148,5 +160,58 @@ fn a_file_that_never_completes_is_not_waited_for_long() {
     world.press("#");
     world.run(6 * S);
     assert_eq!(world.questions.len(), 1);
+    hang_up(world);
+}
+
+#[test]
+fn a_message_is_taken_beside_a_recording_of_the_call() {
+    let mut world = answered_call_of(
+        r#""Answer()", "MixMonitor(call.wav)", "Record(message.wav,3,60,q)", "Wait(9)""#,
+        "",
+    );
+    assert_eq!(recorded(&world), [Some(0), Some(3000)]);
+    world.press("#");
+    assert_eq!(recorded(&world), [Some(0), Some(3000), None]);
+    let ids = record_ids(&world);
+    assert_eq!(ids[1], ids[2], "the message ends");
+    assert_ne!(ids[0], ids[1], "the recording of the call goes on");
+    world.complete(Some("/spool/message.wav"));
+    hang_up(world);
+}
+
+#[test]
+fn a_call_has_three_recordings_at_most_and_all_end_together() {
+    let mut world = answered_call_of(
+        r#""Answer()", "MixMonitor(a.wav)", "MixMonitor(b.wav,D)", "MixMonitor(c.wav)", "MixMonitor(d.wav)", "Wait(1)", "StopMixMonitor()", "MixMonitor(e.wav)", "Wait(9)""#,
+        "",
+    );
+    let begun = [Some(0); 3];
+    assert_eq!(recorded(&world), begun);
+    let paths = |world: &World| -> Vec<String> {
+        let paths = world.orders.iter().map(|order| order.path.display());
+        paths.map(|path| path.to_string()).collect()
+    };
+    assert_eq!(
+        paths(&world),
+        ["/spool/a.wav", "/spool/b.wav", "/spool/c.wav"]
+    );
+    world.run(S);
+    assert_eq!(recorded(&world)[3..], [None, None, None, Some(0)]);
+    let ids = record_ids(&world);
+    assert_eq!(ids[..3], ids[3..6]);
+    assert_eq!(paths(&world)[3], "/spool/e.wav");
+    hang_up(world);
+}
+
+#[test]
+fn a_recording_that_has_failed_leaves_its_place() {
+    let mut world = answered_call_of(
+        r#""Answer()", "MixMonitor(a.wav)", "MixMonitor(b.wav)", "MixMonitor(c.wav)", "Wait(1)", "MixMonitor(d.wav)", "Wait(9)""#,
+        "",
+    );
+    assert_eq!(world.orders.len(), 3);
+    world.complete(None);
+    world.run(S);
+    assert_eq!(world.orders.len(), 4);
     hang_up(world);
 }
