@@ -3,7 +3,7 @@
 use crate::config::{self, Diagnostic, LoadError};
 use crate::control::setup::Setup;
 use crate::runtime::tls::Contexts;
-use crate::runtime::{Reading, config_file};
+use crate::runtime::{Reading, config_file, missing_announcements};
 use std::path::{Path, PathBuf};
 
 /// Where a configuration comes from.
@@ -48,6 +48,9 @@ impl Source {
             Contexts::read(&loaded.settings, self.directory()),
         );
         let setup = take(&mut found, Setup::build(loaded.settings));
+        if let Some(setup) = &setup {
+            found.extend(missing_announcements(setup));
+        }
         found.sort_by_key(|diagnostic| diagnostic.location);
         let lines = self.lines(&found);
         match (setup, tls) {

@@ -32,4 +32,5 @@ pub mod topology;
 pub mod uring;
 
 pub use reload::Reading;
+pub use sounds::missing_announcements;
 pub use start::{Launch, Listening, StartError};

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub const READ_DIGITS_MAX: usize = 255;
 /// Most digits of one SendDTMF; further ones are left out.
 pub const SEND_DIGITS_MAX: usize = 255;
+/// What a Record begins with.
+pub const BEEP: &str = "beep";
 
 /// The applications, as they are spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +181,21 @@ pub struct DigitsRequest {
     pub duration_ms: u16,
 }
 
+impl AudioAction {
+    /// The announcements that it plays, and their language; None for the channel's.
+    pub(super) fn announcements(&self) -> (Vec<&str>, Option<&str>) {
+        match self {
+            AudioAction::Playback(request) => (texts(&request.files), None),
+            AudioAction::Background(request) => {
+                (texts(&request.files), request.language.as_deref())
+            }
+            AudioAction::Read(request) if !request.tones => (texts(&request.prompts), None),
+            AudioAction::Record(request) if !request.quiet => (vec![BEEP], None),
+            _ => (Vec::new(), None),
+        }
+    }
+}
+
 impl AudioApplication {
     const ALL: [AudioApplication; 15] = [
         AudioApplication::Background,
@@ -254,6 +271,10 @@ impl AudioApplication {
         };
         parsed.map_err(|error| format!("{name}: {error}"))
     }
+}
+
+fn texts(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
 }
 
 fn playback(args: &str) -> Result<PlaybackRequest, String> {

@@ -7,6 +7,7 @@ use super::dial;
 use super::execution::split_subroutine;
 use super::target::{Priority, Target};
 use super::template::{Part, Template};
+use crate::config::Location;
 
 /// Stands for what is known only in a call.
 const UNKNOWN: char = '\u{1}';
@@ -43,6 +44,38 @@ pub(super) fn check_step(
     errors
         .map(|error| format!("{}: {error}", application.name()))
         .collect()
+}
+
+/// An announcement that a step names in plain text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// The file, without its ending.
+    pub name: String,
+    /// Its language; None for the channel's.
+    pub language: Option<String>,
+    /// Where the step stands.
+    pub location: Location,
+    /// The section and key of the step.
+    pub key: String,
+}
+
+/// The announcements that an application names in plain text, and their language.
+pub(super) fn announcements(application: &Application) -> (Vec<String>, Option<String>) {
+    let Application::Audio(audio, args) = application else {
+        return (Vec::new(), None);
+    };
+    // What cannot be read before the call has told why, or is whole only then.
+    let Ok(action) = audio.parse(&known_text(args)) else {
+        return (Vec::new(), None);
+    };
+    let (names, language) = action.announcements();
+    let is_known = |text: &&str| !text.contains(UNKNOWN);
+    let names = names.into_iter().filter(is_known).map(str::to_owned);
+    let is_spoken = language.is_none_or(|language| !language.contains(UNKNOWN));
+    match is_spoken {
+        true => (names.collect(), language.map(str::to_owned)),
+        false => (Vec::new(), None),
+    }
 }
 
 /// The text with [`UNKNOWN`] for all that is known only in a call.

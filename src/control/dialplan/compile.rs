@@ -2,7 +2,7 @@
 
 use super::Channel;
 use super::application::{Notes, Step};
-use super::check::check_step;
+use super::check::{Announcement, announcements, check_step};
 use super::context::{Context, ContextIndex, Dialplan, Extension, Found};
 use super::expand::Scope;
 use super::pattern::Name;
@@ -218,9 +218,10 @@ impl Compiler<'_> {
         }
     }
 
-    /// Checks what steps name in plain text: where they go and whom they dial.
+    /// Checks what steps name in plain text: where they go and whom they dial. What they play is noted.
     fn steps(&mut self, is_dialable: &dyn Fn(&str) -> bool) {
         let mut found = Vec::new();
+        let mut played = Vec::new();
         for (context, compiled) in (0..).zip(&self.plan.contexts) {
             for (extension, steps) in (0..).zip(&compiled.extensions) {
                 let here = Found { context, extension };
@@ -229,10 +230,18 @@ impl Compiler<'_> {
                     for message in check_step(&self.plan, here, &step.application, is_dialable) {
                         found.push(Diagnostic::error(*location, &places.key[..], message));
                     }
+                    let (names, language) = announcements(&step.application);
+                    played.extend(names.into_iter().map(|name| Announcement {
+                        name,
+                        language: language.clone(),
+                        location: *location,
+                        key: places.key.clone(),
+                    }));
                 }
             }
         }
         self.diagnostics.extend(found);
+        self.plan.announcements = played;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The compiled dialplan and how an extension is found in it.
 
 use super::application::Step;
+use super::check::Announcement;
 use super::table::{ExtensionIndex, ExtensionTable};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ pub struct Dialplan {
     pub(super) by_name: FxHashMap<String, ContextIndex>,
     /// `[globals]`, expanded.
     pub(super) globals: BTreeMap<String, String>,
+    pub(super) announcements: Vec<Announcement>,
 }
 
 /// The place of a context in [`Dialplan::contexts`].
@@ -51,6 +53,11 @@ impl Dialplan {
     /// Whether that extension is found in that context or one that it includes.
     pub fn has_extension(&self, context: &str, extension: &str) -> bool {
         self.find(context, extension).is_some()
+    }
+
+    /// The announcements that steps name in plain text, in the order of the steps.
+    pub fn announcements(&self) -> &[Announcement] {
+        &self.announcements
     }
 
     /// The names of all contexts, in the order of the configuration.

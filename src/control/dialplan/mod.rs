@@ -39,9 +39,10 @@ mod variables;
 
 pub use application::APPLICATIONS;
 pub use audio::{
-    AudioAction, BackgroundRequest, DigitsRequest, Interrupt, MonitorRequest, PlaybackRequest,
-    ReadRequest, RecordRequest, Unanswered, WaitRequest,
+    AudioAction, BEEP, BackgroundRequest, DigitsRequest, Interrupt, MonitorRequest,
+    PlaybackRequest, ReadRequest, RecordRequest, Unanswered, WaitRequest,
 };
+pub use check::Announcement;
 pub use context::Dialplan;
 pub use dial::TARGETS_MAX;
 pub use execution::{

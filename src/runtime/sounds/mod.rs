@@ -6,7 +6,10 @@
 
 mod decode;
 mod library;
+mod missing;
 mod search;
+
+pub use missing::missing_announcements;
 
 use super::input::Input;
 use crate::control::sounds::{SoundAnswer, SoundQuestion};
