@@ -17,7 +17,7 @@ ROUNDS ?= 5
 FUZZ_SECONDS ?= 60
 
 BUILD_PACKAGES = gcc libc6-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core kamailio prometheus curl openssl espeak-ng ffmpeg libsrtp2-1 \
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core kamailio prometheus curl openssl espeak-ng ffmpeg libsrtp2-1 libspandsp2 \
   asterisk-core-sounds-en-wav asterisk-core-sounds-en-gsm asterisk-core-sounds-en-g722
 BENCH_PACKAGES = $(BUILD_PACKAGES) libsrtp2-1 libspandsp-dev libavcodec-dev libswresample-dev
 COMPARE_PACKAGES = $(TEST_PACKAGES) rtpengine-daemon iproute2 util-linux

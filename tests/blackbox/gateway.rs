@@ -207,6 +207,21 @@ impl Gateway {
             .expect("the binary runs")
     }
 
+    /// Asks it to end: it takes no more calls.
+    pub fn terminate(&self) {
+        let id = nix::unistd::Pid::from_raw(self.process.id() as i32);
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).expect("it runs");
+        self.eventually("it drains", |gateway| gateway.log().contains("drain"));
+    }
+
+    /// Kills it at once; its files stay as long as what is returned.
+    pub fn kill_and_keep_folder(mut self) -> tempfile::TempDir {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+        let other = tempfile::tempdir().expect("a temporary folder");
+        std::mem::replace(&mut self.folder, other)
+    }
+
     /// Asks it to end, as a service manager does, and checks that it ends well.
     pub fn stop(self) {
         self.stop_and_keep_folder();

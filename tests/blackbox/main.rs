@@ -6,8 +6,11 @@
 
 mod baresip;
 mod calls;
+mod clicks;
+mod digits;
 mod examples;
 mod gateway;
+mod hold;
 mod kamailio;
 mod lab;
 mod laboratory;
@@ -15,7 +18,9 @@ mod media;
 mod monitoring;
 mod peer;
 mod phones;
+mod prompts;
 mod provider;
+mod recordings;
 mod registrar;
 mod reload;
 mod rooms;

@@ -31,6 +31,8 @@ pub struct Sdp {
     pub formats: &'static str,
     /// The direction attribute.
     pub direction: &'static str,
+    /// Where it wants its media: `[rtp_ip]` is the role's own address.
+    pub at: &'static str,
     /// Session version.
     pub version: u32,
     /// More lines of attributes, each with its end.
@@ -41,6 +43,7 @@ pub struct Sdp {
 pub const AUDIO: Sdp = Sdp {
     formats: "0",
     direction: "sendrecv",
+    at: "[rtp_ip]",
     version: 1,
     attributes: "",
 };
@@ -51,12 +54,13 @@ impl Sdp {
         let Sdp {
             formats,
             direction,
+            at,
             version,
             attributes,
         } = self;
         format!(
             "Content-Type: application/sdp\nContent-Length: [len]\n\nv=0\no=- 1 {version} IN IP4 [rtp_ip]\ns=-\n\
-             c=IN IP4 [rtp_ip]\nt=0 0\nm=audio [rtp_port] RTP/AVP {formats}\na={direction}\n{attributes}"
+             c=IN IP4 {at}\nt=0 0\nm=audio [rtp_port] RTP/AVP {formats}\na={direction}\n{attributes}"
         )
     }
 }
@@ -116,6 +120,18 @@ impl Scenario {
             body(sdp)
         );
         self.send(retransmit, &message)
+    }
+
+    /// INFO with a digit, from the caller's side, and its answer.
+    pub fn press(mut self, digit: char, ms: u32) -> Scenario {
+        self.sequence += 1;
+        let message = format!(
+            "INFO [next_url] SIP/2.0\n{OUR_HEADERS}[routes]\nTo: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]\n\
+             CSeq: {} INFO\nContent-Type: application/dtmf-relay\nContent-Length: [len]\n\n\
+             Signal={digit}\nDuration={ms}\n",
+            self.sequence
+        );
+        self.send("retrans=\"500\"", &message).expect(200)
     }
 
     /// CANCEL of the INVITE.
@@ -296,6 +312,8 @@ impl Role {
         let name = self.name;
         std::fs::write(folder.join(format!("{name}.xml")), scenario.xml())
             .expect("the scenario is written");
+        // An earlier call of this role has told another port in there.
+        let _ = std::fs::remove_file(folder.join(format!("{name}.log")));
         let screen = std::fs::File::create(folder.join(format!("{name}.screen")))
             .expect("a file for its screen");
         let mut command = Command::new("sipp");

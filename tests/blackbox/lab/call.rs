@@ -21,6 +21,7 @@ pub struct Call {
 pub struct Side {
     formats: &'static str,
     ptime_ms: usize,
+    events: bool,
 }
 
 impl Side {
@@ -29,6 +30,15 @@ impl Side {
         Side {
             formats: codec.format(),
             ptime_ms,
+            events: false,
+        }
+    }
+
+    /// One codec in packets of 20 ms, and telephone events.
+    pub fn with_events(codec: Codec) -> Side {
+        Side {
+            events: true,
+            ..Side::of(codec, 20)
         }
     }
 
@@ -37,13 +47,35 @@ impl Side {
         Side {
             formats: "0 8",
             ptime_ms,
+            events: false,
         }
     }
 
-    fn sdp(self) -> Sdp {
+    /// Its codecs, as a configuration has them.
+    fn names(self) -> &'static str {
+        match self.formats {
+            "0" => "\"ulaw\"",
+            "8" => "\"alaw\"",
+            "9" => "\"g722\"",
+            "0 8" => "\"ulaw\", \"alaw\"",
+            other => panic!("no test has payload types {other}"),
+        }
+    }
+
+    pub(super) fn sdp(self) -> Sdp {
+        let formats = match (self.events, self.formats) {
+            (true, "0") => "0 101",
+            (true, "8") => "8 101",
+            (true, "9") => "9 101",
+            (true, other) => panic!("no test has events beside {other}"),
+            (false, formats) => formats,
+        };
         Sdp {
-            formats: self.formats,
+            formats,
             attributes: match self.ptime_ms {
+                20 if self.events => {
+                    "a=ptime:20\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16\n"
+                }
                 10 => "a=ptime:10\n",
                 20 => "a=ptime:20\n",
                 30 => "a=ptime:30\n",
@@ -58,16 +90,20 @@ impl Side {
 impl Call {
     /// Caller and called each offer or answer what is their own, and nothing of the other's.
     pub fn between(sides: [Side; 2]) -> Call {
-        let names = sides.map(|side| match side.formats {
-            "0" => "\"ulaw\"",
-            "8" => "\"alaw\"",
-            "9" => "\"g722\"",
-            "0 8" => "\"ulaw\", \"alaw\"",
-            other => panic!("no test has payload types {other}"),
-        });
+        Call::set_up(sides, &Options::default(), |caller, called| {
+            (caller, called)
+        })
+    }
+
+    /// The same with other options, and with more steps of both peers' signalling before the end.
+    pub fn set_up(
+        sides: [Side; 2],
+        options: &Options,
+        then: impl FnOnce(Scenario, Scenario) -> (Scenario, Scenario),
+    ) -> Call {
         let gateway = Gateway::start(&Options {
-            codecs: names,
-            ..Options::default()
+            codecs: sides.map(Side::names),
+            ..options.clone()
         });
         let roles = [Role::caller(&gateway), Role::called(&gateway)];
         let peers = roles.map(|role| Peer::bind(role.rtp));
@@ -75,18 +111,20 @@ impl Call {
             .expect_offer()
             .respond("180 Ringing", None)
             .respond("200 OK", Some(sides[1].sdp()))
-            .expect_request("ACK")
-            .expect_request("BYE")
-            .respond_in_dialog("200 OK", None);
+            .expect_request("ACK");
         let calls = Scenario::new()
             .invite(Some(sides[0].sdp()))
             .perhaps(100)
             .perhaps(180)
             .perhaps(183)
             .expect_audio(200)
-            .request("ACK", None)
-            .expect_request("BYE")
-            .respond_in_dialog("200 OK", None);
+            .request("ACK", None);
+        let (calls, answers) = then(calls, answers);
+        let [calls, answers] = [calls, answers].map(|scenario| {
+            scenario
+                .expect_request("BYE")
+                .respond_in_dialog("200 OK", None)
+        });
         let called = roles[1].start(&gateway, &answers);
         let caller = roles[0].start(&gateway, &calls);
         let host = gateway.network.gateway();
@@ -108,14 +146,33 @@ impl Call {
         exchange([(a, self.to[0], talks[0]), (b, self.to[1], talks[1])])
     }
 
-    /// Ends it, and checks that nothing is left.
-    pub fn end(self) {
+    /// Ends it, and checks that nothing is left; the SIP messages that each peer received.
+    pub fn end(self) -> [Vec<String>; 2] {
+        let (messages, _) = self.end_and_keep_folder();
+        messages
+    }
+
+    /// The same; the gateway's files stay as long as its folder.
+    pub fn end_and_keep_folder(self) -> ([Vec<String>; 2], tempfile::TempDir) {
         self.gateway.hang_up();
+        let messages = self.sipps.map(Sipp::finish);
+        self.gateway
+            .eventually("every call and port comes home", Gateway::is_empty);
+        (messages, self.gateway.stop_and_keep_folder())
+    }
+
+    /// The gateway is killed in the middle of it; its folder.
+    pub fn kill(self) -> tempfile::TempDir {
+        self.gateway.kill_and_keep_folder()
+    }
+
+    /// The gateway ends with its calls at SIGTERM's second time; its folder.
+    pub fn terminate(self) -> tempfile::TempDir {
+        self.gateway.terminate();
+        let folder = self.gateway.stop_and_keep_folder();
         for sipp in self.sipps {
             sipp.finish();
         }
-        self.gateway
-            .eventually("every call and port comes home", Gateway::is_empty);
-        self.gateway.stop();
+        folder
     }
 }

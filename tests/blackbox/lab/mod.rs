@@ -4,11 +4,15 @@
 //! a chain of codecs may do to speech is measured on ffmpeg's own chain of the same speech in the same test.
 
 mod call;
+mod digits;
 mod measure;
+mod solo;
 mod sound;
 mod talk;
 
 pub use call::{Call, Side};
-pub use measure::{Report, high_band_db, report};
+pub use digits::{Pressed, with_tones};
+pub use measure::{Piece, Report, high_band_db, report};
+pub use solo::Solo;
 pub use sound::{Codec, Sound};
 pub use talk::{Recording, Talk, exchange};

@@ -99,11 +99,33 @@ impl Sound {
 
     /// A file that ffmpeg knows, as one channel at this rate.
     pub fn read(file: &Path, rate: u32) -> Sound {
+        Sound::read_with(file, rate, &["-ac", "1"])
+    }
+
+    /// The left channel of one of two.
+    pub fn left(file: &Path, rate: u32) -> Sound {
+        Sound::read_with(file, rate, &["-af", "pan=mono|c0=c0"])
+    }
+
+    fn read_with(file: &Path, rate: u32, channels: &[&str]) -> Sound {
         let bytes =
             std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        // What has no header is known by its ending alone.
+        let ending = file.extension().and_then(|ending| ending.to_str());
+        let input: &[&str] = match ending {
+            Some("gsm") => &["-f", "gsm"],
+            Some("g722") => &["-f", "g722"],
+            _ => &[],
+        };
         let rate_text = rate.to_string();
-        let raw = convert(&[], &bytes, &["-f", "s16le", "-ac", "1", "-ar", &rate_text]);
-        Sound::from_raw(rate, &raw)
+        let mut output = vec!["-f", "s16le", "-ar", &rate_text];
+        output.extend(channels);
+        Sound::from_raw(rate, &convert(input, &bytes, &output))
+    }
+
+    /// Writes it as a WAV file.
+    pub fn write(&self, file: &Path) {
+        std::fs::write(file, self.through(&["-f", "wav"])).expect("the file is written");
     }
 
     /// The same at another rate.

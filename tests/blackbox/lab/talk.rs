@@ -1,5 +1,6 @@
 //! Speech as RTP in real time, over a network that may lose, double, reorder and delay, and what came of it.
 
+use super::digits::{EVENT_TYPE, EVENT_VOLUME, event_of};
 use super::{Codec, Sound};
 use crate::media::Peer;
 use std::net::SocketAddrV4;
@@ -61,6 +62,41 @@ impl Talk {
             packet.extend(payload);
             self.packets.push((self.ptime * number as u32, packet));
         }
+    }
+
+    /// A key is pressed: telephone events (RFC 4733) stand in place of the audio from a time on, a packet each 20 ms and the
+    /// last one three times.
+    pub fn press(mut self, at_ms: usize, key: char, ms: usize) -> Talk {
+        let ptime_ms = self.ptime.as_millis() as usize;
+        assert_eq!(ptime_ms, 20);
+        let (first, count) = (at_ms / ptime_ms, ms / ptime_ms);
+        let stamp = self.packets[first].1[4..8].to_vec();
+        for place in 0..count + 2 {
+            let packet = &mut self.packets[first + place].1;
+            let duration = (place + 1).min(count) * ptime_ms * TICKS_PER_MS;
+            let end = if place + 1 >= count { 0x80 } else { 0 };
+            let marker = if place == 0 { 0x80 } else { 0 };
+            packet.truncate(HEADER);
+            packet[1] = EVENT_TYPE | marker;
+            packet[4..8].copy_from_slice(&stamp);
+            packet.extend([event_of(key), end | EVENT_VOLUME]);
+            packet.extend((duration as u16).to_be_bytes());
+        }
+        self
+    }
+
+    /// Which packets of a whole talk are not in this one, by number.
+    pub fn lost_of(&self, whole: &Talk) -> Vec<usize> {
+        let number = |packet: &[u8]| u16::from_be_bytes([packet[2], packet[3]]);
+        let there: std::collections::BTreeSet<u16> = self
+            .packets
+            .iter()
+            .map(|(_, packet)| number(packet))
+            .collect();
+        let all = whole.packets.iter().enumerate();
+        all.filter(|(_, (_, packet))| !there.contains(&number(packet)))
+            .map(|(place, _)| place)
+            .collect()
     }
 
     /// Loses this part of the packets; never the first ten, by which a peer is known.
@@ -132,10 +168,10 @@ pub struct Recording {
     pub packets: Vec<Vec<u8>>,
 }
 
-/// Both talk at once, each to its address; what each has heard until nothing more came.
-pub fn exchange(sides: [(&Peer, SocketAddrV4, &Talk); 2]) -> [Recording; 2] {
-    let mut recordings = [Recording::default(), Recording::default()];
-    let mut next = [0, 0];
+/// All talk at once, each to its address; what each has heard until nothing more came.
+pub fn exchange<const N: usize>(sides: [(&Peer, SocketAddrV4, &Talk); N]) -> [Recording; N] {
+    let mut recordings = std::array::from_fn(|_| Recording::default());
+    let mut next = [0; N];
     let start = Instant::now();
     let mut last = start;
     loop {
