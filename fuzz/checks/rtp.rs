@@ -3,7 +3,7 @@
 //! more legs have audio than are open.
 
 use ringway::codec::{Codec, Payload};
-use ringway::link::recording::recording;
+use ringway::link::recording::{RECORDINGS_MAX, recording};
 use ringway::link::{
     Carries, Channels, Clip, ClipHandle, Command, Digit, Event, FormatList, LegCrypto, LegFormats,
     LegId, Listening, PayloadMap, PlayId, PlayMode, PortRange, Rate, RecordId, RecordingSource,
@@ -258,7 +258,7 @@ pub fn rtp(data: &[u8]) {
             assert!(is_known(transmit.destination, &latched));
         }
         sources.retain(|source| !source.is_over());
-        assert!(sources.len() <= worker.open_legs());
+        assert!(sources.len() <= worker.open_legs() * RECORDINGS_MAX);
         assert!(worker.audio_legs() <= worker.open_legs());
     }
     assert!(worker.open_legs() <= 4);
