@@ -25,6 +25,8 @@ struct Model {
     /// The last block played, until the source may have begun anew.
     played: Option<u32>,
     starved: u32,
+    /// Where the pull before left off, if it was audio.
+    heard_to: Option<u32>,
 }
 
 impl Model {
@@ -96,8 +98,28 @@ impl Model {
             Pulled::Starved => assert!(timestamp.is_none()),
             Pulled::Silent | Pulled::Noise => {}
         }
+        self.see_left_out(pulled, timestamp);
+        self.heard_to = timestamp
+            .filter(|_| matches!(pulled, Pulled::Audio { .. }))
+            .map(|timestamp| timestamp.wrapping_add(BLOCK as u32));
         self.now += TICK_NS;
         pulled
+    }
+
+    /// What was left out goes on where the audio before it ended, and is over where audio goes on.
+    fn see_left_out(&mut self, pulled: Pulled, timestamp: Option<u32>) {
+        let Some(left_out) = self.buffer.take_left_out() else {
+            return;
+        };
+        for (at, octet_left_out) in (0..).zip(left_out.block) {
+            assert_eq!(octet_left_out, octet(left_out.timestamp.wrapping_add(at)));
+        }
+        if let Some(heard_to) = self.heard_to {
+            assert_eq!(left_out.timestamp, heard_to);
+        }
+        if let (Pulled::Audio { .. }, Some(timestamp)) = (pulled, timestamp) {
+            assert!(timestamp.wrapping_sub(left_out.timestamp) as i32 >= BLOCK as i32);
+        }
     }
 }
 
@@ -110,6 +132,7 @@ pub fn jitter(data: &[u8]) {
         pushes: 0,
         played: None,
         starved: 0,
+        heard_to: None,
     };
     let (mut extended, mut timestamp) = (0x10000u32, 0xffff_f000u32);
     for &[what, a, b, c] in data.as_chunks::<4>().0 {

@@ -22,7 +22,7 @@ use crate::codec::{Codec, Rate};
 use crate::media::in_stream::Counted;
 use crate::media::leg::Playout;
 use crate::media::seam::Nanos;
-use crate::rtp::jitter::{Arriving, JitterBuffer, Pulled};
+use crate::rtp::jitter::{Arriving, JitterBuffer, LeftOut, Pulled};
 use crate::rtp::packet::Header;
 
 /// How long after its last packet an event is over, if its end is lost: three packets of 50 ms (RFC 4733 §2.5.2.2).
@@ -161,10 +161,11 @@ impl Intake {
     /// Takes the next 10 ms out of the buffer.
     pub(super) fn pull(&mut self, now: Nanos) {
         let pulled = self.jitter.pull(now.0, self.is_quiet, &mut self.octets);
+        let left_out = self.jitter.take_left_out();
         let in_event = now < self.event_until;
         self.work = match pulled {
             Pulled::Audio { tag } => {
-                self.go_on(codec_of(tag));
+                self.go_on(codec_of(tag), left_out);
                 Work::Decode
             }
             Pulled::Lost | Pulled::Starved if !in_event => Work::Conceal,
@@ -175,13 +176,12 @@ impl Intake {
 
     /// Audio of this codec is to be decoded; before it, what was left out.
     #[inline]
-    fn go_on(&mut self, codec: Codec) {
+    fn go_on(&mut self, codec: Codec, left_out: Option<LeftOut>) {
         let rate = rate_of(codec);
         if self.block.rate != rate {
             self.block = Block::silence(rate);
             self.concealer = Concealer::new(rate);
         }
-        let left_out = self.jitter.take_left_out();
         if let Some(left_out) = left_out.filter(|left_out| codec_of(left_out.tag) == codec) {
             self.decoder.go_on(codec, left_out.timestamp);
             self.left_out = Some(self.decoder.decode_alone(&left_out.block));
@@ -235,6 +235,11 @@ impl Intake {
             }
         };
         self.is_quiet = self.heard == Heard::Nothing || self.block.level() < QUIET_LEVEL;
+    }
+
+    /// What was said in this tick.
+    pub(super) fn said(&self) -> Option<&Block> {
+        (self.heard != Heard::Nothing).then_some(&self.block)
     }
 
     /// Audio in place of the block that was heard.

@@ -27,7 +27,7 @@ pub(super) use self::intake::Use;
 
 use self::block::Block;
 use self::digits::DigitSender;
-use self::intake::{Heard, Intake};
+use self::intake::Intake;
 use self::outlet::Outlet;
 use self::player::Player;
 use self::recorder::Recorder;
@@ -264,13 +264,6 @@ fn in_batches<J>(jobs: impl Iterator<Item = J>, code: impl Fn(&mut [J])) {
         }
     }
     code(&mut batch);
-}
-
-impl Intake {
-    /// What was said in this tick.
-    fn said(&self) -> Option<&Block> {
-        (self.heard != Heard::Nothing).then_some(&self.block)
-    }
 }
 
 fn intakes(legs: &mut [AudioLeg]) -> impl Iterator<Item = &mut Intake> {

@@ -110,6 +110,9 @@ impl JitterBuffer {
         self.next = entry.start;
         self.newest_end = entry.start;
         self.excess = 0;
+        // Nothing that was heard goes on in it.
+        self.pulled_to = u64::MAX;
+        self.left_out = None;
     }
 
     /// Moves what is played next to where the packet has a place, if it may have one.

@@ -170,6 +170,8 @@ pub struct JitterBuffer {
     excess: u32,
     /// Of the block last pulled.
     pulled: Option<u32>,
+    /// Where the last pull left off: only what stands there follows what was heard.
+    pulled_to: u64,
     left_out: Option<LeftOut>,
     /// Now less the time stamp when last played: on the scale of transits.
     lag: i64,
@@ -195,6 +197,7 @@ impl JitterBuffer {
             packet_len: 0,
             excess: 0,
             pulled: None,
+            pulled_to: FIRST_EPOCH,
             left_out: None,
             lag: 0,
             counts: Counts {
@@ -261,6 +264,12 @@ impl JitterBuffer {
     /// is not heard. `block` is written where audio is pulled.
     pub fn pull(&mut self, now_ns: u64, quiet: bool, block: &mut [u8; BLOCK]) -> Pulled {
         self.pulled = None;
+        let pulled = self.pull_next(now_ns, quiet, block);
+        self.pulled_to = self.next;
+        pulled
+    }
+
+    fn pull_next(&mut self, now_ns: u64, quiet: bool, block: &mut [u8; BLOCK]) -> Pulled {
         match self.playout {
             Playout::Idle => return Pulled::Silent,
             Playout::Primed if self.is_early(now_ns) => return Pulled::Silent,
@@ -299,7 +308,8 @@ impl JitterBuffer {
         self.pulled
     }
 
-    /// What was left out before the block last pulled: to be asked after each pull.
+    /// What was left out between the block last pulled and the one pulled before it, whose audio goes on in it: to be
+    /// asked after each pull.
     pub fn take_left_out(&mut self) -> Option<LeftOut> {
         self.left_out.take()
     }

@@ -113,7 +113,8 @@ impl JitterBuffer {
 
     pub(super) fn drop_blocks(&mut self, blocks: u64) {
         let mut block = [0; BLOCK];
-        if let (None, Found::Whole { tag }) = (self.left_out, self.ring.read(self.next, &mut block))
+        if self.next == self.pulled_to
+            && let Found::Whole { tag } = self.ring.read(self.next, &mut block)
         {
             self.left_out = Some(LeftOut {
                 tag,
