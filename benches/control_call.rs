@@ -36,13 +36,6 @@ impl Surroundings for Here {
         1_800_000_000
     }
 
-    fn recording_directory(
-        &self,
-        _settings: &ringway::config::Settings,
-    ) -> Option<std::path::PathBuf> {
-        None
-    }
-
     fn fill_secret(&self, bytes: &mut [u8]) {
         bytes.fill(0x5e);
     }

@@ -146,13 +146,6 @@ mod tests {
             0
         }
 
-        fn recording_directory(
-            &self,
-            _settings: &crate::config::Settings,
-        ) -> Option<std::path::PathBuf> {
-            None
-        }
-
         fn fill_secret(&self, bytes: &mut [u8]) {
             bytes.fill(0x5e);
         }

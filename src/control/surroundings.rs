@@ -13,8 +13,11 @@ pub trait Surroundings {
     /// Seconds since the epoch, for `${EPOCH}` and STRFTIME.
     fn unix_time(&self) -> u64;
 
-    /// Where recordings go, by the settings or else by the environment. None: nothing can be recorded.
-    fn recording_directory(&self, settings: &Settings) -> Option<PathBuf>;
+    /// Where recordings go, by the settings or else by the environment. None: nothing can be recorded,
+    /// as where there are no files.
+    fn recording_directory(&self, _settings: &Settings) -> Option<PathBuf> {
+        None
+    }
 
     /// Bytes that nobody can guess, for keys: from the operating system's random source.
     fn fill_secret(&self, bytes: &mut [u8]);

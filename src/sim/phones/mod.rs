@@ -57,13 +57,6 @@ impl Surroundings for Somewhere {
         1_800_000_000
     }
 
-    fn recording_directory(
-        &self,
-        _settings: &crate::config::Settings,
-    ) -> Option<std::path::PathBuf> {
-        None
-    }
-
     fn fill_secret(&self, bytes: &mut [u8]) {
         bytes.fill(0x5e);
     }
