@@ -18,40 +18,39 @@ fn number(name: &str) -> Option<u64> {
     })
 }
 
-#[test]
-fn every_random_history_ends_with_nothing_left() {
+/// Plays the histories asked for, a plain run's `count` if none are; `play` says what was violated. Shows those that
+/// failed, and returns how many were played.
+fn each_seed(count: u64, mut play: impl FnMut(u64) -> Option<String>) -> u64 {
     let seeds = match number("RINGWAY_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("RINGWAY_HISTORIES").unwrap_or(HISTORIES),
+        None => 0..number("RINGWAY_HISTORIES").unwrap_or(count),
     };
     let count = seeds.end - seeds.start;
+    let failures: Vec<String> = seeds
+        .filter_map(|seed| Some(format!("seed {seed}: {}", play(seed)?)))
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{} of {count} histories failed\n{}",
+        failures.len(),
+        failures[..failures.len().min(5)].join("\n")
+    );
+    count
+}
+
+#[test]
+fn every_random_history_ends_with_nothing_left() {
     let (mut came_up, mut heard) = (0, 0);
-    let mut failures = Vec::new();
-    for seed in seeds {
+    let count = each_seed(HISTORIES, |seed| {
         let history = History::random(seed);
         let outcome = World::new(Instant::now(), &history)
             .expect("the world begins")
             .run();
         came_up += u64::from(outcome.came_up);
         heard += outcome.heard;
-        if !outcome.violations.is_empty() {
-            failures.push(format!(
-                "seed {seed}: {:?}\n{history:#?}",
-                outcome.violations
-            ));
-        }
-    }
-    let shown = failures
-        .iter()
-        .take(3)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join("\n");
-    assert!(
-        failures.is_empty(),
-        "{} of {count} histories failed\n{shown}",
-        failures.len()
-    );
+        let failed = !outcome.violations.is_empty();
+        failed.then(|| format!("{:?}\n{history:#?}", outcome.violations))
+    });
     assert!(
         count < 100 || (came_up > count && heard > count),
         "the calls are real: {came_up} up, {heard} packets"
@@ -106,37 +105,18 @@ const PHONE_HISTORIES: u64 = 1_500;
 
 #[test]
 fn telephones_that_do_what_they_like_leave_nothing() {
-    let seeds = match number("RINGWAY_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("RINGWAY_HISTORIES").unwrap_or(PHONE_HISTORIES),
-    };
-    let count = seeds.end - seeds.start;
-    let mut failures = Vec::new();
-    for seed in seeds {
+    each_seed(PHONE_HISTORIES, |seed| {
         let phones = Phones::new(Instant::now(), seed).expect("the world begins");
         let outcome = phones.run();
-        if !outcome.violations.is_empty() {
-            failures.push(format!("seed {seed}: {:?}", outcome.violations));
-        }
-    }
-    let shown = failures.iter().take(5).cloned().collect::<Vec<_>>();
-    assert!(
-        failures.is_empty(),
-        "{} of {count} histories failed\n{}",
-        failures.len(),
-        shown.join("\n")
-    );
+        let failed = !outcome.violations.is_empty();
+        failed.then(|| format!("{:?}", outcome.violations))
+    });
 }
 
-/// Plays histories of the media plane alone, and shows those that failed. What they came to in all.
+/// Plays histories of the media plane alone. How many, and what they came to in all.
 fn play(count: u64, make: fn(u64) -> MediaHistory) -> (u64, MediaOutcome) {
-    let seeds = match number("RINGWAY_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("RINGWAY_HISTORIES").unwrap_or(count),
-    };
-    let count = seeds.end - seeds.start;
-    let (mut all, mut failures) = (MediaOutcome::default(), Vec::new());
-    for seed in seeds {
+    let mut all = MediaOutcome::default();
+    let count = each_seed(count, |seed| {
         let outcome = MediaWorld::new(Instant::now(), make(seed)).run();
         all.relayed += outcome.relayed;
         all.made += outcome.made;
@@ -144,17 +124,9 @@ fn play(count: u64, make: fn(u64) -> MediaHistory) -> (u64, MediaOutcome) {
         all.digits += outcome.digits;
         all.recorded += outcome.recorded;
         all.rekeyed += outcome.rekeyed;
-        if !outcome.violations.is_empty() {
-            failures.push(format!("seed {seed}: {:#?}", outcome.violations));
-        }
-    }
-    let shown = failures.iter().take(5).cloned().collect::<Vec<_>>();
-    assert!(
-        failures.is_empty(),
-        "{} of {count} histories failed\n{}",
-        failures.len(),
-        shown.join("\n")
-    );
+        let failed = !outcome.violations.is_empty();
+        failed.then(|| format!("{:#?}", outcome.violations))
+    });
     (count, all)
 }
 
