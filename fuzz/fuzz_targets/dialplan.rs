@@ -17,7 +17,9 @@ fuzz_target!(|text: &str| {
     let dialled = lines.next().unwrap_or_default();
     let mut extensions = Vec::new();
     while let (Some(pattern), Some(steps)) = (lines.next(), lines.next()) {
-        let steps = steps.split('\t').map(|step| (step.to_owned(), Location::default()));
+        let steps = steps
+            .split('\t')
+            .map(|step| (step.to_owned(), Location::default()));
         extensions.push(ExtensionSource {
             pattern: pattern.to_owned(),
             location: Location::default(),
