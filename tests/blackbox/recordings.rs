@@ -264,6 +264,24 @@ fn a_mixed_recording_has_both_one_after_the_other_and_at_once() {
 }
 
 #[test]
+fn a_conversation_is_recorded_without_what_comes_before_it() {
+    let says = Sound::speech(CALLER_SAYS);
+    let talks = [500, 500].map(|ms| Talk::new(Codec::Ulaw, &padded(0, &says, ms), 20));
+    let call = recorded_call(
+        [Codec::Ulaw, Codec::Ulaw],
+        r#""Answer()", "MixMonitor(all.wav,D)", "MixMonitor(talk.wav,Db)", "Wait(2)", "Dial(PJSIP/${EXTEN}@called,30)", "Hangup()""#,
+    );
+    call.talk([&talks[0], &talks[1]]);
+    let (_, folder) = call.end_and_keep_folder();
+    let [all, talk] =
+        ["all.wav", "talk.wav"].map(|name| wav(&folder.path().join("monitor").join(name)));
+    talk.assert_whole();
+    assert_recorded(&says, Codec::Ulaw, &talk.channel(0), 2.0, "the caller");
+    let before = all.seconds() - talk.seconds();
+    assert!((1.9..2.5).contains(&before), "{before:.2} s before it");
+}
+
+#[test]
 fn a_call_is_recorded_twice_and_a_message_beside_it() {
     let gateway = answered(
         Codec::Ulaw,

@@ -122,7 +122,7 @@ impl Call {
             AudioAction::Read(request) => self.read(ctx, now, Reading::new(request)),
             AudioAction::Record(request) => self.record(ctx, now, request),
             AudioAction::StartMonitor(request) => self.start_monitor(ctx, &request),
-            AudioAction::StopMonitor => self.stop_monitors(ctx),
+            AudioAction::StopMonitor(number) => self.stop_monitors(ctx, number),
             AudioAction::SendDigits(request) => {
                 self.send_digits(ctx, now, Sending { request, sent: 0 });
             }
@@ -390,7 +390,7 @@ fn need_of(action: &AudioAction) -> Need {
         | AudioAction::SendDigits(_)
         | AudioAction::StartMusic(_)
         | AudioAction::StartTone(_) => Need::Audio,
-        AudioAction::StartMonitor(_) | AudioAction::StopMonitor | AudioAction::Stop => {
+        AudioAction::StartMonitor(_) | AudioAction::StopMonitor(_) | AudioAction::Stop => {
             Need::Nothing
         }
     }

@@ -12,7 +12,8 @@
 //!
 //! Only where nothing stands between the two: neither is behind a NAT as far as its endpoint says (`rtp_symmetric`,
 //! `rewrite_contact`) or its packets show, both are on the same side of `local_net`, they use the same codecs by the same
-//! numbers, and nothing of us is needed (DTMF conversion, a dialplan that goes on with the caller). A side that refuses
+//! numbers, and nothing of us is needed (DTMF conversion, a recording, a dialplan that goes on with
+//! the caller). A side that refuses
 //! keeps the call on the relay for the rest of its life. The relay's ports are kept meanwhile, so that the way back is
 //! there at once.
 
@@ -143,8 +144,9 @@ impl Call {
             }
             DirectMedia::Refused { .. } => false,
         };
-        let needs_us =
-            self.transfer.is_some() || self.talk.as_ref().is_none_or(|talk| talk.goes_on);
+        let needs_us = self.transfer.is_some()
+            || self.is_monitored()
+            || self.talk.as_ref().is_none_or(|talk| talk.goes_on);
         if !is_possible || needs_us || !LegMedia::speak_alike(of_caller, of_callee) {
             return None;
         }

@@ -100,7 +100,7 @@ use crate::control::context::{CallTimer, Context};
 use crate::control::dialplan::{Action, Execution};
 use crate::control::path::Path;
 use crate::control::setup::Setup;
-use crate::link::{Channels, Command, Event, LegId, LegReport};
+use crate::link::{Command, Event, LegId, LegReport};
 use crate::sdp::Description;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::ServerTx;
@@ -116,9 +116,9 @@ use ending::End;
 use exchange::Exchange;
 use headers::AddedHeaders;
 use leg::{Leg, MediaState};
+use recording::Monitors;
 use reliable::Early;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use transfer::Transfer;
@@ -254,8 +254,8 @@ pub struct Call {
     transfer: Option<Transfer>,
     /// Since when the caller talks to a callee.
     talk: Option<Talk>,
-    /// Recordings that wait for the caller's audio.
-    monitors: Vec<(PathBuf, Channels)>,
+    /// What MixMonitor is to record of it.
+    monitors: Monitors,
     /// The room that its caller is in.
     seat: Option<Seat>,
     /// Steps of the dialplan that ran.
@@ -379,7 +379,7 @@ impl Call {
             failure: None,
             transfer: None,
             talk: None,
-            monitors: Vec::new(),
+            monitors: Monitors::default(),
             seat: None,
             steps: Vec::new(),
         }

@@ -6,7 +6,12 @@
 //! ```
 //!
 //! A leg has [`RECORDINGS_MAX`] recordings at a time: a Record, and all others MixMonitor's. One MixMonitor too many is not
-//! begun, with a warning. StopMixMonitor ends all of MixMonitor's.
+//! begun, with a warning.
+//!
+//! ```text
+//!  MixMonitor ──► waits ──the caller has audio and, with option b, talks to somebody──► runs ──StopMixMonitor──► over
+//!                   ▲───────────── with option b: the conversation is over ───────────────┘
+//! ```
 
 use super::attending::Application;
 use super::leg::Leg;
@@ -14,7 +19,7 @@ use super::media::LegMedia;
 use super::{Call, LegNo, Phase};
 use crate::control::context::Context;
 use crate::control::controller::Output;
-use crate::control::dialplan::{BEEP, MonitorRequest, RecordRequest};
+use crate::control::dialplan::{BEEP, MonitorRequest, MonitorSpan, RecordRequest};
 use crate::control::recordings::{Keep, Recorded, RecordingOrder, file_in};
 use crate::control::sounds::{Asker, Sound};
 use crate::link::recording::RECORDINGS_MAX;
@@ -76,7 +81,7 @@ impl Call {
             return;
         };
         let running = self.caller.media().map_or(0, |media| media.monitored.len());
-        if self.monitors.len() + running >= MONITORS_MAX {
+        if self.monitors.waiting.len() + running >= MONITORS_MAX {
             let file = path.display();
             return tracing::warn!(
                 call = self.id,
@@ -86,31 +91,66 @@ impl Call {
         }
         let name = path.to_string_lossy().into_owned();
         self.execution.set_variable("MIXMONITOR_FILENAME", name);
-        self.monitors.push((path, request.channels));
+        self.monitors.begun += 1;
+        let number = self.monitors.begun;
+        if let Some(variable) = &request.number_to {
+            self.execution.set_variable(variable, number.to_string());
+        }
+        self.monitors.waiting.push(Monitor {
+            number,
+            path,
+            channels: request.channels,
+            span: request.span,
+            part: 1,
+        });
         self.settle_monitors(ctx);
     }
 
-    /// Begins what waits for the caller's audio.
+    /// Begins what waits and may run, and ends what may run no longer.
     pub(super) fn settle_monitors(&mut self, ctx: &mut Context) {
+        let is_due = self.monitored_spans();
         let bytes_max = self.recording_max();
         let Some(media) = self.caller.media_mut().filter(|media| media.is_agreed()) else {
             return;
         };
-        for (path, channels) in self.monitors.drain(..) {
-            media.monitor(ctx, (path, channels, 1), bytes_max);
+        let over = |one: &mut Monitored| !is_due(one.monitor.span);
+        let over: Vec<Monitored> = media.monitored.extract_if(.., over).collect();
+        let begins = |monitor: &mut Monitor| is_due(monitor.span);
+        for monitor in self.monitors.waiting.extract_if(.., begins) {
+            media.monitor(ctx, monitor, bytes_max);
         }
+        for one in over {
+            self.stop_recording(ctx, one.id);
+            self.monitors.waiting.push(one.monitor.next());
+        }
+    }
+
+    /// Which recordings run now.
+    fn monitored_spans(&self) -> impl Fn(MonitorSpan) -> bool + use<> {
+        let is_conversation = matches!(self.phase, Phase::Bridged { .. }) || self.seat.is_some();
+        move |span| span == MonitorSpan::Always || is_conversation
+    }
+
+    /// True if somebody in the call is recorded, or is to be.
+    pub(super) fn is_monitored(&self) -> bool {
+        let mut media = self.legs().filter_map(Leg::media);
+        !self.monitors.waiting.is_empty() || media.any(|media| !media.monitored.is_empty())
     }
 
     pub(super) fn recording_max(&self) -> u64 {
         u64::from(self.setup.settings().recording.max_mib) << 20
     }
 
-    /// MixMonitor records the caller's leg no longer.
-    pub(super) fn stop_monitors(&mut self, ctx: &mut Context) {
-        self.monitors.clear();
-        let media = self.caller.media_mut();
-        let monitored = media.map(|media| std::mem::take(&mut media.monitored));
-        for one in monitored.into_iter().flatten() {
+    /// MixMonitor records the caller's leg no longer: this recording of it, or (None) all.
+    pub(super) fn stop_monitors(&mut self, ctx: &mut Context, number: Option<u32>) {
+        let is_meant = |monitor: &Monitor| number.is_none_or(|number| number == monitor.number);
+        self.monitors.waiting.retain(|waiting| !is_meant(waiting));
+        let Some(media) = self.caller.media_mut() else {
+            return;
+        };
+        let over = |one: &mut Monitored| is_meant(&one.monitor);
+        let over: Vec<Monitored> = media.monitored.extract_if(.., over).collect();
+        for one in over {
             self.stop_recording(ctx, one.id);
         }
     }
@@ -303,8 +343,8 @@ impl LegMedia {
     /// The leg has left its port for another one: what was recorded there goes on in files of their own.
     pub(super) fn go_on_recording(&mut self, ctx: &mut Context, call: &str, bytes_max: u64) {
         for monitored in std::mem::take(&mut self.monitored) {
-            let next = monitored.next();
-            let file = next.0.display().to_string();
+            let next = monitored.monitor.next();
+            let file = next.path.display().to_string();
             tracing::info!(
                 call,
                 file,
@@ -314,51 +354,61 @@ impl LegMedia {
         }
     }
 
-    fn monitor(&mut self, ctx: &mut Context, (path, channels, parts): Part, bytes_max: u64) {
-        let terms = (channels, Duration::ZERO);
-        let (number, keep) = self.record(ctx, path.clone(), terms, bytes_max);
+    fn monitor(&mut self, ctx: &mut Context, monitor: Monitor, bytes_max: u64) {
+        let terms = (monitor.channels, Duration::ZERO);
+        let (number, keep) = self.record(ctx, monitor.path.clone(), terms, bytes_max);
         keep.keep();
-        let part = (path, channels, parts);
-        self.monitored.push(Monitored::of(RecordId(number), part));
+        let id = RecordId(number);
+        self.monitored.push(Monitored { id, monitor });
     }
 }
 
-/// A file of what MixMonitor records, what it has, and which part it is, from 1.
-type Part = (PathBuf, Channels, u32);
+/// What MixMonitor is to record of a call.
+#[derive(Default)]
+pub(super) struct Monitors {
+    /// What does not run yet, or no longer for now.
+    waiting: Vec<Monitor>,
+    /// How many there were.
+    begun: u32,
+}
 
-/// What MixMonitor records of a leg.
-#[derive(Debug)]
-pub struct Monitored {
-    id: RecordId,
+/// A MixMonitor, and the file that it is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Monitor {
+    /// Which it is in its call, from 1.
+    number: u32,
     path: PathBuf,
     channels: Channels,
-    /// So many files there are of it, from 1.
-    parts: u32,
+    span: MonitorSpan,
+    /// Which of its files this is, from 1.
+    part: u32,
 }
 
-impl Monitored {
-    fn of(id: RecordId, (path, channels, parts): Part) -> Monitored {
-        Monitored {
-            id,
-            path,
-            channels,
-            parts,
-        }
-    }
+/// A MixMonitor that runs on a leg.
+#[derive(Debug)]
+pub(super) struct Monitored {
+    id: RecordId,
+    monitor: Monitor,
+}
 
-    /// Its next file: `name-2.wav` behind `name.wav`.
-    fn next(&self) -> Part {
+impl Monitor {
+    /// At its next file: `name-2.wav` behind `name.wav`.
+    fn next(&self) -> Monitor {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
-        let first = match self.parts {
+        let first = match self.part {
             1 => &stem[..],
-            parts => stem.strip_suffix(&format!("-{parts}")).unwrap_or(&stem),
+            part => stem.strip_suffix(&format!("-{part}")).unwrap_or(&stem),
         };
-        let parts = self.parts + 1;
-        let mut name = format!("{first}-{parts}");
+        let part = self.part + 1;
+        let mut name = format!("{first}-{part}");
         if let Some(ending) = self.path.extension() {
             name = format!("{name}.{}", ending.to_string_lossy());
         }
-        (self.path.with_file_name(name), self.channels, parts)
+        Monitor {
+            path: self.path.with_file_name(name),
+            part,
+            ..self.clone()
+        }
     }
 }
 
@@ -396,11 +446,16 @@ mod tests {
             ("7-2.wav", "7-2-2.wav", "7-2-3.wav"),
             ("plain", "plain-2", "plain-3"),
         ] {
-            let began = (PathBuf::from(first), Channels::Mixed, 1);
-            let next = Monitored::of(RecordId(1), began).next();
-            assert_eq!(next.0.to_str(), Some(second));
-            let last = Monitored::of(RecordId(2), next).next();
-            assert_eq!(last, (PathBuf::from(third), Channels::Mixed, 3));
+            let began = Monitor {
+                number: 1,
+                path: PathBuf::from(first),
+                channels: Channels::Mixed,
+                span: MonitorSpan::Always,
+                part: 1,
+            };
+            let next = began.next();
+            assert_eq!(next.path.to_str(), Some(second));
+            assert_eq!(next.next().path.to_str(), Some(third));
         }
     }
 }

@@ -38,6 +38,7 @@ impl Call {
                 .advance(&mut channel, &mut |step| trace.note(step));
             self.perform(ctx, now, action);
         }
+        self.settle_monitors(ctx);
         if self.joined().is_none() {
             self.settle_digits(ctx);
             self.renew_seat(ctx, now);

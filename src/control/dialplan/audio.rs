@@ -47,8 +47,8 @@ pub enum AudioAction {
     Record(RecordRequest),
     /// Record the call from now on and resume at once.
     StartMonitor(MonitorRequest),
-    /// Record no longer, and resume at once.
-    StopMonitor,
+    /// Record no longer, only this recording or (None) all, and resume at once.
+    StopMonitor(Option<u32>),
     /// Send digits to the caller, then resume.
     SendDigits(DigitsRequest),
     /// Play this class (None: the channel's) for so long (None: until the call ends), then resume.
@@ -168,6 +168,19 @@ pub struct MonitorRequest {
     pub file: String,
     /// What it has.
     pub channels: Channels,
+    /// When.
+    pub span: MonitorSpan,
+    /// The variable that gets its number, for StopMixMonitor.
+    pub number_to: Option<String>,
+}
+
+/// When MixMonitor records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MonitorSpan {
+    /// From now on.
+    Always,
+    /// While the caller talks to somebody who has answered, or in a conference: each conversation in a file of its own.
+    Conversations,
 }
 
 /// The arguments of SendDTMF.
@@ -263,7 +276,7 @@ impl AudioApplication {
             AudioApplication::SayNumber => spoken_number(args).map(say),
             AudioApplication::SendDtmf => send_digits(args).map(AudioAction::SendDigits),
             AudioApplication::StartMusicOnHold => Ok(AudioAction::StartMusic(named(args))),
-            AudioApplication::StopMixMonitor => Ok(AudioAction::StopMonitor),
+            AudioApplication::StopMixMonitor => monitor_number(args).map(AudioAction::StopMonitor),
             AudioApplication::StopMusicOnHold | AudioApplication::StopPlaytones => {
                 Ok(AudioAction::Stop)
             }
@@ -376,14 +389,34 @@ fn monitor(args: &str) -> Result<MonitorRequest, String> {
     if !argument(&args, 2).is_empty() {
         return Err("a command after the recording is not supported".into());
     }
-    let channels = match option(argument(&args, 1), 'D') {
+    let options = argument(&args, 1);
+    let channels = match option(options, 'D') {
         Some(_) => Channels::Stereo,
         None => Channels::Mixed,
+    };
+    let span = match option(options, 'b') {
+        Some(_) => MonitorSpan::Conversations,
+        None => MonitorSpan::Always,
     };
     Ok(MonitorRequest {
         file: file.to_owned(),
         channels,
+        span,
+        number_to: option(options, 'i').and_then(named),
     })
+}
+
+/// The recording that StopMixMonitor names.
+fn monitor_number(args: &str) -> Result<Option<u32>, String> {
+    match args.trim() {
+        "" => Ok(None),
+        text => match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(format!(
+                "'{text}' is no recording: give it the variable that MixMonitor's option i(VARIABLE) has set"
+            )),
+        },
+    }
 }
 
 fn send_digits(args: &str) -> Result<DigitsRequest, String> {
@@ -591,12 +624,25 @@ mod tests {
             (Some(Duration::from_secs(3)), None)
         );
         assert!(record.keep && record.terminators.contains('5'));
+        let monitor = AudioApplication::MixMonitor.parse("a.wav,Dbi(b)");
+        let request = MonitorRequest {
+            file: "a.wav".into(),
+            channels: Channels::Stereo,
+            span: MonitorSpan::Conversations,
+            number_to: Some("b".into()),
+        };
+        assert_eq!(monitor, Ok(AudioAction::StartMonitor(request)));
+        for (args, number) in [("", None), (" 2 ", Some(2))] {
+            let stop = AudioApplication::StopMixMonitor.parse(args);
+            assert_eq!(stop, Ok(AudioAction::StopMonitor(number)));
+        }
         for (application, args) in [
             (AudioApplication::Read, ""),
             (AudioApplication::Read, "A,,x"),
             (AudioApplication::Record, ",3"),
             (AudioApplication::MixMonitor, ""),
             (AudioApplication::MixMonitor, "a.wav,,rm -rf"),
+            (AudioApplication::StopMixMonitor, "a.wav"),
             (AudioApplication::SendDtmf, "12z"),
             (AudioApplication::Background, ""),
         ] {

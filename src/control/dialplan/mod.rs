@@ -39,7 +39,7 @@ mod variables;
 
 pub use application::APPLICATIONS;
 pub use audio::{
-    AudioAction, BEEP, BackgroundRequest, DigitsRequest, Interrupt, MonitorRequest,
+    AudioAction, BEEP, BackgroundRequest, DigitsRequest, Interrupt, MonitorRequest, MonitorSpan,
     PlaybackRequest, ReadRequest, RecordRequest, Unanswered, WaitRequest,
 };
 pub use check::Announcement;

@@ -100,6 +100,19 @@ fn remotes(world: &World) -> Vec<Remote> {
 }
 
 #[test]
+fn who_is_recorded_stays_on_the_relay() {
+    for recording in ["MixMonitor(a.wav)", "MixMonitor(a.wav,b)"] {
+        let config =
+            config("", "").replace(r#""100" = ["#, &format!(r#""100" = ["{recording}", "#));
+        let mut world = World::with_config(&config);
+        world.talk("100");
+        world.run(10 * S);
+        assert_eq!(invites(&world), (0, 1));
+        assert_eq!(world.orders.len(), 1, "it is recorded");
+    }
+}
+
+#[test]
 fn the_two_sides_send_to_each_other_once_the_call_is_up() {
     let mut world = direct("", "");
     world.run(10 * S);

@@ -187,10 +187,6 @@ fn a_call_has_three_recordings_at_most_and_all_end_together() {
     );
     let begun = [Some(0); 3];
     assert_eq!(recorded(&world), begun);
-    let paths = |world: &World| -> Vec<String> {
-        let paths = world.orders.iter().map(|order| order.path.display());
-        paths.map(|path| path.to_string()).collect()
-    };
     assert_eq!(
         paths(&world),
         ["/spool/a.wav", "/spool/b.wav", "/spool/c.wav"]
@@ -201,6 +197,55 @@ fn a_call_has_three_recordings_at_most_and_all_end_together() {
     assert_eq!(ids[..3], ids[3..6]);
     assert_eq!(paths(&world)[3], "/spool/e.wav");
     hang_up(world);
+}
+
+fn paths(world: &World) -> Vec<String> {
+    let paths = world.orders.iter().map(|order| order.path.display());
+    paths.map(|path| path.to_string()).collect()
+}
+
+#[test]
+fn one_recording_of_several_ends_by_its_number() {
+    let mut world = answered_call_of(
+        r#""Answer()", "MixMonitor(a.wav,i(A))", "MixMonitor(b.wav,i(B))", "StopMixMonitor(${A})", "MixMonitor(c.wav,i(C))", "StopMixMonitor(${A})", "Wait(1)", "StopMixMonitor(${B})", "StopMixMonitor(${C})", "Wait(9)""#,
+        "",
+    );
+    assert_eq!(recorded(&world), [Some(0), Some(0), None, Some(0)]);
+    world.run(2 * S);
+    let ids = record_ids(&world);
+    assert_eq!([ids[0], ids[1], ids[3]], [ids[2], ids[4], ids[5]]);
+    hang_up(world);
+}
+
+#[test]
+fn what_is_asked_for_conversations_has_neither_ringing_nor_what_comes_between() {
+    let mut world = call_of(
+        r#""Answer()", "MixMonitor(a.wav,b)", "Dial(PJSIP/bob,20,g)", "Wait(5)", "Dial(PJSIP/carol,20)""#,
+        "",
+        "8 0 101",
+    );
+    world.ack(ALICE, None);
+    world.run(50 * MS);
+    let bobs = sdp("203.0.113.20", 6000, 1, "8 0 101", "sendrecv");
+    world.answer(BOB, 183, Some(&bobs));
+    world.run(S);
+    assert_eq!(recorded(&world), [], "he rings");
+    world.answer(BOB, 200, Some(&bobs));
+    world.run(S);
+    assert_eq!(recorded(&world), [Some(0)]);
+    world.request(BOB, crate::sip::message::Method::Bye, None);
+    world.run(S);
+    assert_eq!(recorded(&world), [Some(0), None]);
+    world.run(5 * S);
+    let carols = sdp("203.0.113.30", 7000, 1, "8 0 101", "sendrecv");
+    world.answer(CAROL, 200, Some(&carols));
+    world.run(50 * MS);
+    assert_eq!(recorded(&world), [Some(0), None, Some(0)]);
+    assert_eq!(paths(&world), ["/spool/a.wav", "/spool/a-2.wav"]);
+    world.request(ALICE, crate::sip::message::Method::Bye, None);
+    world.run(50 * MS);
+    world.confirm(CAROL, 200);
+    world.assert_nothing_left();
 }
 
 #[test]
