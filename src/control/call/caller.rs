@@ -359,14 +359,19 @@ impl Call {
     /// No ACK came: the leg's peer is gone.
     pub fn on_ack_timeout(&mut self, ctx: &mut Context, now: Instant, owner: ServerOwner) {
         let key = self.key;
-        if let Some(leg) = self.leg_mut(owner.leg)
-            && let LegState::Unacked { hang_up, .. } = &leg.state
-        {
-            // RFC 3261 §13.3.1.4: the session is to be ended with BYE.
-            let cause = hang_up.unwrap_or(Cause::TIMER);
-            leg.bye(ctx, now, key, cause);
+        let leg = self.leg_mut(owner.leg);
+        let is_new = leg.is_some_and(|leg| match leg.state {
+            LegState::Unacked { hang_up, .. } => {
+                // RFC 3261 §13.3.1.4: the session is to be ended with BYE.
+                leg.bye(ctx, now, key, hang_up.unwrap_or(Cause::TIMER));
+                true
+            }
+            _ => false,
+        });
+        match is_new {
+            true => self.end_by_us(ctx, now, Cause::TIMER, "no ACK"),
+            false => self.end_by_dead_dialog(ctx, now, owner.leg, "no ACK to a re-INVITE"),
         }
-        self.end_by_us(ctx, now, Cause::TIMER, "no ACK");
         self.advance(ctx, now);
     }
 

@@ -219,8 +219,8 @@ impl Call {
         match owner.role {
             ClientRole::ForkBye => {}
             ClientRole::Invite => self.on_invite_failed(ctx, now, owner.leg, failure),
-            ClientRole::Reinvite => self.on_reinvite_failed(ctx, now),
-            ClientRole::Refresh => self.on_refresh_failed(ctx, now),
+            ClientRole::Reinvite => self.on_reinvite_failed(ctx, now, owner.leg),
+            ClientRole::Refresh => self.on_refresh_failed(ctx, now, owner.leg, tx),
             ClientRole::Bye => self.on_bye_done(ctx, owner.leg, tx),
             ClientRole::Prack => self.on_prack_done(ctx, owner.leg, tx, None),
             ClientRole::Refer => self.on_refer_response(ctx, tx, None),
@@ -229,6 +229,28 @@ impl Call {
             ClientRole::Digit => self.on_digit_told(ctx, now, owner.leg),
         }
         self.advance(ctx, now);
+    }
+
+    /// A leg's dialog is dead. That ends the call if it is one of those who talk; what was asked of a leg that has hung up
+    /// meanwhile, or that stands beside the call, concerns nobody else.
+    pub(super) fn end_by_dead_dialog(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        why: &'static str,
+    ) {
+        if self.is_beside(no) {
+            self.leave_beside(ctx, now, no);
+        } else if !self.has_left(no) {
+            self.end_by_us(ctx, now, Cause::TIMER, why);
+        }
+    }
+
+    /// True for a leg that has hung up or was hung up on.
+    fn has_left(&self, no: LegNo) -> bool {
+        let leg = self.leg(no);
+        leg.is_none_or(|leg| matches!(leg.state, LegState::Leaving | LegState::Gone))
     }
 
     /// The peer has confirmed our BYE, or never will.

@@ -393,8 +393,8 @@ impl Call {
     }
 
     /// A re-INVITE of ours got no answer at all: that dialog is dead (RFC 3261 §14.1).
-    pub(super) fn on_reinvite_failed(&mut self, ctx: &mut Context, now: Instant) {
-        self.end_by_us(ctx, now, Cause::TIMER, "a re-INVITE was not answered");
+    pub(super) fn on_reinvite_failed(&mut self, ctx: &mut Context, now: Instant, no: LegNo) {
+        self.end_by_dead_dialog(ctx, now, no, "a re-INVITE was not answered");
     }
 
     /// The ACK of our 200 to a re-INVITE.

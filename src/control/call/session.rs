@@ -12,7 +12,7 @@
 use super::cause::Cause;
 use super::exchange::{Exchange, REINVITE_MAX};
 use super::leg::{Leg, LegState};
-use super::media::LegMedia;
+use super::media::{LegMedia, Offered};
 use super::{Call, CallKey, LegNo, Side};
 use crate::config::settings::Endpoint;
 use crate::control::context::{CallClient, CallTimer, ClientRole, Context, Timer};
@@ -215,7 +215,7 @@ impl Call {
                 false => "the peer did not refresh the session",
             };
             leg.session.running = None;
-            return self.end_by_us(ctx, now, Cause::TIMER, why);
+            return self.end_by_dead_dialog(ctx, now, no, why);
         }
         // The next look: at the refresh's failure, or when the time is over.
         let next = (now + RETRY).min(running.ends);
@@ -292,21 +292,7 @@ impl Call {
             }
             leg.refreshed(ctx, now, key, response);
         }
-        let offered = match std::mem::replace(&mut self.exchange, Exchange::Idle) {
-            Exchange::Refreshing {
-                tx: own,
-                offered,
-                guard,
-            } if own == tx => {
-                ctx.timers.cancel(guard);
-                Some(offered)
-            }
-            other => {
-                self.exchange = other;
-                None
-            }
-        };
-        match (status, offered) {
+        match (status, self.end_refresh(ctx, tx)) {
             (200..=299, Some(offered)) => {
                 let accepted = self.leg_mut(no).and_then(|leg| {
                     let answer = Description::parse(&response.body()).ok()?;
@@ -319,7 +305,7 @@ impl Call {
                 self.join(ctx);
                 self.settle(ctx, now, self.side_of(no).unwrap_or(Side::Caller));
             }
-            (408 | 481, _) => self.end_by_us(ctx, now, Cause::TIMER, "a refresh found no dialog"),
+            (408 | 481, _) => self.end_by_dead_dialog(ctx, now, no, "a refresh found no dialog"),
             (405 | 501, _) if method == Method::Update => {
                 if let Some(leg) = self.leg_mut(no) {
                     leg.takes_update = false;
@@ -331,8 +317,33 @@ impl Call {
     }
 
     /// Our refresh got no answer at all (RFC 4028 §10).
-    pub(super) fn on_refresh_failed(&mut self, ctx: &mut Context, now: Instant) {
-        self.end_by_us(ctx, now, Cause::TIMER, "a refresh was not answered");
+    pub(super) fn on_refresh_failed(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        tx: ClientTx,
+    ) {
+        self.end_refresh(ctx, tx);
+        self.end_by_dead_dialog(ctx, now, no, "a refresh was not answered");
+    }
+
+    /// A refresh is over. What it offered, if it was a re-INVITE that still runs.
+    fn end_refresh(&mut self, ctx: &mut Context, tx: ClientTx) -> Option<Offered> {
+        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::Refreshing {
+                tx: own,
+                offered,
+                guard,
+            } if own == tx => {
+                ctx.timers.cancel(guard);
+                Some(offered)
+            }
+            other => {
+                self.exchange = other;
+                None
+            }
+        }
     }
 
     /// 422: the interval was too small, so a larger one is asked for (RFC 4028 §7.3). False if it is no 422, or one

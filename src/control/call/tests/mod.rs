@@ -4,6 +4,7 @@ mod admission;
 mod audio;
 mod basic;
 mod challenge;
+mod crossing;
 mod digits;
 mod direct;
 mod encryption;

@@ -1,0 +1,92 @@
+//! Features that meet each other in one call.
+
+use super::world::*;
+use crate::sip::message::{Method, ResponseDraft};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+const S: Duration = Duration::from_secs(1);
+const SDP: &str = "application/sdp";
+
+fn bobs(version: u64, direction: &str) -> String {
+    sdp("203.0.113.20", 6000, version, "8 0 101", direction)
+}
+
+/// Alice's 300 does these steps, Bob's numbers are these; each has its own address.
+fn world_of(steps: &str, bobs_numbers: &str) -> World {
+    let text = CONFIG
+        .replace(
+            "[context.from-bob.exten]\n",
+            &format!("\"300\" = [{steps}]\n\n[context.from-bob.exten]\n{bobs_numbers}\n"),
+        )
+        .replace(
+            "[trunk_group.out]",
+            "[identify.carol]\nendpoint = \"carol\"\nmatch = [\"203.0.113.30\"]\n\n[trunk_group.out]",
+        );
+    World::with_config(&text)
+}
+
+/// The same, and Alice talks to Bob.
+fn talking(steps: &str, bobs_numbers: &str) -> World {
+    let mut world = world_of(steps, bobs_numbers);
+    world.talk("300");
+    world
+}
+
+fn alice_hangs_up(mut world: World) {
+    world.phones_answer = true;
+    world.request(ALICE, Method::Bye, None);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn what_a_leg_that_has_gone_says_ends_no_call() {
+    // A refresh that meets its BYE.
+    let text = r#""Dial(PJSIP/bob,20,g)", "Wait(600)""#;
+    let mut world = world_of(text, "");
+    let alices = sdp("198.51.100.10", 4000, 1, "8 0 101", "sendrecv");
+    world.invite(ALICE, "300", Some(&alices));
+    world.run(50 * MS);
+    let of_bob = [
+        ("Session-Expires", "120;refresher=uac"),
+        ("Allow", "INVITE, BYE, UPDATE"),
+        ("Require", "timer"),
+    ];
+    world.answer_with(BOB, 200, Some(&bobs(1, "sendrecv")), &of_bob);
+    world.run(50 * MS);
+    world.ack(ALICE, None);
+    world.run(60 * S);
+    assert_eq!(world.distinct_to(BOB, "UPDATE"), 1);
+    let events = std::mem::take(&mut world.phone(BOB).events);
+    world.request(BOB, Method::Bye, None);
+    world.run(50 * MS);
+    world.phone(BOB).events = events;
+    world.confirm_by(BOB, &ResponseDraft::new(481));
+    world.run(S);
+    assert_eq!(world.count_to(ALICE, "BYE"), 0, "refresh");
+    alice_hangs_up(world);
+
+    // A re-INVITE whose ACK never comes.
+    let mut world = talking(text, "");
+    world.request(BOB, Method::Invite, Some((SDP, &bobs(2, "sendonly"))));
+    world.run(50 * MS);
+    let answer = sdp("198.51.100.10", 4000, 2, "8 0 101", "recvonly");
+    world.answer(ALICE, 200, Some(&answer));
+    world.run(50 * MS);
+    world.request(BOB, Method::Bye, None);
+    world.run(50 * MS);
+    world.phones_answer = true;
+    world.run(60 * S);
+    assert_eq!(world.count_to(ALICE, "BYE"), 0, "no ACK");
+    alice_hangs_up(world);
+
+    // A re-INVITE to one that hangs up in place of an answer.
+    let mut world = talking(text, "");
+    let held = sdp("198.51.100.10", 4000, 2, "8 0 101", "sendonly");
+    world.request(ALICE, Method::Invite, Some((SDP, &held)));
+    world.run(50 * MS);
+    world.request(BOB, Method::Bye, None);
+    world.run(100 * S);
+    assert_eq!(world.count_to(ALICE, "BYE"), 0, "no answer");
+    alice_hangs_up(world);
+}
