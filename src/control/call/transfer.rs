@@ -269,7 +269,8 @@ impl Call {
         self.phase = Phase::Ready;
     }
 
-    /// The two sides no longer hear each other, and what one of them asked of the other no longer holds.
+    /// The two sides no longer hear each other, and what one of them asked of the other no longer holds: nor does the music
+    /// that it heard meanwhile.
     pub(super) fn part(&mut self, ctx: &mut Context) {
         let (caller, callee) = (self.caller.no, self.joined());
         let joined = self
@@ -277,6 +278,7 @@ impl Call {
             .filter(|leg| leg.no == caller || Some(leg.no) == callee);
         for media in joined.filter_map(Leg::media_mut) {
             media.part();
+            media.stop_playing(ctx);
         }
         if let Some(media) = self.caller.media() {
             let leg = media.leg;

@@ -33,10 +33,51 @@ fn talking(steps: &str, bobs_numbers: &str) -> World {
     world
 }
 
+fn refer(world: &mut World, phone: &str, target: &str) {
+    world.request_with(phone, Method::Refer, None, &[("Refer-To", target)]);
+    world.run(50 * MS);
+}
+
+/// Bob puts Alice on hold.
+fn hold(world: &mut World) {
+    let held = bobs(2, "sendonly");
+    world.request(BOB, Method::Invite, Some((SDP, &held)));
+    world.run(50 * MS);
+    let answer = sdp("198.51.100.10", 4000, 2, "8 0 101", "recvonly");
+    world.answer(ALICE, 200, Some(&answer));
+    world.run(50 * MS);
+    world.ack(BOB, None);
+    world.run(50 * MS);
+    assert_eq!(world.played(), ["shared"]);
+}
+
 fn alice_hangs_up(mut world: World) {
     world.phones_answer = true;
     world.request(ALICE, Method::Bye, None);
     world.assert_nothing_left();
+}
+
+#[test]
+fn music_on_hold_ends_with_the_talk_that_was_held() {
+    // By a transfer.
+    let mut world = talking(
+        r#""Dial(PJSIP/bob,20)""#,
+        r#""300" = ["Answer()", "Echo()"]"#,
+    );
+    hold(&mut world);
+    refer(&mut world, BOB, "<sip:300@192.0.2.1>");
+    world.confirm(BOB, 200);
+    assert_eq!(world.played(), ["shared", "stop"]);
+    world.phones_answer = true;
+    world.run(S);
+    alice_hangs_up(world);
+    // By a callee that hangs up.
+    let mut world = talking(r#""Dial(PJSIP/bob,20,g)", "Wait(60)""#, "");
+    hold(&mut world);
+    world.request(BOB, Method::Bye, None);
+    world.run(50 * MS);
+    assert_eq!(world.played(), ["shared", "stop"]);
+    alice_hangs_up(world);
 }
 
 #[test]
