@@ -110,6 +110,11 @@ impl Call {
     pub(super) fn note_talk(&mut self, ctx: &mut Context, now: Instant, cause: Cause) {
         let cause = cause.0.to_string();
         self.execution.set_variable("HANGUPCAUSE", cause);
+        self.end_talk(ctx, now);
+    }
+
+    /// The caller talks to the callee of its last Dial no longer: its limit is over with it.
+    pub(super) fn end_talk(&mut self, ctx: &mut Context, now: Instant) {
         if let Some(talk) = self.talk.take() {
             if let Some(limit) = talk.limit {
                 ctx.timers.cancel(limit);

@@ -131,6 +131,9 @@ impl Call {
         }
         self.join(ctx);
         self.recall_caller(ctx, now);
+        if self.transfer.is_some() {
+            self.end_talk(ctx, now);
+        }
         self.transfer_succeeded(ctx, now);
         true
     }

@@ -58,6 +58,22 @@ fn alice_hangs_up(mut world: World) {
 }
 
 #[test]
+fn the_time_of_a_talk_is_not_that_of_what_comes_after_a_transfer() {
+    let mut world = talking(
+        r#""Dial(PJSIP/bob,20,L(5000))""#,
+        r#""300" = ["Answer()", "Echo()"]"#,
+    );
+    world.run(2 * S);
+    refer(&mut world, BOB, "<sip:300@192.0.2.1>");
+    world.confirm(BOB, 200);
+    world.run(50 * MS);
+    world.confirm(BOB, 200);
+    world.run(10 * S);
+    assert_eq!(world.count_to(ALICE, "BYE"), 0);
+    alice_hangs_up(world);
+}
+
+#[test]
 fn music_on_hold_ends_with_the_talk_that_was_held() {
     // By a transfer.
     let mut world = talking(
