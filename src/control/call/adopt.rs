@@ -164,6 +164,18 @@ impl Call {
         }
         self.join(ctx);
         self.settle(ctx, now, Side::Callee);
+        if let Phase::Dialling(_) = self.phase {
+            self.wait_in_place_of(ctx, now);
+        }
+    }
+
+    /// Whoever has taken the place of a caller that waits is told of its new port now, not when somebody answers, and hears
+    /// that others ring.
+    fn wait_in_place_of(&mut self, ctx: &mut Context, now: Instant) {
+        self.recall_caller(ctx, now);
+        if self.joined().is_none() {
+            self.ring_caller(ctx, now);
+        }
     }
 
     /// Makes a leg of another call, with these settings, one of this call's.

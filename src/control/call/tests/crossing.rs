@@ -1,7 +1,9 @@
 //! Features that meet each other in one call.
 
 use super::world::*;
-use crate::sip::message::{Method, ResponseDraft};
+use crate::link::LegId;
+use crate::sip::dialog::Dialog;
+use crate::sip::message::{Method, ResponseDraft, Uri};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -36,6 +38,14 @@ fn talking(steps: &str, bobs_numbers: &str) -> World {
 fn refer(world: &mut World, phone: &str, target: &str) {
     world.request_with(phone, Method::Refer, None, &[("Refer-To", target)]);
     world.run(50 * MS);
+}
+
+fn names(dialog: &Dialog) -> String {
+    let id = dialog.id();
+    format!(
+        "{};to-tag={};from-tag={}",
+        id.call_id, id.remote_tag, id.local_tag
+    )
 }
 
 /// Bob puts Alice on hold.
@@ -94,6 +104,51 @@ fn music_on_hold_ends_with_the_talk_that_was_held() {
     world.run(50 * MS);
     assert_eq!(world.played(), ["shared", "stop"]);
     alice_hangs_up(world);
+}
+
+#[test]
+fn who_is_transferred_to_one_that_rings_hears_it_ring() {
+    for is_held in [false, true] {
+        let mut world = talking(r#""Dial(PJSIP/bob,20)""#, "");
+        if is_held {
+            hold(&mut world);
+        }
+        let first = world.phone(BOB).dialog.take().expect("a dialog");
+        let offer = sdp("203.0.113.20", 6002, 1, "8 0 101", "sendrecv");
+        world.invite(BOB, "555", Some(&offer));
+        world.run(50 * MS);
+        world.answer(CAROL, 180, None);
+        world.run(50 * MS);
+        let (_, ringing) = world.phone(BOB).response(180).expect("it rings");
+        let uri = Uri::parse("sip:192.0.2.1").expect("a URI");
+        let second = Dialog::uac(&ringing, &uri).expect("an early dialog");
+        world.phone(BOB).dialog = Some(first);
+        let asked = world.distinct_to(ALICE, "INVITE");
+        let named = names(&second).replace('@', "%40").replace(';', "%3B");
+        let named = named.replace('=', "%3D");
+        let target = format!("<sip:555@192.0.2.1?Replaces={named}>");
+        refer(&mut world, BOB, &target);
+        world.confirm(BOB, 200);
+        world.run(50 * MS);
+        // She is told at once where her new port is, and that she is not on hold.
+        assert_eq!(world.distinct_to(ALICE, "INVITE"), asked + 1);
+        let reinvite = world.last_to(ALICE, "INVITE");
+        let is_ours = |leg: &LegId| reinvite.contains(&format!("m=audio {} ", leg.port.rtp()));
+        assert!(world.open_legs().iter().any(is_ours), "{reinvite}");
+        assert!(!reinvite.contains("a=sendonly"));
+        let answer = sdp("198.51.100.10", 4000, 3, "8 0 101", "sendrecv");
+        world.answer(ALICE, 200, Some(&answer));
+        world.run(50 * MS);
+        let sounds = world.asked_sounds();
+        assert_eq!(sounds.last().map(String::as_str), Some("tone ring us"));
+        assert_eq!(world.played().last(), Some(&"loop"));
+        let carols = sdp("203.0.113.30", 7000, 1, "8 0 101", "sendrecv");
+        world.answer(CAROL, 200, Some(&carols));
+        world.run(50 * MS);
+        assert_eq!(world.played().last(), Some(&"stop"));
+        assert_eq!(world.distinct_to(ALICE, "INVITE"), asked + 1);
+        alice_hangs_up(world);
+    }
 }
 
 #[test]
