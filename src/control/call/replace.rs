@@ -115,12 +115,24 @@ impl Call {
         leg.note_invite(&newcomer.headers);
         leg.count_begin(ctx, &setup);
         leg.media = MediaState::Open(Box::new(media));
-        // Whichever the old caller is, the one that stays or the one that goes.
+        let far = self.leg(partner).and_then(Leg::media).map(|media| Far {
+            formats: media.formats().to_vec(),
+            direction: media.wanted_direction(),
+            ptime_ms: media.ptime_ms(),
+        });
         let old = std::mem::replace(&mut self.caller, leg);
-        self.callees.push(old);
-        self.phase = Phase::Bridged { callee: partner };
-        self.facts = newcomer.facts;
-        self.invite = Some(newcomer.headers);
+        let is_answered = self.answer_caller(ctx, now, far.as_ref()).is_ok();
+        let (other, callee) = match side {
+            Side::Caller => {
+                self.facts = newcomer.facts;
+                self.invite = Some(newcomer.headers);
+                (old, partner)
+            }
+            // The dialplan is that of the caller, who stays.
+            Side::Callee => (std::mem::replace(&mut self.caller, old), no),
+        };
+        self.callees.push(other);
+        self.phase = Phase::Bridged { callee };
         tracing::info!(
             call = self.id,
             leg = no.0,
@@ -128,17 +140,12 @@ impl Call {
             "leg taken over by INVITE"
         );
         self.leave_beside(ctx, now, replaced);
-        let far = self.leg(partner).and_then(Leg::media).map(|media| Far {
-            formats: media.formats().to_vec(),
-            direction: media.wanted_direction(),
-            ptime_ms: media.ptime_ms(),
-        });
-        if self.answer_caller(ctx, now, far.as_ref()).is_err() {
+        if !is_answered {
             self.end_by_us(ctx, now, Cause::NO_CODEC, "no common codec with a newcomer");
             return Ok(());
         }
         self.join(ctx);
-        self.settle(ctx, now, Side::Callee);
+        self.settle(ctx, now, side.other());
         Ok(())
     }
 

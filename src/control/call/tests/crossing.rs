@@ -1,7 +1,7 @@
 //! Features that meet each other in one call.
 
 use super::world::*;
-use crate::link::LegId;
+use crate::link::{Command, LegId};
 use crate::sip::dialog::Dialog;
 use crate::sip::message::{Method, ResponseDraft, Uri};
 use std::time::Duration;
@@ -200,5 +200,30 @@ fn what_a_leg_that_has_gone_says_ends_no_call() {
     world.request(BOB, Method::Bye, None);
     world.run(100 * S);
     assert_eq!(world.count_to(ALICE, "BYE"), 0, "no answer");
+    alice_hangs_up(world);
+}
+
+#[test]
+fn who_takes_the_callees_place_is_not_the_caller() {
+    let mut world = talking(
+        r#""MixMonitor(a.wav,b)", "Dial(PJSIP/bob,20,g)", "Playback(bye-${CALLERID(num)})""#,
+        "",
+    );
+    let dialog = names(world.phone(BOB).dialog.as_ref().expect("a dialog"));
+    let carols = sdp("203.0.113.30", 7000, 1, "8 0 101", "sendrecv");
+    world.invite_with(CAROL, "999", Some(&carols), &[("Replaces", &dialog)]);
+    world.run(50 * MS);
+    world.ack(CAROL, None);
+    world.confirm(BOB, 200);
+    world.run(S);
+    let rows = world.gateway.calls(world.now);
+    assert_eq!(rows[0].to_endpoint.as_deref(), Some("carol"));
+    assert_eq!(world.orders.len(), 1);
+    world.request(CAROL, Method::Bye, None);
+    world.run(50 * MS);
+    assert_eq!(world.count_to(ALICE, "BYE"), 0);
+    assert_eq!(world.asked_sounds(), ["bye-6001"]);
+    let stopped = |(_, command): &(_, Command)| matches!(command, Command::StopRecord { .. });
+    assert_eq!(world.commands.iter().filter(|one| stopped(one)).count(), 1);
     alice_hangs_up(world);
 }
