@@ -237,7 +237,12 @@ impl Call {
             return None;
         };
         let caller = self.caller.no;
-        let other = if no == caller { callee } else { caller };
+        let other = match no {
+            no if no == caller => callee,
+            no if no == callee => caller,
+            // Who has transferred the call stands beside it.
+            _ => return None,
+        };
         self.leg_mut(other)
             .filter(|leg| matches!(leg.state, LegState::Up))
     }

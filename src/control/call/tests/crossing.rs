@@ -48,6 +48,11 @@ fn names(dialog: &Dialog) -> String {
     )
 }
 
+fn is_up(world: &World) -> bool {
+    let calls = world.gateway.calls(world.now);
+    calls.first().is_some_and(|call| call.state == "up")
+}
+
 /// Bob puts Alice on hold.
 fn hold(world: &mut World) {
     let held = bobs(2, "sendonly");
@@ -225,5 +230,27 @@ fn who_takes_the_callees_place_is_not_the_caller() {
     assert_eq!(world.asked_sounds(), ["bye-6001"]);
     let stopped = |(_, command): &(_, Command)| matches!(command, Command::StopRecord { .. });
     assert_eq!(world.commands.iter().filter(|one| stopped(one)).count(), 1);
+    alice_hangs_up(world);
+}
+
+#[test]
+fn a_transferer_beside_the_call_presses_nothing_in_it() {
+    let text = "dtmf_mode = \"info\"\n";
+    let config = CONFIG
+        .replace("[endpoint.alice]\n", &format!("[endpoint.alice]\n{text}"))
+        .replace("[endpoint.bob]\n", &format!("[endpoint.bob]\n{text}"));
+    let mut world = World::with_config(&config);
+    world.talk("100");
+    refer(&mut world, BOB, "<sip:300@192.0.2.1>");
+    world.confirm(BOB, 200);
+    let carols = sdp("203.0.113.30", 7000, 1, "8 0 101", "sendrecv");
+    world.answer(CAROL, 200, Some(&carols));
+    world.run(50 * MS);
+    assert!(is_up(&world));
+    let digit = ("application/dtmf-relay", "Signal=5\r\n");
+    world.request(BOB, Method::Info, Some(digit));
+    world.run(50 * MS);
+    assert_eq!(world.phone(BOB).final_status(), Some(200));
+    assert_eq!(world.count_to(ALICE, "INFO"), 0);
     alice_hangs_up(world);
 }
