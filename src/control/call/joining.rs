@@ -39,8 +39,7 @@ impl Call {
 
     /// Tells the workers what is agreed: where the peers are, and who hears whom.
     pub(super) fn join(&mut self, ctx: &mut Context) {
-        let is_answered =
-            !matches!(self.phase, Phase::Dialling(_)) || self.caller.answered.is_some();
+        let is_answered = self.caller.answered.is_some();
         let terms = self.remote_terms(&self.caller, is_answered);
         if let Some(media) = self.caller.media_mut() {
             media.tell(ctx, terms);

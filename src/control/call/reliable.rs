@@ -443,6 +443,7 @@ impl Call {
         };
         if reliable.holds_answer {
             self.accept_caller(ctx, now, None, None);
+            self.join(ctx);
             self.resume_after_ack(ctx, now);
         } else if !reliable.waiting.is_empty() {
             let next = reliable.waiting.remove(0);

@@ -254,3 +254,34 @@ fn a_transferer_beside_the_call_presses_nothing_in_it() {
     assert_eq!(world.count_to(ALICE, "INFO"), 0);
     alice_hangs_up(world);
 }
+
+/// How long each leg that the workers know of may be silent, in seconds, as they were told last.
+fn silences(world: &World) -> Vec<u16> {
+    let told = |leg: &LegId| {
+        let mut commands = world.commands.iter().rev();
+        commands.find_map(|(_, command)| match command {
+            Command::SetRemote { leg: of, remote } if of == leg => Some(remote.timeout_s),
+            _ => None,
+        })
+    };
+    world.open_legs().iter().filter_map(told).collect()
+}
+
+#[test]
+fn who_hears_early_media_of_ours_need_not_send_any() {
+    let mut world = call_of(r#""MusicOnHold()""#, "", "8 0 101");
+    assert_eq!(world.count_to(ALICE, "183 INVITE"), 1);
+    assert_eq!(silences(&world), [0]);
+    let id = world.gateway.calls(world.now)[0].id.clone();
+    assert!(world.gateway.hangup(world.now, &id));
+    world.assert_nothing_left();
+    let mut world = call_of(
+        r#""MusicOnHold(,2)", "Answer()", "MusicOnHold()""#,
+        "",
+        "8 0 101",
+    );
+    world.run(3 * S);
+    assert_eq!(silences(&world), [60]);
+    world.ack(ALICE, None);
+    hang_up(world);
+}
