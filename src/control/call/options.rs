@@ -117,6 +117,7 @@ impl Call {
         }
         self.note_talk(ctx, now, cause);
         self.phase = Phase::Ready;
+        self.recall_caller(ctx, now);
     }
 
     /// The time that the Dial allows is over.

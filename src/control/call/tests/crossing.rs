@@ -285,3 +285,24 @@ fn who_hears_early_media_of_ours_need_not_send_any() {
     world.ack(ALICE, None);
     hang_up(world);
 }
+
+#[test]
+fn who_was_on_hold_is_taken_back_when_its_callee_hangs_up() {
+    let mut world = talking(r#""Dial(PJSIP/bob,20,g)", "WaitExten(20)""#, "");
+    hold(&mut world);
+    world.request(BOB, Method::Bye, None);
+    world.run(50 * MS);
+    assert_eq!(world.distinct_to(ALICE, "INVITE"), 2);
+    assert!(!world.last_to(ALICE, "INVITE").contains("a=sendonly"));
+    alice_hangs_up(world);
+}
+
+#[test]
+fn who_was_on_hold_and_is_sent_to_an_application_is_taken_back() {
+    let mut world = talking(r#""Dial(PJSIP/bob,20)""#, r#""300" = ["MusicOnHold()"]"#);
+    hold(&mut world);
+    refer(&mut world, BOB, "<sip:300@192.0.2.1>");
+    assert_eq!(world.distinct_to(ALICE, "INVITE"), 2);
+    assert!(!world.last_to(ALICE, "INVITE").contains("a=sendonly"));
+    alice_hangs_up(world);
+}
