@@ -41,6 +41,8 @@ impl EndedBy {
 pub(super) struct End {
     /// Who.
     pub by: EndedBy,
+    /// Whom the caller talked to then.
+    pub with: Option<LegNo>,
     /// What the legs were told.
     pub cause: Cause,
     /// In words.
@@ -61,6 +63,10 @@ impl Call {
         why: &'static str,
     ) {
         let cause = failure.cause;
+        let with = match self.phase {
+            Phase::Bridged { callee } => Some(callee),
+            _ => None,
+        };
         match self.phase {
             Phase::Ending { .. } => return,
             Phase::Dialling(_) => {
@@ -86,6 +92,7 @@ impl Call {
         let guard = ctx.timers.arm(now, now + CLOSING_MAX, timer);
         let end = End {
             by,
+            with,
             cause,
             why,
             at: now,

@@ -78,8 +78,9 @@ impl Call {
             .caller
             .answered
             .map(|answered| end.at.saturating_duration_since(answered).as_secs_f64());
-        let callee = self.callees.iter().find(|leg| leg.answered.is_some());
-        let callee = callee.or(self.callees.last());
+        let answered = self.callees.iter().find(|leg| leg.answered.is_some());
+        let joined = end.with.and_then(|no| self.leg(no));
+        let callee = joined.or(answered).or(self.callees.last());
         tracing::info!(
             call = self.id,
             from = self.name_of(self.caller.endpoint),

@@ -306,3 +306,26 @@ fn who_was_on_hold_and_is_sent_to_an_application_is_taken_back() {
     assert!(!world.last_to(ALICE, "INVITE").contains("a=sendonly"));
     alice_hangs_up(world);
 }
+
+#[test]
+fn the_last_line_of_a_call_tells_whom_it_talked_to() {
+    // Who was transferred, and who has taken over.
+    for by in [ALICE, BOB] {
+        let text = logged(|| {
+            let mut world = World::with_config(&CONFIG.replace(
+                "\"106\" =",
+                "\"300\" = [\"Dial(PJSIP/carol,20)\", \"Hangup()\"]\n\"106\" =",
+            ));
+            world.talk("100");
+            world.phones_answer = true;
+            refer(&mut world, by, "<sip:300@192.0.2.1>");
+            world.run(S);
+            assert!(is_up(&world));
+            world.request(CAROL, Method::Bye, None);
+            world.assert_nothing_left();
+        });
+        let line = text.lines().find(|line| line.contains("call ended"));
+        let line = line.expect("a line");
+        assert!(line.contains(" to=\"carol\""), "{line}");
+    }
+}
