@@ -141,6 +141,7 @@ impl Call {
         if replaced == self.caller.no {
             self.facts.caller = number;
             self.facts.caller_name = name;
+            leg.inherit_monitors(&mut self.caller);
             let old = std::mem::replace(&mut self.caller, leg);
             self.callees.push(old);
         } else {

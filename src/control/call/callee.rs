@@ -110,6 +110,7 @@ impl Call {
             path,
             dialog: None,
             media: MediaState::Open(Box::new(media)),
+            monitors: Vec::new(),
             state: LegState::Gone,
             invite: None,
             reliable: None,

@@ -248,7 +248,7 @@ impl Call {
     }
 
     /// True for a leg that has hung up or was hung up on.
-    fn has_left(&self, no: LegNo) -> bool {
+    pub(super) fn has_left(&self, no: LegNo) -> bool {
         let leg = self.leg(no);
         leg.is_none_or(|leg| matches!(leg.state, LegState::Leaving | LegState::Gone))
     }

@@ -4,6 +4,7 @@ use super::cause::Cause;
 use super::digits::OwnInfo;
 use super::identity::user_of;
 use super::media::{LegMedia, Offered};
+use super::recording::Monitor;
 use super::reliable::{Early, Reliable};
 use super::session::SessionTimer;
 use super::unanswered::Unanswered;
@@ -40,6 +41,8 @@ pub struct Leg {
     pub dialog: Option<Dialog>,
     /// Its port and session.
     pub media: MediaState,
+    /// What MixMonitor is to record of it, and does not run yet, or no longer for now.
+    pub(super) monitors: Vec<Monitor>,
     /// Where it stands.
     pub state: LegState,
     /// The INVITE that began a callee's leg: another fork may still answer it.
@@ -202,6 +205,7 @@ impl Leg {
             contact_user: user_of(&invited.called),
             dialog: Some(invited.dialog),
             media: MediaState::None,
+            monitors: Vec::new(),
             state: LegState::Asked(asked),
             invite: None,
             reliable,
@@ -232,6 +236,7 @@ impl Leg {
             contact_user: String::new(),
             dialog: None,
             media: MediaState::None,
+            monitors: Vec::new(),
             state: LegState::Gone,
             invite: None,
             reliable: None,

@@ -116,7 +116,6 @@ use ending::End;
 use exchange::Exchange;
 use headers::AddedHeaders;
 use leg::{Leg, MediaState};
-use recording::Monitors;
 use reliable::Early;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -254,8 +253,8 @@ pub struct Call {
     transfer: Option<Transfer>,
     /// Since when the caller talks to a callee.
     talk: Option<Talk>,
-    /// What MixMonitor is to record of it.
-    monitors: Monitors,
+    /// How many MixMonitors there were.
+    monitors_begun: u32,
     /// The room that its caller is in.
     seat: Option<Seat>,
     /// Steps of the dialplan that ran.
@@ -379,7 +378,7 @@ impl Call {
             failure: None,
             transfer: None,
             talk: None,
-            monitors: Monitors::default(),
+            monitors_begun: 0,
             seat: None,
             steps: Vec::new(),
         }

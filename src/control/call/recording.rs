@@ -14,7 +14,7 @@
 //! ```
 
 use super::attending::Application;
-use super::leg::Leg;
+use super::leg::{Leg, MediaState};
 use super::media::LegMedia;
 use super::{Call, LegNo, Phase};
 use crate::control::context::Context;
@@ -80,8 +80,7 @@ impl Call {
         let Some(path) = self.recording_path(ctx, &request.file) else {
             return;
         };
-        let running = self.caller.media().map_or(0, |media| media.monitored.len());
-        if self.monitors.waiting.len() + running >= MONITORS_MAX {
+        if self.caller.monitor_count() >= MONITORS_MAX {
             let file = path.display();
             return tracing::warn!(
                 call = self.id,
@@ -91,12 +90,12 @@ impl Call {
         }
         let name = path.to_string_lossy().into_owned();
         self.execution.set_variable("MIXMONITOR_FILENAME", name);
-        self.monitors.begun += 1;
-        let number = self.monitors.begun;
+        self.monitors_begun += 1;
+        let number = self.monitors_begun;
         if let Some(variable) = &request.number_to {
             self.execution.set_variable(variable, number.to_string());
         }
-        self.monitors.waiting.push(Monitor {
+        self.caller.monitors.push(Monitor {
             number,
             path,
             channels: request.channels,
@@ -108,33 +107,25 @@ impl Call {
 
     /// Begins what waits and may run, and ends what may run no longer.
     pub(super) fn settle_monitors(&mut self, ctx: &mut Context) {
-        let is_due = self.monitored_spans();
         let bytes_max = self.recording_max();
-        let Some(media) = self.caller.media_mut().filter(|media| media.is_agreed()) else {
-            return;
+        let (caller, is_seated) = (self.caller.no, self.seat.is_some());
+        let callee = match self.phase {
+            Phase::Bridged { callee } => Some(callee),
+            _ => None,
         };
-        let over = |one: &mut Monitored| !is_due(one.monitor.span);
-        let over: Vec<Monitored> = media.monitored.extract_if(.., over).collect();
-        let begins = |monitor: &mut Monitor| is_due(monitor.span);
-        for monitor in self.monitors.waiting.extract_if(.., begins) {
-            media.monitor(ctx, monitor, bytes_max);
+        for leg in self.legs_mut() {
+            let is_conversation = match leg.no {
+                no if no == caller => is_seated || callee.is_some(),
+                no => callee == Some(no),
+            };
+            leg.settle_monitors(ctx, is_conversation, bytes_max);
         }
-        for one in over {
-            self.stop_recording(ctx, one.id);
-            self.monitors.waiting.push(one.monitor.next());
-        }
-    }
-
-    /// Which recordings run now.
-    fn monitored_spans(&self) -> impl Fn(MonitorSpan) -> bool + use<> {
-        let is_conversation = matches!(self.phase, Phase::Bridged { .. }) || self.seat.is_some();
-        move |span| span == MonitorSpan::Always || is_conversation
     }
 
     /// True if somebody in the call is recorded, or is to be.
     pub(super) fn is_monitored(&self) -> bool {
-        let mut media = self.legs().filter_map(Leg::media);
-        !self.monitors.waiting.is_empty() || media.any(|media| !media.monitored.is_empty())
+        let mut there = self.legs().filter(|leg| !self.has_left(leg.no));
+        there.any(|leg| leg.monitor_count() > 0)
     }
 
     pub(super) fn recording_max(&self) -> u64 {
@@ -143,22 +134,12 @@ impl Call {
 
     /// MixMonitor records the caller's leg no longer: this recording of it, or (None) all.
     pub(super) fn stop_monitors(&mut self, ctx: &mut Context, number: Option<u32>) {
-        let is_meant = |monitor: &Monitor| number.is_none_or(|number| number == monitor.number);
-        self.monitors.waiting.retain(|waiting| !is_meant(waiting));
-        let Some(media) = self.caller.media_mut() else {
-            return;
-        };
-        let over = |one: &mut Monitored| is_meant(&one.monitor);
-        let over: Vec<Monitored> = media.monitored.extract_if(.., over).collect();
-        for one in over {
-            self.stop_recording(ctx, one.id);
-        }
+        self.caller.stop_monitors(ctx, number);
     }
 
     fn stop_recording(&self, ctx: &mut Context, record: RecordId) {
         if let Some(media) = self.caller.media() {
-            let leg = media.leg;
-            ctx.command(media.worker(), Command::StopRecord { leg, record });
+            media.stop_recording(ctx, record);
         }
     }
 
@@ -312,6 +293,55 @@ impl Call {
     }
 }
 
+impl Leg {
+    /// How many MixMonitors record it, or are to.
+    fn monitor_count(&self) -> usize {
+        let running = self.media().map_or(0, |media| media.monitored.len());
+        self.monitors.len() + running
+    }
+
+    /// Begins what waits and may run, and ends what may run no longer.
+    fn settle_monitors(&mut self, ctx: &mut Context, is_conversation: bool, bytes_max: u64) {
+        let is_due = |span| span == MonitorSpan::Always || is_conversation;
+        let MediaState::Open(media) = &mut self.media else {
+            return;
+        };
+        if !media.is_agreed() {
+            return;
+        }
+        let over = |one: &mut Monitored| !is_due(one.monitor.span);
+        let over: Vec<Monitored> = media.monitored.extract_if(.., over).collect();
+        let begins = |monitor: &mut Monitor| is_due(monitor.span);
+        for monitor in self.monitors.extract_if(.., begins) {
+            media.monitor(ctx, monitor, bytes_max);
+        }
+        for one in over {
+            media.stop_recording(ctx, one.id);
+            self.monitors.push(one.monitor.next());
+        }
+    }
+
+    /// MixMonitor records it no longer: this recording of it, or (None) all.
+    fn stop_monitors(&mut self, ctx: &mut Context, number: Option<u32>) {
+        let is_meant = |monitor: &Monitor| number.is_none_or(|number| number == monitor.number);
+        self.monitors.retain(|waiting| !is_meant(waiting));
+        let Some(media) = self.media_mut() else {
+            return;
+        };
+        let over = |one: &mut Monitored| is_meant(&one.monitor);
+        let over: Vec<Monitored> = media.monitored.extract_if(.., over).collect();
+        for one in over {
+            media.stop_recording(ctx, one.id);
+        }
+    }
+
+    /// In the place of another, it is recorded as that one was to be, as far as there is room.
+    pub(super) fn inherit_monitors(&mut self, from: &mut Leg) {
+        let room = MONITORS_MAX.saturating_sub(self.monitor_count());
+        self.monitors.extend(from.monitors.drain(..).take(room));
+    }
+}
+
 impl LegMedia {
     /// Records the leg into this file, at most so many bytes.
     fn record(
@@ -354,6 +384,11 @@ impl LegMedia {
         }
     }
 
+    fn stop_recording(&self, ctx: &mut Context, record: RecordId) {
+        let leg = self.leg;
+        ctx.command(self.worker(), Command::StopRecord { leg, record });
+    }
+
     fn monitor(&mut self, ctx: &mut Context, monitor: Monitor, bytes_max: u64) {
         let terms = (monitor.channels, Duration::ZERO);
         let (number, keep) = self.record(ctx, monitor.path.clone(), terms, bytes_max);
@@ -363,18 +398,9 @@ impl LegMedia {
     }
 }
 
-/// What MixMonitor is to record of a call.
-#[derive(Default)]
-pub(super) struct Monitors {
-    /// What does not run yet, or no longer for now.
-    waiting: Vec<Monitor>,
-    /// How many there were.
-    begun: u32,
-}
-
 /// A MixMonitor, and the file that it is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Monitor {
+pub(super) struct Monitor {
     /// Which it is in its call, from 1.
     number: u32,
     path: PathBuf,

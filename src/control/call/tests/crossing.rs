@@ -308,6 +308,28 @@ fn who_was_on_hold_and_is_sent_to_an_application_is_taken_back() {
 }
 
 #[test]
+fn who_picks_up_is_recorded_as_was_asked() {
+    let mut world = world_of(
+        r#""Dial(PJSIP/bob,20)""#,
+        r#""_*X" = ["MixMonitor(p.wav)", "Pickup(300@from-alice)"]"#,
+    );
+    let alices = sdp("198.51.100.10", 4000, 1, "8 0 101", "sendrecv");
+    world.invite(ALICE, "300", Some(&alices));
+    world.run(50 * MS);
+    world.answer(BOB, 180, None);
+    world.run(50 * MS);
+    let carols = sdp("203.0.113.30", 7000, 1, "8 0 101", "sendrecv");
+    world.invite(CAROL, "*1", Some(&carols));
+    world.run(50 * MS);
+    world.ack(CAROL, None);
+    world.ack(ALICE, None);
+    world.run(50 * MS);
+    assert!(is_up(&world));
+    assert_eq!(world.orders.len(), 1);
+    alice_hangs_up(world);
+}
+
+#[test]
 fn the_last_line_of_a_call_tells_whom_it_talked_to() {
     // Who was transferred, and who has taken over.
     for by in [ALICE, BOB] {
@@ -328,4 +350,27 @@ fn the_last_line_of_a_call_tells_whom_it_talked_to() {
         let line = line.expect("a line");
         assert!(line.contains(" to=\"carol\""), "{line}");
     }
+}
+
+#[test]
+fn a_conversation_ends_with_its_transferer() {
+    let mut world = talking(r#""MixMonitor(a.wav,b)", "Dial(PJSIP/bob,20)""#, "");
+    assert_eq!(world.orders.len(), 1);
+    refer(&mut world, ALICE, "<sip:103@192.0.2.1>");
+    let (_, last) = world
+        .commands
+        .iter()
+        .rfind(|(_, command)| {
+            matches!(command, Command::Record { .. } | Command::StopRecord { .. })
+        })
+        .expect("it was recorded");
+    assert!(
+        matches!(last, Command::StopRecord { .. }),
+        "she is beside it"
+    );
+    world.phones_answer = true;
+    world.request(ALICE, Method::Bye, None);
+    world.run(S);
+    world.request(BOB, Method::Bye, None);
+    world.assert_nothing_left();
 }
