@@ -89,7 +89,9 @@ impl Leg {
             ntp: rtcp::ntp(now.0),
             timestamp,
             packets: self.counts.packets_out as u32,
-            octets: (self.counts.bytes_out - HEADER_LEN * self.counts.packets_out) as u32,
+            // Of a leg that has had a fax, whose datagrams may be shorter than a header, this is too few.
+            octets: (self.counts.bytes_out).saturating_sub(HEADER_LEN * self.counts.packets_out)
+                as u32,
         });
         let report = Report {
             // One who never sent has a source all the same: any number that stays.

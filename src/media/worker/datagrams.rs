@@ -115,6 +115,33 @@ mod tests {
     }
 
     #[test]
+    fn audio_after_a_long_fax_is_reported_on() {
+        let mut bed = Bed::reporting();
+        for (leg, at) in [(A, AT_A), (B, AT_B)] {
+            bed.open(leg, remote(at));
+        }
+        bed.bridge(A, B);
+        for (leg, at) in [(A, AT_A), (B, AT_B)] {
+            set(&mut bed, leg, at, Carries::Datagrams);
+        }
+        for sequence in 0..100 {
+            datagram(&mut bed, AT_A, &udptl(sequence)).expect("passes");
+        }
+        for (leg, at) in [(A, AT_A), (B, AT_B)] {
+            set(&mut bed, leg, at, Carries::Rtp);
+        }
+        let talk = Packet {
+            ssrc: 1,
+            sequence: 1,
+            timestamp: 160,
+            payload_type: 0,
+        };
+        assert!(bed.packet(A, AT_A, talk).is_ok());
+        bed.command(Command::Close { leg: B });
+        assert!(bed.worker.poll_transmit().is_some(), "the last report");
+    }
+
+    #[test]
     fn a_fax_on_hold_goes_nowhere() {
         let mut bed = Bed::bridged();
         set(&mut bed, B, AT_B, Carries::Datagrams);
