@@ -8,6 +8,7 @@ use crate::link::{
     RecordingSource, Remote, RoomId, WireFormat,
 };
 use crate::media::Component;
+use crate::media::seam::DropReason;
 use crate::media::testing::{A, B, Bed, C, Sent, remote, slot_of};
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -615,7 +616,8 @@ fn a_digit_is_sent_as_an_event_with_one_time_stamp_and_heard_once() {
     let listening = Listening::Events;
     bed.command(Command::Listen { leg: B, listening });
     for packet in events {
-        let _ = bed.bytes(B, Component::Rtp, "198.51.100.1:6000", packet.bytes.clone());
+        let judged = bed.bytes(B, Component::Rtp, "198.51.100.1:6000", packet.bytes.clone());
+        assert_eq!(judged, Err(DropReason::Unheard), "taken, not dropped");
         bed.audio_ms(20);
     }
     bed.audio_ms(500);

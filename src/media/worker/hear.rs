@@ -65,7 +65,8 @@ impl Worker {
                 {
                     return verdict;
                 }
-                true
+                // A digit that is told to control is no packet that went nowhere.
+                !matches!(way, Way::Bridge { .. }) || self.listens_to(slot) != Listening::Events
             }
             Some(Payload::ComfortNoise) => self.hear_noise(now, slot, counted, &header, packet),
             _ => true,
@@ -86,11 +87,15 @@ impl Worker {
         }
     }
 
+    /// Which digits of the leg's peer are told.
+    fn listens_to(&self, slot: LegSlot) -> Listening {
+        let index = self.legs.audio(slot);
+        index.map_or(Listening::Off, |index| self.audio.listening(index))
+    }
+
     /// Where audio that comes this way is needed.
     fn use_of(&self, slot: LegSlot, way: &Way) -> Use {
-        let index = self.legs.audio(slot);
-        let listens_to_tones =
-            index.is_some_and(|index| self.audio.listening(index) == Listening::Tones);
+        let listens_to_tones = self.listens_to(slot) == Listening::Tones;
         let can_feed = |to: LegSlot| {
             let far = self.legs.get(to);
             far.is_some_and(|far| far.formats().send.encodable().is_some())
