@@ -251,6 +251,7 @@ impl Controller {
             }
             Event::Latched { leg, .. }
             | Event::Stranger { leg, .. }
+            | Event::Flooded { leg }
             | Event::Silent { leg }
             | Event::Digit { leg, .. }
             | Event::Played { leg, .. }

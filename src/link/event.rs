@@ -29,6 +29,11 @@ pub enum Event {
         /// The stranger.
         source: SocketAddr,
     },
+    /// The leg's peer sends far more packets than anybody speaks, or they go round; none passes until they are fewer.
+    Flooded {
+        /// The leg.
+        leg: LegId,
+    },
     /// No RTP for the remote's `timeout_s`. Told once; control ends the call.
     Silent {
         /// The leg.

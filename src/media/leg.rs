@@ -2,6 +2,7 @@
 
 use super::audio::AudioIndex;
 use super::crypto::Crypto;
+use super::flood::{Change, Flood};
 use super::in_stream::{Counted, InStream};
 use super::latch::{Admission, Latch};
 use super::out_stream::{Feed, OutStream};
@@ -70,7 +71,7 @@ enum Silence {
 pub(super) struct Leg {
     pub(super) latch: Latch,
     pub(super) role: Role,
-    /// The peer may send to us.
+    /// What the peer sends is passed on: it may send, and does not flood.
     pub(super) receive: bool,
     /// We may send to the peer.
     pub(super) send: bool,
@@ -92,6 +93,9 @@ pub(super) struct Leg {
     wire: Wire,
     /// [`Event::Latched`] found the queue full and is still to be told.
     latch_untold: bool,
+    /// The peer may send to us.
+    may_send: bool,
+    flood: Flood,
     stranger_told: bool,
     report_due: Nanos,
     /// Its place in the worker's list of open legs.
@@ -136,6 +140,8 @@ impl Leg {
             silence: Silence::Unwatched,
             wire: Wire::Open { steady_since: None },
             latch_untold: false,
+            may_send: false,
+            flood: Flood::default(),
             stranger_told: false,
             report_due: Nanos(now.0 + REPORT_INTERVAL.0 + spread),
             place,
@@ -158,7 +164,8 @@ impl Leg {
             self.output.interrupt();
         }
         self.send = remote.send;
-        self.receive = remote.receive;
+        self.may_send = remote.receive;
+        self.receive = remote.receive && !self.flood.is_on();
         self.carries_datagrams = remote.carries == Carries::Datagrams;
         self.heard_at = now;
         self.silence = match remote.timeout_s {
@@ -259,6 +266,15 @@ impl Leg {
             self.stranger_told = events.tell(Event::Stranger { leg, source });
         }
         self.refused()
+    }
+
+    /// Why a packet of the peer's is not passed on while [`Leg::receive`] is false.
+    #[cold]
+    pub(super) fn unheard(&self) -> DropReason {
+        match self.may_send && self.flood.is_on() {
+            true => DropReason::Flood,
+            false => DropReason::Unheard,
+        }
     }
 
     /// Why a packet on the RTP port that is no RTP is dropped.
@@ -385,7 +401,7 @@ impl Leg {
         })
     }
 
-    /// What is due: what could not be told, silence, the socket's connection, a report.
+    /// What is due: what could not be told, silence, a flood, the socket's connection, a report.
     pub(super) fn tick(
         &mut self,
         now: Nanos,
@@ -404,6 +420,13 @@ impl Leg {
             && events.tell(Event::Silent { leg })
         {
             self.silence = Silence::Told;
+        }
+        if let Some(change) = self.flood.look(now, self.counts.packets_in) {
+            self.receive = self.may_send && change == Change::Ends;
+            if change == Change::Begins {
+                // Untold it is counted all the same.
+                events.tell(Event::Flooded { leg });
+            }
         }
         self.rewire(now, slot, orders);
         if now >= self.report_due {

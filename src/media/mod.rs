@@ -5,6 +5,7 @@ mod audio;
 mod clock;
 mod counting;
 mod crypto;
+mod flood;
 mod in_stream;
 mod latch;
 mod leg;

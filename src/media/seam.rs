@@ -86,11 +86,13 @@ pub enum DropReason {
     Unheard,
     /// Not sealed by the key that was agreed (SRTP), or not sealed.
     Unauthentic,
+    /// Of a peer that sends far more than anybody speaks.
+    Flood,
 }
 
 impl DropReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [DropReason; 7] = [
+    pub const ALL: [DropReason; 8] = [
         DropReason::Unlatched,
         DropReason::WrongSource,
         DropReason::Malformed,
@@ -98,6 +100,7 @@ impl DropReason {
         DropReason::Late,
         DropReason::Unheard,
         DropReason::Unauthentic,
+        DropReason::Flood,
     ];
 }
 

@@ -278,7 +278,7 @@ impl Worker {
 
         let counted = leg.take(now, &header).ok_or(DropReason::Late)?;
         if !leg.receive {
-            return Err(DropReason::Unheard.into());
+            return Err(leg.unheard().into());
         }
         if leg.audio.is_some() {
             return self.hear(now, slot, counted, header, packet);

@@ -41,7 +41,7 @@ pub enum RtpDrop {
     NoBuffer,
     /// The kernel did not take it (its send queue is full, or the peer is unreachable).
     SendFailed,
-    /// Neither RTP nor RTCP, or a payload type that was not agreed.
+    /// Neither RTP nor RTCP.
     Malformed,
     /// The socket's receive queue was full (SO_RXQ_OVFL).
     SocketOverflow,
@@ -49,11 +49,15 @@ pub enum RtpDrop {
     Late,
     /// Not sealed by the key that was agreed (SRTP), or not sealed at all.
     Unauthentic,
+    /// A payload type that was not agreed.
+    PayloadType,
+    /// Of a peer that sends far more than anybody speaks, or whose audio goes round.
+    Flood,
 }
 
 impl RtpDrop {
     /// All of them, in the order of their numbers.
-    pub const ALL: [RtpDrop; 8] = [
+    pub const ALL: [RtpDrop; 10] = [
         RtpDrop::Unlatched,
         RtpDrop::WrongSource,
         RtpDrop::NoBuffer,
@@ -62,6 +66,8 @@ impl RtpDrop {
         RtpDrop::SocketOverflow,
         RtpDrop::Late,
         RtpDrop::Unauthentic,
+        RtpDrop::PayloadType,
+        RtpDrop::Flood,
     ];
 
     /// The label's value.
@@ -75,6 +81,8 @@ impl RtpDrop {
             RtpDrop::SocketOverflow => "socket_overflow",
             RtpDrop::Late => "late",
             RtpDrop::Unauthentic => "unauthentic",
+            RtpDrop::PayloadType => "payload_type",
+            RtpDrop::Flood => "flood",
         }
     }
 }

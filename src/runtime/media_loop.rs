@@ -346,9 +346,11 @@ fn label(reason: DropReason) -> Option<RtpDrop> {
     match reason {
         DropReason::Unlatched => Some(RtpDrop::Unlatched),
         DropReason::WrongSource => Some(RtpDrop::WrongSource),
-        DropReason::Malformed | DropReason::PayloadType => Some(RtpDrop::Malformed),
+        DropReason::Malformed => Some(RtpDrop::Malformed),
+        DropReason::PayloadType => Some(RtpDrop::PayloadType),
         DropReason::Late => Some(RtpDrop::Late),
         DropReason::Unauthentic => Some(RtpDrop::Unauthentic),
+        DropReason::Flood => Some(RtpDrop::Flood),
         DropReason::Unheard => None,
     }
 }

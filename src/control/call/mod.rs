@@ -477,6 +477,13 @@ impl Call {
             Event::Stranger { leg, source } => {
                 tracing::warn!(call = self.id, port = leg.port.rtp(), %source, "RTP from a stranger is dropped");
             }
+            Event::Flooded { leg } => {
+                tracing::warn!(
+                    call = self.id,
+                    port = leg.port.rtp(),
+                    "too many RTP packets, or they go round: none passes until they are fewer"
+                );
+            }
             Event::Played { play, .. } => self.on_played(ctx, now, no, play),
             Event::Digit {
                 digit, duration_ms, ..

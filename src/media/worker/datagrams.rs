@@ -34,7 +34,8 @@ impl Worker {
         let len = packet.len();
         leg.count_in(&mut self.counters, len);
         let to = match leg.role {
-            Role::Bridged { to, .. } if leg.receive => to,
+            _ if !leg.receive => return Err(leg.unheard()),
+            Role::Bridged { to, .. } => to,
             _ => return Err(DropReason::Unheard),
         };
         let far = self.legs.get_mut(to).ok_or(DropReason::Unheard)?;

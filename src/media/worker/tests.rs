@@ -566,3 +566,53 @@ fn reports_tell_loss_and_jitter_and_are_dropped_when_nobody_listens() {
     let source = addr("198.51.100.2:6000");
     assert_eq!(bed.events(), [Event::Latched { leg: B, source }]);
 }
+
+/// Two peers whose SDPs lead back to the legs' own ports: what goes round once goes round for ever, as fast as the sockets can.
+#[test]
+fn what_goes_round_between_ports_of_ours_is_stopped() {
+    const OWN_A: &str = "203.0.113.1:20000";
+    const OWN_B: &str = "203.0.113.1:20002";
+    let mut bed = Bed::bridged();
+    for (leg, at) in [(A, OWN_A), (B, OWN_B)] {
+        let remote = remote(at);
+        bed.command(Command::SetRemote { leg, remote });
+    }
+    let mut round = Ok(Sent {
+        leg: SLOT_A,
+        component: Component::Rtp,
+        to: addr(OWN_A),
+        bytes: stream(7).bytes(),
+    });
+    let mut hops = 0;
+    while let Ok(sent) = &round
+        && hops < 1_000_000
+    {
+        let (leg, own) = match sent.leg {
+            SLOT_A => (A, OWN_A),
+            _ => (B, OWN_B),
+        };
+        assert_eq!(sent.to, addr(own));
+        round = bed.bytes(leg, Component::Rtp, own, sent.bytes.clone());
+        hops += 1;
+        bed.now.0 += 20_000;
+        if hops % 2_500 == 0 {
+            bed.tick();
+        }
+    }
+    assert_eq!(round, Err(DropReason::Flood), "after {hops} hops");
+    assert!(hops < 60_000, "{hops} hops");
+    let events = bed.events();
+    assert!(events.contains(&Event::Flooded { leg: A }), "{events:?}");
+
+    // Who speaks as people do is heard again after a while.
+    for (leg, at) in [(A, AT_A), (B, AT_B)] {
+        let remote = remote(at);
+        bed.command(Command::SetRemote { leg, remote });
+    }
+    let mut packet = stream(8);
+    for _ in 0..12 {
+        bed.talk(A, AT_A, &mut packet, 50);
+        bed.tick();
+    }
+    assert_eq!(bed.talk(A, AT_A, &mut packet, 50), 50);
+}

@@ -477,6 +477,7 @@ impl MediaWorld {
             }
             Event::OpenFailed { .. } => self.violate("a leg could not be opened".to_owned()),
             Event::Stranger { .. }
+            | Event::Flooded { .. }
             | Event::Silent { .. }
             | Event::Hushed { .. }
             | Event::Report { .. } => {}
