@@ -79,7 +79,7 @@ pub fn later_offer(far: &[Format], endpoint: &Endpoint, agreed: &[Format]) -> Ve
 pub fn answer(usable: &[Format], far: Option<&[Format]>, endpoint: &Endpoint) -> Vec<Format> {
     let mut codecs: Vec<Format> = match far {
         Some(far) => answered_by(usable, far),
-        None => usable.to_vec(),
+        None => for_us(usable.to_vec()),
     };
     codecs.retain(is_codec);
     if codecs.is_empty() && far.is_some_and(has_transcoded) {
@@ -100,6 +100,13 @@ pub fn answer(usable: &[Format], far: Option<&[Format]>, endpoint: &Endpoint) ->
     let beside: Vec<Format> = beside.cloned().collect();
     codecs.extend(beside);
     codecs
+}
+
+/// The same for a peer that talks to nobody else: what we code comes first, since what an application of ours plays and hears
+/// is that alone.
+fn for_us(mut formats: Vec<Format>) -> Vec<Format> {
+    formats.sort_by_key(|format| is_codec(format) && !is_transcoded(&format));
+    formats
 }
 
 /// The formats of `offered` that the far side has answered, with the numbers of `offered` and the parameters of the

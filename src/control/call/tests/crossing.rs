@@ -374,3 +374,22 @@ fn a_conversation_ends_with_its_transferer() {
     world.request(BOB, Method::Bye, None);
     world.assert_nothing_left();
 }
+
+#[test]
+fn an_application_is_heard_by_what_we_code() {
+    let config = CONFIG.replace(
+        "allow = [\"alaw\", \"ulaw\", \"g722\"]",
+        "allow = [\"g729\", \"alaw\"]",
+    );
+    let config = config.replace("\"106\" =", "\"300\" = [\"Playback(hello)\"]\n\"106\" =");
+    let offer = sdp("198.51.100.10", 4000, 1, "18 8 101", "sendrecv");
+    let mut world = World::with_config(&config);
+    world.invite(ALICE, "300", Some(&offer));
+    world.run(50 * MS);
+    let ours = world.last_to(ALICE, "200 INVITE");
+    assert!(ours.contains("RTP/AVP 8 18 101"), "{ours}");
+    world.ack(ALICE, None);
+    world.run(50 * MS);
+    assert_eq!(world.asked_sounds(), ["hello"]);
+    alice_hangs_up(world);
+}
