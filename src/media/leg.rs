@@ -165,7 +165,7 @@ impl Leg {
         }
         self.send = remote.send;
         self.may_send = remote.receive;
-        self.receive = remote.receive && !self.flood.is_on();
+        self.settle_receive();
         self.carries_datagrams = remote.carries == Carries::Datagrams;
         self.heard_at = now;
         self.silence = match remote.timeout_s {
@@ -266,6 +266,10 @@ impl Leg {
             self.stranger_told = events.tell(Event::Stranger { leg, source });
         }
         self.refused()
+    }
+
+    fn settle_receive(&mut self) {
+        self.receive = self.may_send && !self.flood.is_on();
     }
 
     /// Why a packet of the peer's is not passed on while [`Leg::receive`] is false.
@@ -422,7 +426,7 @@ impl Leg {
             self.silence = Silence::Told;
         }
         if let Some(change) = self.flood.look(now, self.counts.packets_in) {
-            self.receive = self.may_send && change == Change::Ends;
+            self.settle_receive();
             if change == Change::Begins {
                 // Untold it is counted all the same.
                 events.tell(Event::Flooded { leg });

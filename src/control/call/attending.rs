@@ -122,7 +122,7 @@ impl Call {
             AudioAction::Read(request) => self.read(ctx, now, Reading::new(request)),
             AudioAction::Record(request) => self.record(ctx, now, request),
             AudioAction::StartMonitor(request) => self.start_monitor(ctx, &request),
-            AudioAction::StopMonitor(number) => self.stop_monitors(ctx, number),
+            AudioAction::StopMonitor(number) => self.caller.stop_monitors(ctx, number),
             AudioAction::SendDigits(request) => {
                 self.send_digits(ctx, now, Sending { request, sent: 0 });
             }

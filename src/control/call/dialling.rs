@@ -438,6 +438,14 @@ impl Call {
         })
     }
 
+    /// The callee that the caller talks to.
+    pub(super) fn partner(&self) -> Option<LegNo> {
+        match self.phase {
+            Phase::Bridged { callee } => Some(callee),
+            _ => None,
+        }
+    }
+
     /// The callee whose media belongs to the caller's now.
     pub(super) fn joined(&self) -> Option<LegNo> {
         match &self.phase {

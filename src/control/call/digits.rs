@@ -22,7 +22,7 @@
 
 use super::leg::{Leg, LegState};
 use super::media::LegMedia;
-use super::{Call, LegNo, Phase};
+use super::{Call, LegNo};
 use crate::codec::Payload;
 use crate::config::settings::{DtmfMode, Endpoint};
 use crate::control::context::{ClientRole, Context};
@@ -233,17 +233,9 @@ impl Call {
 
     /// The leg joined with this one, if it is up.
     fn opposite(&mut self, no: LegNo) -> Option<&mut Leg> {
-        let Phase::Bridged { callee, .. } = self.phase else {
-            return None;
-        };
-        let caller = self.caller.no;
-        let other = match no {
-            no if no == caller => callee,
-            no if no == callee => caller,
-            // Who has transferred the call stands beside it.
-            _ => return None,
-        };
-        self.leg_mut(other)
+        // Who has transferred the call stands beside it, on neither side.
+        let other = self.side_of(no)?.other();
+        self.side(other)
             .filter(|leg| matches!(leg.state, LegState::Up))
     }
 

@@ -12,10 +12,9 @@
 //!
 //! Only where nothing stands between the two: neither is behind a NAT as far as its endpoint says (`rtp_symmetric`,
 //! `rewrite_contact`) or its packets show, both are on the same side of `local_net`, they use the same codecs by the same
-//! numbers, and nothing of us is needed (DTMF conversion, a recording, a dialplan that goes on with
-//! the caller). A side that refuses
-//! keeps the call on the relay for the rest of its life. The relay's ports are kept meanwhile, so that the way back is
-//! there at once.
+//! numbers, and nothing of us is needed (DTMF conversion, a recording, a dialplan that goes on with the caller). A side that
+//! refuses keeps the call on the relay for the rest of its life. The relay's ports are kept meanwhile, so that the way back
+//! is there at once.
 
 use super::cause::Cause;
 use super::exchange::Exchange;

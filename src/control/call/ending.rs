@@ -63,10 +63,7 @@ impl Call {
         why: &'static str,
     ) {
         let cause = failure.cause;
-        let with = match self.phase {
-            Phase::Bridged { callee } => Some(callee),
-            _ => None,
-        };
+        let with = self.partner();
         match self.phase {
             Phase::Ending { .. } => return,
             Phase::Dialling(_) => {

@@ -242,15 +242,9 @@ impl Call {
     ) {
         if self.is_beside(no) {
             self.leave_beside(ctx, now, no);
-        } else if !self.has_left(no) {
+        } else if self.leg(no).is_some_and(|leg| !leg.has_left()) {
             self.end_by_us(ctx, now, Cause::TIMER, why);
         }
-    }
-
-    /// True for a leg that has hung up or was hung up on.
-    pub(super) fn has_left(&self, no: LegNo) -> bool {
-        let leg = self.leg(no);
-        leg.is_none_or(|leg| matches!(leg.state, LegState::Leaving | LegState::Gone))
     }
 
     /// The peer has confirmed our BYE, or never will.

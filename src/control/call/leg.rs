@@ -398,6 +398,11 @@ impl Leg {
         };
     }
 
+    /// True if it has hung up or was hung up on.
+    pub fn has_left(&self) -> bool {
+        matches!(self.state, LegState::Leaving | LegState::Gone)
+    }
+
     /// The open media.
     pub fn media(&self) -> Option<&LegMedia> {
         match &self.media {

@@ -90,7 +90,7 @@ impl Call {
 
     /// Whether the caller stays when this callee has hung up.
     pub(super) fn outlives(&self, callee: LegNo) -> bool {
-        let is_its = matches!(self.phase, Phase::Bridged { callee: joined } if joined == callee);
+        let is_its = self.partner() == Some(callee);
         is_its
             && self.talk.as_ref().is_some_and(|talk| talk.goes_on)
             && matches!(

@@ -108,15 +108,11 @@ impl Call {
     /// Begins what waits and may run, and ends what may run no longer.
     pub(super) fn settle_monitors(&mut self, ctx: &mut Context) {
         let bytes_max = self.recording_max();
-        let (caller, is_seated) = (self.caller.no, self.seat.is_some());
-        let callee = match self.phase {
-            Phase::Bridged { callee } => Some(callee),
-            _ => None,
-        };
+        let (caller, is_seated, partner) = (self.caller.no, self.seat.is_some(), self.partner());
         for leg in self.legs_mut() {
             let is_conversation = match leg.no {
-                no if no == caller => is_seated || callee.is_some(),
-                no => callee == Some(no),
+                no if no == caller => is_seated || partner.is_some(),
+                no => partner == Some(no),
             };
             leg.settle_monitors(ctx, is_conversation, bytes_max);
         }
@@ -124,17 +120,12 @@ impl Call {
 
     /// True if somebody in the call is recorded, or is to be.
     pub(super) fn is_monitored(&self) -> bool {
-        let mut there = self.legs().filter(|leg| !self.has_left(leg.no));
+        let mut there = self.legs().filter(|leg| !leg.has_left());
         there.any(|leg| leg.monitor_count() > 0)
     }
 
     pub(super) fn recording_max(&self) -> u64 {
         u64::from(self.setup.settings().recording.max_mib) << 20
-    }
-
-    /// MixMonitor records the caller's leg no longer: this recording of it, or (None) all.
-    pub(super) fn stop_monitors(&mut self, ctx: &mut Context, number: Option<u32>) {
-        self.caller.stop_monitors(ctx, number);
     }
 
     fn stop_recording(&self, ctx: &mut Context, record: RecordId) {
@@ -322,7 +313,7 @@ impl Leg {
     }
 
     /// MixMonitor records it no longer: this recording of it, or (None) all.
-    fn stop_monitors(&mut self, ctx: &mut Context, number: Option<u32>) {
+    pub(super) fn stop_monitors(&mut self, ctx: &mut Context, number: Option<u32>) {
         let is_meant = |monitor: &Monitor| number.is_none_or(|number| number == monitor.number);
         self.monitors.retain(|waiting| !is_meant(waiting));
         let Some(media) = self.media_mut() else {

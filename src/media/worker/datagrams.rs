@@ -72,6 +72,19 @@ mod tests {
         });
     }
 
+    fn set_both(bed: &mut Bed, carries: Carries) {
+        for (leg, at) in [(A, AT_A), (B, AT_B)] {
+            set(bed, leg, at, carries);
+        }
+    }
+
+    const TALK: Packet = Packet {
+        ssrc: 1,
+        sequence: 1,
+        timestamp: 160,
+        payload_type: 0,
+    };
+
     /// A UDPTL packet.
     fn udptl(sequence: u16) -> Vec<u8> {
         let mut bytes = sequence.to_be_bytes().to_vec();
@@ -104,15 +117,8 @@ mod tests {
             Err(DropReason::WrongSource)
         );
         assert_eq!(datagram(&mut bed, AT_A, &[0]), Err(DropReason::Malformed));
-        set(&mut bed, A, AT_A, Carries::Rtp);
-        set(&mut bed, B, AT_B, Carries::Rtp);
-        let talk = Packet {
-            ssrc: 1,
-            sequence: 1,
-            timestamp: 160,
-            payload_type: 0,
-        };
-        assert!(bed.packet(A, AT_A, talk).is_ok());
+        set_both(&mut bed, Carries::Rtp);
+        assert!(bed.packet(A, AT_A, TALK).is_ok());
     }
 
     #[test]
@@ -122,22 +128,12 @@ mod tests {
             bed.open(leg, remote(at));
         }
         bed.bridge(A, B);
-        for (leg, at) in [(A, AT_A), (B, AT_B)] {
-            set(&mut bed, leg, at, Carries::Datagrams);
-        }
+        set_both(&mut bed, Carries::Datagrams);
         for sequence in 0..100 {
             datagram(&mut bed, AT_A, &udptl(sequence)).expect("passes");
         }
-        for (leg, at) in [(A, AT_A), (B, AT_B)] {
-            set(&mut bed, leg, at, Carries::Rtp);
-        }
-        let talk = Packet {
-            ssrc: 1,
-            sequence: 1,
-            timestamp: 160,
-            payload_type: 0,
-        };
-        assert!(bed.packet(A, AT_A, talk).is_ok());
+        set_both(&mut bed, Carries::Rtp);
+        assert!(bed.packet(A, AT_A, TALK).is_ok());
         bed.command(Command::Close { leg: B });
         assert!(bed.worker.poll_transmit().is_some(), "the last report");
     }

@@ -257,14 +257,8 @@ fn a_transferer_beside_the_call_presses_nothing_in_it() {
 
 /// How long each leg that the workers know of may be silent, in seconds, as they were told last.
 fn silences(world: &World) -> Vec<u16> {
-    let told = |leg: &LegId| {
-        let mut commands = world.commands.iter().rev();
-        commands.find_map(|(_, command)| match command {
-            Command::SetRemote { leg: of, remote } if of == leg => Some(remote.timeout_s),
-            _ => None,
-        })
-    };
-    world.open_legs().iter().filter_map(told).collect()
+    let remotes = world.remotes().into_iter();
+    remotes.map(|remote| remote.timeout_s).collect()
 }
 
 #[test]
@@ -357,13 +351,9 @@ fn a_conversation_ends_with_its_transferer() {
     let mut world = talking(r#""MixMonitor(a.wav,b)", "Dial(PJSIP/bob,20)""#, "");
     assert_eq!(world.orders.len(), 1);
     refer(&mut world, ALICE, "<sip:103@192.0.2.1>");
-    let (_, last) = world
-        .commands
-        .iter()
-        .rfind(|(_, command)| {
-            matches!(command, Command::Record { .. } | Command::StopRecord { .. })
-        })
-        .expect("it was recorded");
+    let last = world.last_command(|command| {
+        matches!(command, Command::Record { .. } | Command::StopRecord { .. })
+    });
     assert!(
         matches!(last, Command::StopRecord { .. }),
         "she is beside it"

@@ -1,7 +1,7 @@
 //! Direct media: when the two sides send to each other, and when they come back.
 
 use super::world::*;
-use crate::link::{Command, Event as MediaEvent, Remote};
+use crate::link::{Command, Event as MediaEvent};
 use crate::sip::message::{Method, ResponseDraft};
 use std::time::Duration;
 
@@ -86,19 +86,6 @@ fn invites(world: &World) -> (usize, usize) {
     )
 }
 
-/// What the workers know last of the two legs' peers.
-fn remotes(world: &World) -> Vec<Remote> {
-    let open = world.open_legs().iter();
-    let last = |wanted| {
-        let mut commands = world.commands.iter().rev();
-        commands.find_map(|(_, command)| match command {
-            Command::SetRemote { leg, remote } if *leg == wanted => Some(*remote),
-            _ => None,
-        })
-    };
-    open.filter_map(|leg| last(*leg)).collect()
-}
-
 #[test]
 fn who_is_recorded_stays_on_the_relay() {
     for recording in ["MixMonitor(a.wav)", "MixMonitor(a.wav,b)"] {
@@ -119,7 +106,7 @@ fn the_two_sides_send_to_each_other_once_the_call_is_up() {
     assert_eq!(invites(&world), (1, 2), "and that is all");
     // The relay is kept, and nobody waits for media there.
     assert_eq!(world.open_legs().len(), 2);
-    let remotes = remotes(&world);
+    let remotes = world.remotes();
     assert_eq!(remotes.len(), 2);
     assert!(
         remotes.iter().all(|remote| remote.timeout_s == 0),
@@ -244,7 +231,7 @@ fn where_the_second_refuses_the_first_comes_back() {
     world.answer(BOB, 200, Some(&bobs(3, "sendrecv")));
     world.run(S);
     assert_eq!(invites(&world), (1, 3));
-    assert!(remotes(&world).iter().all(|remote| remote.timeout_s > 0));
+    assert!(world.remotes().iter().all(|remote| remote.timeout_s > 0));
     end(world);
 }
 

@@ -1,7 +1,7 @@
 //! Faxes by T.38: the way there, the way back, and where one side takes none. RTCP by the port of RTP.
 
 use super::world::*;
-use crate::link::{Carries, Command, LegId, Remote};
+use crate::link::{Carries, Command};
 use crate::sip::message::Method;
 use std::time::Duration;
 
@@ -53,18 +53,6 @@ fn media_lines(message: &str) -> Vec<&str> {
     lines.filter(|line| line.starts_with("m=")).collect()
 }
 
-/// What the worker knows last of each leg's peer.
-fn remotes(world: &World) -> Vec<Remote> {
-    let last = |wanted: &LegId| {
-        let mut commands = world.commands.iter().rev();
-        commands.find_map(|(_, command)| match command {
-            Command::SetRemote { leg, remote } if leg == wanted => Some(*remote),
-            _ => None,
-        })
-    };
-    world.open_legs().iter().filter_map(last).collect()
-}
-
 /// Bob's machine has heard the other one's tone, and asks for T.38.
 fn go_over(world: &mut World) {
     world.request(BOB, Method::Invite, Some((SDP, &bobs_fax(2))));
@@ -94,7 +82,7 @@ fn a_fax_passes_between_two_that_may_and_ends_with_audio() {
     let mut world = talking(true, true);
     let ports = world.gateway.calls(world.now)[0].rtp_ports.clone();
     go_over(&mut world);
-    let remotes_now = remotes(&world);
+    let remotes_now = world.remotes();
     let places: Vec<String> = remotes_now.iter().map(|r| r.rtp.to_string()).collect();
     assert_eq!(places, ["198.51.100.10:4010", "203.0.113.20:6010"]);
     for remote in remotes_now {
@@ -129,7 +117,7 @@ fn a_fax_passes_between_two_that_may_and_ends_with_audio() {
     world.run(50 * MS);
     world.ack(ALICE, None);
     world.run(50 * MS);
-    for remote in remotes(&world) {
+    for remote in world.remotes() {
         assert_eq!(remote.carries, Carries::Rtp);
         assert!(remote.timeout_s > 0);
     }
@@ -260,7 +248,7 @@ fn rtcp_by_the_port_of_rtp_is_answered_and_offered_only_where_the_endpoint_says_
         assert_eq!(is_answered, offers, "{what}");
         world.ack(ALICE, None);
         world.run(50 * MS);
-        let rtcp: Vec<u16> = remotes(&world).iter().map(|r| r.rtcp.port()).collect();
+        let rtcp: Vec<u16> = world.remotes().iter().map(|r| r.rtcp.port()).collect();
         assert_eq!(rtcp, ports, "{what}");
         end(world);
     }

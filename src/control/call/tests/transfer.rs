@@ -172,13 +172,9 @@ fn a_transfer_that_fails_leaves_the_call_as_it_was() {
             .iter()
             .filter(|(_, command)| matches!(command, Command::Detach { .. }));
         assert_eq!(detached.count(), 1);
-        let (_, last) = world
-            .commands
-            .iter()
-            .rfind(|(_, command)| {
-                matches!(command, Command::Detach { .. } | Command::Bridge { .. })
-            })
-            .expect("there are");
+        let last = world.last_command(|command| {
+            matches!(command, Command::Detach { .. } | Command::Bridge { .. })
+        });
         assert_eq!(Some(last), bridge.as_ref());
         let row = &world.gateway.calls(world.now)[0];
         assert_eq!(

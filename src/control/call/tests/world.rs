@@ -8,7 +8,7 @@ use crate::control::setup::Setup;
 use crate::control::sounds::{Sound, SoundAnswer, SoundQuestion, Track};
 use crate::link::{
     Clip, ClipHandle, Command, Digit, Event as MediaEvent, LegId, LegReport, Listening, PlayMode,
-    PortRange, WorkerId,
+    PortRange, Remote, WorkerId,
 };
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, Event, ServerTx};
@@ -500,6 +500,25 @@ impl World {
         let mut commands = self.commands.iter().rev();
         let found = commands.find_map(|(_, command)| pick(command));
         found.expect("there was such a command")
+    }
+
+    /// The last command that is wanted.
+    pub fn last_command(&self, is_wanted: impl Fn(&Command) -> bool) -> &Command {
+        let mut commands = self.commands.iter();
+        let found = commands.rfind(|(_, command)| is_wanted(command));
+        &found.expect("there was such a command").1
+    }
+
+    /// What the workers know last of the peers of the open legs.
+    pub fn remotes(&self) -> Vec<Remote> {
+        let last = |wanted: &LegId| {
+            let mut commands = self.commands.iter().rev();
+            commands.find_map(|(_, command)| match command {
+                Command::SetRemote { leg, remote } if leg == wanted => Some(*remote),
+                _ => None,
+            })
+        };
+        self.open_legs().iter().filter_map(last).collect()
     }
 
     /// The worker hears these digits on the leg that it listens to.
