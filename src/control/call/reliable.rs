@@ -282,8 +282,10 @@ impl Call {
             None if has_offer => Some((None, Carries::Nothing)),
             None => {
                 self.open_caller_media(ctx, now, 2).ok()?;
-                let far: Option<&Far> = None;
-                let (offer, offered) = self.caller_offer(far).ok()?;
+                // The callee's order, if it has early media: so it has what the caller is to choose from.
+                let far = self.joined().and_then(|callee| self.far(callee));
+                let far = far.filter(|far| !far.formats.is_empty());
+                let (offer, offered) = self.caller_offer(far.as_ref()).ok()?;
                 Some((Some(offer), Carries::Offer(offered)))
             }
         }
@@ -332,7 +334,7 @@ impl Call {
         };
         let reliable = self.caller.reliable.as_deref_mut();
         let sent = reliable
-            .filter(|_| no == LegNo::CALLER)
+            .filter(|_| no == self.caller.no)
             .and_then(|reliable| reliable.acknowledge(ctx, &rack));
         let Some(sent) = sent else {
             return ctx.sip.respond(now, tx, ResponseDraft::new(481));
@@ -372,7 +374,7 @@ impl Call {
         let response = if body.is_empty() {
             ResponseDraft::new(200)
         } else {
-            self.answer_to_early_offer(ctx, LegNo::CALLER, request)
+            self.answer_to_early_offer(ctx, self.caller.no, request)
         };
         ctx.sip.respond(now, tx, response);
         true
@@ -395,7 +397,7 @@ impl Call {
             answered.any(|early| early.dialog.matches(request))
         };
         match self.leg(no) {
-            Some(leg) if no == LegNo::CALLER => match leg.reliable.as_deref() {
+            Some(leg) if no == self.caller.no => match leg.reliable.as_deref() {
                 Some(reliable) if reliable.has_offered() => return ResponseDraft::new(491),
                 Some(reliable) if reliable.is_described() => {}
                 _ => return theirs_waits(),
@@ -428,9 +430,10 @@ impl Call {
     /// What the other one of two legs with early media can do.
     fn early_partner(&self, no: LegNo) -> Option<Far> {
         let joined = self.joined()?;
+        let caller = self.caller.no;
         let far = match no {
-            LegNo::CALLER => joined,
-            other if other == joined => LegNo::CALLER,
+            no if no == caller => joined,
+            no if no == joined => caller,
             _ => return None,
         };
         self.far(far).filter(|far| !far.formats.is_empty())

@@ -460,3 +460,21 @@ fn a_callees_bye_in_an_early_dialog_is_refused() {
     world.run(50 * MS);
     end(world);
 }
+
+#[test]
+fn a_caller_without_an_offer_is_offered_what_the_callee_prefers() {
+    let mut world = World::new();
+    world.invite_with(ALICE, "100", None, REQUIRED);
+    world.run(50 * MS);
+    world.answer(BOB, 183, Some(&bob(1, "0")));
+    world.run(50 * MS);
+    let offer = world.last_to(ALICE, "180 INVITE");
+    assert!(offer.contains(" RTP/AVP 0 8 9 101\r\n"), "{offer}");
+    world.prack(ALICE, 0, Some(&alice(1, "0")));
+    world.run(50 * MS);
+    world.answer(BOB, 200, None);
+    world.run(50 * MS);
+    world.ack(ALICE, None);
+    world.run(50 * MS);
+    end(world);
+}

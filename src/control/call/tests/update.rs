@@ -244,6 +244,37 @@ fn in_the_callees_early_dialog_an_offer_waits_for_its_answer_to_ours() {
     end(world);
 }
 
+#[test]
+fn after_the_callers_transfer_an_early_offer_is_answered_by_the_transferees_codecs() {
+    let text = CONFIG.replace("\"106\" =", "\"300\" = [\"Dial(PJSIP/carol)\"]\n\"106\" =");
+    let mut world = World::with_config(&text);
+    let only = |address, port, formats| sdp(address, port, 1, formats, "sendrecv");
+    world.invite(ALICE, "100", Some(&only("198.51.100.10", 4000, "8")));
+    world.run(50 * MS);
+    world.answer(BOB, 200, Some(&only("203.0.113.20", 6000, "0")));
+    world.run(50 * MS);
+    world.ack(ALICE, None);
+    world.run(50 * MS);
+    let to_carol = [("Refer-To", "<sip:300@192.0.2.1>")];
+    world.request_with(ALICE, Method::Refer, None, &to_carol);
+    world.run(50 * MS);
+    world.confirm(ALICE, 200);
+    let reliable = [("Require", "100rel"), ("RSeq", "1")];
+    let answer = only("203.0.113.30", 7000, "0");
+    world.answer_with(CAROL, 183, Some(&answer), &reliable);
+    world.run(50 * MS);
+    world.confirm(CAROL, 200);
+    world.confirm(ALICE, 200);
+    let moved = sdp("203.0.113.30", 7002, 2, "8 0", "sendrecv");
+    world.request(CAROL, Method::Update, Some((SDP, &moved)));
+    world.run(50 * MS);
+    let answer = world.last_to(CAROL, "200 UPDATE");
+    assert!(answer.contains(" RTP/AVP 0\r\n"), "{answer}");
+    world.phones_answer = true;
+    world.request(BOB, Method::Bye, None);
+    world.assert_nothing_left();
+}
+
 fn remotes(world: &World) -> Vec<String> {
     let commands = world.commands.iter();
     commands
