@@ -229,6 +229,7 @@ impl Call {
             since: now,
             timer,
         });
+        self.transferee_arrived(ctx, now);
     }
 
     /// Takes the application away, whose timer has stopped; the dialplan goes on unless it is put back.

@@ -126,6 +126,7 @@ impl Call {
             return None;
         }
         self.part(ctx);
+        self.transferee_arrived(ctx, now);
         let departed = self.caller.departed(&self.setup);
         let leg = std::mem::replace(&mut self.caller, departed);
         let (call, no) = (self.key, leg.no);

@@ -131,10 +131,7 @@ impl Call {
         }
         self.join(ctx);
         self.recall_caller(ctx, now);
-        if self.transfer.is_some() {
-            self.end_talk(ctx, now);
-        }
-        self.transfer_succeeded(ctx, now);
+        self.transferee_arrived(ctx, now);
         true
     }
 

@@ -17,6 +17,9 @@
 //! If the target cannot be had and the transferer is still there, both go on talking as before; if it has hung up, the
 //! dialplan decides, as after any Dial. A transferer that hangs up in between ends nothing but its own leg.
 //!
+//! A target of our own has been reached when an application has the transferee, even if it plays to it as to a caller without
+//! an answer (`Playback(…,noanswer)`): 200, as Asterisk tells who runs in the dialplan.
+//!
 //! Attended: Refer-To names another dialog of the transferer's with us in its Replaces; see [`super::adopt`].
 
 use super::cause::{Cause, Failure};
@@ -354,6 +357,15 @@ impl Call {
             .is_some_and(|subscription| self.notify(ctx, now, transfer.by, subscription, 200));
         if !told {
             self.leave_beside(ctx, now, transfer.by);
+        }
+    }
+
+    /// The transferee has come to an application, as early media or answered: that is where it was to go. Nothing without a
+    /// transfer.
+    pub(super) fn transferee_arrived(&mut self, ctx: &mut Context, now: Instant) {
+        if self.transfer.is_some() {
+            self.end_talk(ctx, now);
+            self.transfer_succeeded(ctx, now);
         }
     }
 

@@ -30,7 +30,7 @@ fn talking_with(bob: &str) -> World {
 }
 
 /// A REFER in a phone's dialog with these headers.
-fn refer(world: &mut World, phone: &str, headers: &[(&str, &str)]) {
+pub(super) fn refer(world: &mut World, phone: &str, headers: &[(&str, &str)]) {
     let dialog = world.phone(phone).dialog.as_mut().expect("a dialog");
     let request = dialog.request(Method::Refer);
     let request = headers.iter().fold(request, |request, (name, value)| {
@@ -43,7 +43,7 @@ fn refer(world: &mut World, phone: &str, headers: &[(&str, &str)]) {
 const TO_CAROL: (&str, &str) = ("Refer-To", "<sip:300@192.0.2.1>");
 
 /// The fragments of all NOTIFYs to this phone, each once.
-fn told(world: &World, phone: &str) -> Vec<String> {
+pub(super) fn told(world: &World, phone: &str) -> Vec<String> {
     let to = phone.parse().expect("an address");
     let notifies = world
         .wire
@@ -65,7 +65,7 @@ fn told(world: &World, phone: &str) -> Vec<String> {
     told
 }
 
-fn invites(world: &World, phone: &str) -> usize {
+pub(super) fn invites(world: &World, phone: &str) -> usize {
     let all = world.to(phone);
     all.iter().filter(|name| *name == "INVITE").count()
 }
@@ -290,6 +290,31 @@ fn a_refer_that_cannot_be_done_is_refused_and_the_call_goes_on() {
 }
 
 #[test]
+fn a_transfer_to_early_media_has_worked_when_it_is_heard() {
+    let text = CONFIG.replace(
+        "\"106\" =",
+        "\"302\" = [\"Progress()\", \"Playback(hello,noanswer)\", \"Hangup(17)\"]\n\"106\" =",
+    );
+    let mut world = World::with_config(&text);
+    world.talk("100");
+    refer(&mut world, ALICE, &[("Refer-To", "<sip:302@192.0.2.1>")]);
+    assert_eq!(
+        told(&world, ALICE),
+        ["SIP/2.0 100 Trying", "SIP/2.0 200 OK end"]
+    );
+    world.confirm(ALICE, 200);
+    world.run(50 * MS);
+    assert_eq!(world.distinct_to(ALICE, "BYE"), 1);
+    world.confirm(ALICE, 200);
+    assert_eq!(world.played(), ["once"]);
+    world.play_to_end();
+    world.run(50 * MS);
+    assert_eq!(world.distinct_to(BOB, "BYE"), 1);
+    world.confirm(BOB, 200);
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_refer_outside_of_a_call_is_403() {
     let mut world = World::new();
     let request = RequestDraft::new(Method::Refer, "sip:192.0.2.1")
@@ -348,7 +373,7 @@ fn consulting_in(mut world: World, answered: bool) -> (World, Dialog, Dialog) {
     (world, first, second)
 }
 
-fn naming(dialog: &Dialog) -> String {
+pub(super) fn naming(dialog: &Dialog) -> String {
     let id = dialog.id();
     let call_id = id.call_id.replace('@', "%40");
     format!(
