@@ -11,7 +11,7 @@
 
 use super::attending::{Application, Audible};
 use super::identity::cut;
-use super::leg::{Leg, LegState, MediaState};
+use super::leg::{LegState, MediaState};
 use super::media::LegMedia;
 use super::{Call, Phase};
 use crate::control::context::Context;
@@ -144,7 +144,6 @@ impl Call {
         if wish.music_when_alone && ctx.rooms.is_alone(room) {
             self.play_music(ctx, None);
         }
-        self.recall_caller(ctx, now);
         Ok(())
     }
 
@@ -198,17 +197,9 @@ impl Call {
         Ok(())
     }
 
-    /// Tells a member that has moved its new port, as soon as it may be asked.
-    pub(super) fn renew_seat(&mut self, ctx: &mut Context, now: Instant) {
-        if self.seat.is_some() && matches!(self.caller.state, LegState::Up) {
-            self.recall_caller(ctx, now);
-        }
-    }
-
-    /// True if a member is still to be told its new port.
-    pub(super) fn is_seated_in_vain(&self) -> bool {
-        let must_renew = |leg: &Leg| leg.media().is_some_and(LegMedia::must_renew);
-        self.seat.is_some() && must_renew(&self.caller)
+    /// True if the caller sits in a room that cannot hear it.
+    pub(super) fn is_unmixable(&self) -> bool {
+        self.seat.is_some() && !self.caller.media().is_some_and(LegMedia::is_coded)
     }
 
     /// Something has changed in the call's room.

@@ -16,7 +16,6 @@
 //! refuses keeps the call on the relay for the rest of its life. The relay's ports are kept meanwhile, so that the way back
 //! is there at once.
 
-use super::cause::Cause;
 use super::exchange::Exchange;
 use super::leg::{Leg, LegState};
 use super::media::{LegMedia, Offered};
@@ -95,11 +94,7 @@ impl Call {
 
     /// A side has refused a re-INVITE of ours. If that was to change the way of its media, the call stays on the relay.
     pub(super) fn on_way_refused(&mut self, ctx: &mut Context, now: Instant, by: Side) {
-        if self.is_seated_in_vain() {
-            let why = "its new port is refused";
-            return self.end_by_us(ctx, now, Cause::NO_CODEC, why);
-        }
-        if self.is_aimed(by) {
+        if by == Side::Caller && self.on_recall_refused(ctx, now) || self.is_aimed(by) {
             return;
         }
         tracing::info!(call = self.id, ?by, "direct media refused");

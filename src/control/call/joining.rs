@@ -1,12 +1,13 @@
 //! What both sides have agreed, told to the workers, and the call's own re-INVITEs that bring two sides together again.
 
+use super::cause::Cause;
 use super::exchange::Exchange;
 use super::leg::Leg;
 use super::media::{LegMedia, Offered};
 use super::negotiation;
 use super::{Call, Phase, Side};
 use crate::control::context::{CallTimer, Context, Timer};
-use crate::sdp::Direction;
+use crate::sdp::{Direction, Format};
 use std::time::{Duration, Instant};
 
 /// Longest wait for another try after 491, in tens of milliseconds, and the least of the side that owns the Call-ID
@@ -33,7 +34,6 @@ impl Call {
         if let Exchange::Waiting { .. } = self.exchange {
             self.exchange = Exchange::Idle;
             self.settle(ctx, now, Side::Caller);
-            self.recall_caller(ctx, now);
         }
     }
 
@@ -69,16 +69,61 @@ impl Call {
         self.settle_music(ctx);
     }
 
-    /// A caller whose far side has gone, and who was on hold or sent its media past us, is told to send it to us.
+    /// True if an application of ours has the caller, or is about to: it hears nobody else.
+    pub(super) fn is_with_us(&self) -> bool {
+        match self.phase {
+            Phase::Paused { .. }
+            | Phase::AwaitingAck { .. }
+            | Phase::Referring { .. }
+            | Phase::Echo
+            | Phase::Attending(_) => true,
+            Phase::Dialling(_) => self.is_paging(),
+            Phase::Ready
+            | Phase::PickingUp
+            | Phase::Bridged { .. }
+            | Phase::Lingering { .. }
+            | Phase::Ending { .. } => false,
+        }
+    }
+
+    /// A caller whose far side has gone, and who was on hold, sent its media past us or to another port of ours, is told to
+    /// send it here.
     pub(super) fn recall_caller(&mut self, ctx: &mut Context, now: Instant) {
-        let must_renew = self.caller.media().is_some_and(LegMedia::must_renew);
-        if !must_renew || !matches!(self.exchange, Exchange::Idle) {
+        let is_due = self.caller.media().is_some_and(LegMedia::is_renewal_due);
+        if !is_due || !matches!(self.exchange, Exchange::Idle) {
             return;
         }
-        let offered = Offered::audio(self.caller_formats(), Direction::SendRecv, None);
+        let offered = Offered::audio(self.formats_for_us(), Direction::SendRecv, None);
         if let Ok(passed) = self.reinvite(ctx, now, Side::Caller, offered) {
             self.exchange = Exchange::Own { passed };
         }
+    }
+
+    /// The caller refuses to hear of its new far side, which is an application of ours. False if there is somebody else.
+    pub(super) fn on_recall_refused(&mut self, ctx: &mut Context, now: Instant) -> bool {
+        if !self.is_with_us() {
+            return false;
+        }
+        let Some(media) = self.caller.media_mut() else {
+            return false;
+        };
+        if media.is_lost() {
+            let why = "its new port is refused";
+            self.end_by_us(ctx, now, Cause::NO_CODEC, why);
+        } else if media.must_renew() {
+            media.renewal_refused();
+        }
+        true
+    }
+
+    /// What a caller is offered that hears nobody but us: what it has agreed if we code any of that, else all that it may use.
+    fn formats_for_us(&self) -> Vec<Format> {
+        let endpoint = self.setup.endpoint(self.caller.endpoint);
+        let formats = match self.caller.media() {
+            Some(media) if !media.is_coded() => negotiation::own(endpoint),
+            _ => self.caller_formats(),
+        };
+        negotiation::for_us(formats)
     }
 
     /// One side has learnt of its new far side; the other one may still have to.

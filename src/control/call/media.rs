@@ -10,6 +10,7 @@ use super::encryption::{Keys, Secrecy};
 use super::negotiation;
 use super::player::Player;
 use super::recording::Monitored;
+use super::renewal::Renewal;
 use super::{CallKey, LegNo};
 use crate::codec::{Codec, Payload};
 use crate::config::settings::{Endpoint, Secret};
@@ -55,8 +56,7 @@ pub struct LegMedia {
     pub(super) told_listening: Listening,
     told_crypto: Option<LegCrypto>,
     keys: Keys,
-    /// What was agreed was agreed for another far side: it is to be offered anew.
-    must_renew: bool,
+    pub(super) renewal: Renewal,
     /// Where the peer's media comes from, once it has come.
     pub latched: Option<SocketAddr>,
     /// What its worker reported last.
@@ -116,7 +116,7 @@ impl LegMedia {
             told_formats: None,
             told_listening: Listening::Off,
             told_crypto: None,
-            must_renew: false,
+            renewal: Renewal::Settled,
             latched: None,
             reported: LegReport::default(),
             player: Player::default(),
@@ -242,7 +242,7 @@ impl LegMedia {
             }
         };
         let offers_mux = self.offered_mux();
-        self.must_renew = false;
+        self.renewal = Renewal::Settled;
         self.agreed = Some(Agreed {
             rtcp_mux: offers_mux && answer.audio().is_some_and(|audio| audio.rtcp_mux),
             remote: answer,
@@ -290,6 +290,7 @@ impl LegMedia {
             rtcp_mux: true,
             ..self.in_words(&terms)
         };
+        self.renewal.port_told();
         let body = answer(&self.described(), offer, &ours);
         self.agreed = Some(Agreed {
             remote: offer.clone(),
@@ -406,7 +407,9 @@ impl LegMedia {
             Offered::Audio(terms) => terms.direction == Direction::SendRecv,
             Offered::Fax(_) => false,
         };
-        self.must_renew |= !self.agreed.as_ref().is_none_or(is_talking) || self.is_direct();
+        if !self.agreed.as_ref().is_none_or(is_talking) || self.is_direct() {
+            self.renew();
+        }
         self.aim = None;
     }
 
@@ -470,19 +473,9 @@ impl LegMedia {
         }
     }
 
-    /// There is a far side that the peer knows nothing of.
-    pub fn renew(&mut self) {
-        self.must_renew = true;
-    }
-
-    /// True until the peer has answered an offer for its new far side.
-    pub fn must_renew(&self) -> bool {
-        self.must_renew
-    }
-
     /// The direction that the peer is to be offered to the far side with: both ways, if nothing holds yet.
     pub fn wanted_direction(&self) -> Direction {
-        if self.must_renew {
+        if self.must_renew() {
             Direction::SendRecv
         } else {
             self.peer_direction()
@@ -517,7 +510,9 @@ impl LegMedia {
         if let Some(agreed) = &mut self.agreed {
             self.keys.change(ctx, &mut agreed.crypto);
         }
-        self.must_renew |= !self.is_untold();
+        if !self.is_untold() {
+            self.renewal = Renewal::Lost;
+        }
         Ok(())
     }
 

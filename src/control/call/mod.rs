@@ -25,7 +25,7 @@
 //! | `update` | UPDATE from either side |
 //! | `session` | session timers, each leg by itself |
 //! | `direct` | the two sides send their media to each other |
-//! | `joining` | who hears whom, and our own re-INVITEs |
+//! | `joining`, `renewal` | who hears whom, and our own re-INVITEs |
 //! | `transfer` | REFER: one side sends the other elsewhere |
 //! | `referral` | Transfer: the caller is sent elsewhere itself |
 //! | `replace` | INVITE with Replaces: somebody takes a leg's place |
@@ -79,6 +79,7 @@ mod reading;
 mod recording;
 mod redirect;
 mod referral;
+mod renewal;
 mod reliable;
 mod reoffer;
 pub mod replace;

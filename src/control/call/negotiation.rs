@@ -104,7 +104,7 @@ pub fn answer(usable: &[Format], far: Option<&[Format]>, endpoint: &Endpoint) ->
 
 /// The same for a peer that talks to nobody else: what we code comes first, since what an application of ours plays and hears
 /// is that alone.
-fn for_us(mut formats: Vec<Format>) -> Vec<Format> {
+pub fn for_us(mut formats: Vec<Format>) -> Vec<Format> {
     formats.sort_by_key(|format| is_codec(format) && !is_transcoded(&format));
     formats
 }
@@ -127,6 +127,11 @@ pub fn told_direction(far: Direction) -> Direction {
         Direction::Inactive => Direction::SendOnly,
         other => other,
     }
+}
+
+/// True if an endpoint may use a codec that we code.
+pub fn may_be_coded(endpoint: &Endpoint) -> bool {
+    endpoint.allow.iter().any(|codec| codec.is_transcoded())
 }
 
 /// True if two sides that are in these directions know of each other's.
@@ -260,7 +265,8 @@ fn is_transcoded(format: &&Format) -> bool {
     matches!(format.payload, Payload::Codec(codec) if codec.is_transcoded())
 }
 
-fn has_transcoded(formats: &[Format]) -> bool {
+/// True if we code one of these.
+pub fn has_transcoded(formats: &[Format]) -> bool {
     formats.iter().any(|format| is_transcoded(&format))
 }
 

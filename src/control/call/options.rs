@@ -108,7 +108,7 @@ impl Call {
         cause: Cause,
     ) {
         let setup = self.setup.clone();
-        self.stop_exchange(ctx, now);
+        self.stop_exchange_of_callee(ctx, now);
         self.part(ctx);
         if let Some(leg) = self.leg_mut(callee) {
             leg.session.stop(ctx);
@@ -117,7 +117,6 @@ impl Call {
         }
         self.note_talk(ctx, now, cause);
         self.phase = Phase::Ready;
-        self.recall_caller(ctx, now);
     }
 
     /// The time that the Dial allows is over.

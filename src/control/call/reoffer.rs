@@ -341,8 +341,11 @@ impl Call {
                 if status < 300 {
                     // Its session has changed for somebody who no longer wants it: it is asked back.
                     self.accept_own(ctx, now, &passed, response);
-                    self.settle(ctx, now, passed.to.other());
                 }
+                if let (true, Some(media)) = (self.is_with_us(), self.caller.media_mut()) {
+                    media.part();
+                }
+                self.settle(ctx, now, passed.to.other());
             }
             Exchange::Own { passed } if passed.tx == tx => {
                 ctx.timers.cancel(passed.guard);
@@ -382,6 +385,10 @@ impl Call {
             leg.media_mut()?.accept_answer(&passed.offered, answer).ok()
         });
         match accepted {
+            Some(()) if self.is_unmixable() => {
+                let why = "a member of a room has no codec that is mixed";
+                self.end_by_us(ctx, now, Cause::NO_CODEC, why);
+            }
             Some(()) => self.join(ctx),
             None => self.end_by_us(
                 ctx,
@@ -468,6 +475,26 @@ impl Call {
         }
         self.withdraw(ctx, now, 487);
         self.exchange = Exchange::Idle;
+    }
+
+    /// The callee has hung up, and the caller stays: what the callee was asked or has asked is over. The caller may have agreed
+    /// to a question of ours before it hears that we withdraw it, or may still be to answer one in its ACK.
+    pub(super) fn stop_exchange_of_callee(&mut self, ctx: &mut Context, now: Instant) {
+        if let Exchange::Waiting { timer } = self.exchange {
+            ctx.timers.cancel(timer);
+        }
+        self.withdraw(ctx, now, 487);
+        let is_callers = match &self.exchange {
+            Exchange::Withdrawn { passed } => passed.to == Side::Caller,
+            Exchange::Offering { invite, .. } => {
+                let owner = ctx.servers.get(*invite);
+                owner.is_some_and(|owner| owner.leg == self.caller.no)
+            }
+            _ => false,
+        };
+        if !is_callers {
+            self.exchange = Exchange::Idle;
+        }
     }
 }
 

@@ -41,7 +41,9 @@ impl Call {
         self.settle_monitors(ctx);
         if self.joined().is_none() {
             self.settle_digits(ctx);
-            self.renew_seat(ctx, now);
+        }
+        if self.is_with_us() {
+            self.recall_caller(ctx, now);
         }
     }
 
@@ -130,7 +132,6 @@ impl Call {
             return false;
         }
         self.join(ctx);
-        self.recall_caller(ctx, now);
         self.transferee_arrived(ctx, now);
         true
     }

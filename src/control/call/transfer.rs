@@ -144,9 +144,6 @@ impl Call {
         self.send_away(ctx, no, &context, refer);
         self.tell_transferer(ctx, now, 100);
         self.advance(ctx, now);
-        if !matches!(self.phase, Phase::Dialling(_)) {
-            self.recall_caller(ctx, now);
-        }
     }
 
     /// 202; the NOTIFYs follow.

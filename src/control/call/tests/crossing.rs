@@ -383,3 +383,37 @@ fn an_application_is_heard_by_what_we_code() {
     assert_eq!(world.asked_sounds(), ["hello"]);
     alice_hangs_up(world);
 }
+
+#[test]
+fn who_agrees_to_be_held_by_a_callee_that_has_hung_up_is_taken_back() {
+    let mut world = talking(r#""Dial(PJSIP/bob,20,g)", "WaitExten(20)""#, "");
+    let hold = sdp("203.0.113.20", 6000, 2, "8 0 101", "sendonly");
+    world.request(BOB, Method::Invite, Some(("application/sdp", &hold)));
+    world.run(50 * MS);
+    assert!(world.last_to(ALICE, "INVITE").contains("a=sendonly"));
+    world.request(BOB, Method::Bye, None);
+    world.run(15 * MS);
+    let agreed = sdp("198.51.100.10", 4000, 2, "8 0 101", "recvonly");
+    world.answer(ALICE, 200, Some(&agreed));
+    world.run(50 * MS);
+    assert_eq!(world.distinct_to(ALICE, "INVITE"), 2);
+    assert!(world.last_to(ALICE, "INVITE").contains("a=sendrecv"));
+    let back = sdp("198.51.100.10", 4000, 3, "8 0 101", "sendrecv");
+    world.answer(ALICE, 200, Some(&back));
+    world.run(50 * MS);
+    assert!(is_up(&world));
+    alice_hangs_up(world);
+}
+
+#[test]
+fn who_was_on_hold_and_refuses_to_be_taken_back_is_asked_once() {
+    let mut world = talking(r#""Dial(PJSIP/bob,20,g)", "WaitExten(200)""#, "");
+    hold(&mut world);
+    world.request(BOB, Method::Bye, None);
+    world.run(50 * MS);
+    world.answer(ALICE, 488, None);
+    world.run(60 * S);
+    assert_eq!(world.distinct_to(ALICE, "INVITE"), 2);
+    assert!(is_up(&world));
+    alice_hangs_up(world);
+}
