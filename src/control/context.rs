@@ -17,6 +17,7 @@ use super::register_out::{RegistrationKey, RegistrationTimer, Registrations};
 use super::registrar::Registrar;
 use super::registrar::binding::BindingId;
 use super::rooms::Rooms;
+use super::sounds::Asker;
 use super::transfer::Attended;
 use crate::link::{Command, LegId, WorkerId};
 use crate::metrics::ControlMetrics;
@@ -146,6 +147,9 @@ pub struct Context {
     pub media_owners: FxHashMap<LegId, (CallKey, LegNo)>,
     /// Legs that have gone from one call to another, by our tag: the tag tells where they were before.
     pub moved_legs: FxHashMap<String, (CallKey, LegNo)>,
+    /// Recordings that have gone from one leg to another: who has asked for them, and whose they are now. Until they are
+    /// complete.
+    pub moved_recordings: FxHashMap<Asker, Asker>,
     /// Transfers that concern two calls, to be done when the first has let go of its leg.
     pub attended: VecDeque<Attended>,
     /// Pickups that dialplans have asked for; at most one a call.

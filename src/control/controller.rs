@@ -138,6 +138,7 @@ impl Controller {
             clients: Owners::default(),
             media_owners: FxHashMap::default(),
             moved_legs: FxHashMap::default(),
+            moved_recordings: FxHashMap::default(),
             attended: VecDeque::new(),
             pickups: VecDeque::new(),
             rooms: Rooms::default(),

@@ -13,7 +13,7 @@ pub struct Leftovers {
     pub owners: usize,
     /// Timers of calls.
     pub timers: usize,
-    /// Ports with an owner, and legs that have moved to another call.
+    /// Ports with an owner, legs that have moved to another call, and recordings that have moved to another leg.
     pub media: usize,
     /// Ports leased.
     pub leased: u64,
@@ -31,7 +31,9 @@ impl Controller {
             transactions: self.ctx.sip.transactions(),
             owners: self.ctx.servers.len() + self.ctx.clients.len(),
             timers: self.ctx.timers.len(),
-            media: self.ctx.media_owners.len() + self.ctx.moved_legs.len(),
+            media: self.ctx.media_owners.len()
+                + self.ctx.moved_legs.len()
+                + self.ctx.moved_recordings.len(),
             leased: self.ctx.ports.gauges().in_use,
             counted: self.ctx.load.calls_in_all(),
             rooms: self.ctx.rooms.len(),

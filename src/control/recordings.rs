@@ -99,7 +99,10 @@ pub fn file_in(directory: &Path, name: &str) -> Option<PathBuf> {
 
 impl Controller {
     /// A recording is complete, or has failed. Who has asked may be gone by now.
-    pub fn handle_recorded(&mut self, now: Instant, recorded: Recorded) {
+    pub fn handle_recorded(&mut self, now: Instant, mut recorded: Recorded) {
+        if let Some(moved) = self.ctx.moved_recordings.remove(&recorded.asker) {
+            recorded.asker = moved;
+        }
         if let Some((key, no)) = self.owner_of_media(recorded.asker.leg, false) {
             self.with_call(now, key, |call, ctx| {
                 call.on_recorded(ctx, now, no, recorded)

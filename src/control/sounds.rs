@@ -27,7 +27,7 @@ pub enum Sound {
 }
 
 /// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Asker {
     /// For this leg.
     pub leg: LegId,

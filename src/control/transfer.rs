@@ -1,7 +1,7 @@
 //! What concerns two calls at once: an attended transfer.
 
 use super::call::replace::Place;
-use super::call::transfer::Refer;
+use super::call::transfer::{Asked, Refer};
 use super::call::{Call, CallKey, LegNo};
 use super::context::Context;
 use super::controller::Controller;
@@ -47,34 +47,56 @@ impl Controller {
                 call.transfer_blind(ctx, now, by, tx, refer);
             });
         };
-        if let Err(status) = self.judge(call, by, other, replaced) {
+        let asked = Asked {
+            tx,
+            subscription: refer.subscription,
+        };
+        // Where the REFER came from an application, its sender's other dialog has the far side that takes its place.
+        let is_of_side = self.call(call).is_some_and(|call| call.is_side(by));
+        let (from, to) = match is_of_side {
+            true => ((call, by, Some(asked)), (other, replaced, None)),
+            false => ((other, replaced, None), (call, by, Some(asked))),
+        };
+        if let Err(status) = self.judge((from.0, from.1), (to.0, to.1)) {
             return self.ctx.sip.respond(now, tx, ResponseDraft::new(status));
         }
         let mut adopted = None;
-        self.with_call(now, call, |call, ctx| {
-            adopted = call.hand_over(ctx, now, by, tx, refer.subscription);
+        self.with_call(now, from.0, |call, ctx| {
+            adopted = call.hand_over(ctx, now, from.1, from.2);
         });
         if let Some(adopted) = adopted {
-            self.with_call(now, other, |call, ctx| {
-                call.adopt(ctx, now, replaced, adopted);
+            self.with_call(now, to.0, |call, ctx| {
+                call.adopt(ctx, now, (to.1, to.2), adopted);
             });
         }
+    }
+
+    fn call(&self, key: CallKey) -> Option<&Call> {
+        let call = self.calls.get(key.index as usize);
+        call.filter(|call| call.key() == key)
     }
 
     /// Whether the far side of the transferer may take that place.
     ///
     /// # Errors
     /// The status for the REFER.
-    fn judge(&self, from: CallKey, by: LegNo, other: CallKey, replaced: LegNo) -> Result<(), u16> {
-        let call = |key: CallKey| self.calls.get(key.index as usize);
-        let (Some(from), Some(other)) = (call(from), call(other)) else {
+    fn judge(
+        &self,
+        (from, by): (CallKey, LegNo),
+        (other, replaced): (CallKey, LegNo),
+    ) -> Result<(), u16> {
+        let (Some(from), Some(other)) = (self.call(from), self.call(other)) else {
             return Err(481);
         };
         if from.key() == other.key() {
             return Err(400);
         }
+        from.may_send_away(by)?;
         if !other.can_replace(replaced) {
             return Err(491);
+        }
+        if other.can_be_succeeded(replaced) && !from.has_audible_far_side(by) {
+            return Err(488);
         }
         if !from.is_known_to(by, other) {
             return Err(503);

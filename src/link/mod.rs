@@ -16,4 +16,4 @@ pub use command::{Carries, Command, Digit, LegCrypto, Listening, PayloadMap, Rem
 pub use event::{Event, LegReport, OpenError};
 pub use formats::{FormatList, LegFormats, WireFormat};
 pub use ids::{LegId, PortRange, RtpPort, WorkerId};
-pub use recording::{Channels, RecordId, RecordingSink, RecordingSource};
+pub use recording::{Channels, RecordId, RecordingSink, RecordingSource, RunningRecording};

@@ -6,8 +6,8 @@
 
 use super::clip::Rate;
 use crossbeam_queue::ArrayQueue;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 /// Blocks that wait for the disk: 2.56 s. Beyond it blocks are dropped and counted; the file gets silence in their place.
 pub const RECORDING_BLOCKS_MAX: usize = 256;
@@ -100,6 +100,34 @@ impl RecordingSink {
             self.shared.dropped.fetch_add(1, Relaxed);
         }
     }
+
+    /// Its recording, for who may have to go on with it elsewhere.
+    pub fn running(&self) -> RunningRecording {
+        RunningRecording {
+            shared: Arc::downgrade(&self.shared),
+            rate: self.rate,
+            channels: self.channels,
+        }
+    }
+}
+
+/// A recording that somebody else's sink keeps going.
+#[derive(Clone, Debug)]
+pub struct RunningRecording {
+    shared: Weak<Shared>,
+    rate: Rate,
+    channels: Channels,
+}
+
+impl RunningRecording {
+    /// One more sink of it; None once it is over.
+    pub fn sink(&self) -> Option<RecordingSink> {
+        Some(RecordingSink {
+            shared: self.shared.upgrade()?,
+            rate: self.rate,
+            channels: self.channels,
+        })
+    }
 }
 
 /// The writer's end of a recording.
@@ -154,6 +182,8 @@ mod tests {
         let first = source.pop().expect("a block");
         assert_eq!((first.number, first.samples()), (0, &[0_i16; 160][..]));
         sink.push(RecordingBlock::new(300, &[0; 160]));
+        let running = sink.running();
+        assert!(running.sink().is_some());
         assert!(!source.is_over());
         drop(sink);
         assert!(source.is_over());

@@ -7,6 +7,8 @@
 //!           call 2:  Alice ═══ Carol          Bob ◄── BYE
 //! ```
 //!
+//! Where Bob's call 2 is with an application of ours, Alice takes his place in it: see [`super::succession`].
+//!
 //! Nobody is called anew: the sides are told of each other by re-INVITEs of ours. A leg whose port belongs to another
 //! worker than that of its new far side gets a new port there, and its re-INVITE tells it.
 
@@ -14,12 +16,11 @@ use super::cause::{Cause, Failure};
 use super::digits::OwnInfo;
 use super::leg::{Leg, LegState, MediaState};
 use super::media::LegMedia;
-use super::transfer::Subscription;
+use super::transfer::Asked;
 use super::{Call, LEGS_MAX, LegNo, Phase, Side};
 use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
 use crate::control::replaces::Replaces;
 use crate::control::setup::Setup;
-use crate::sip::endpoint::ServerTx;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,7 +50,7 @@ impl Call {
         self.legs().find(is_its).map(|leg| leg.no)
     }
 
-    /// True if somebody else can take the place of this leg: it talks to the other side, or waits for one.
+    /// True if somebody else can take the place of this leg: it talks to the other side, waits for one, or is in an application.
     pub fn can_replace(&self, no: LegNo) -> bool {
         let is_up = |no: LegNo| {
             let leg = self.leg(no);
@@ -64,10 +65,15 @@ impl Call {
             (Phase::Dialling(_), _) => {
                 let waits = matches!(self.caller.state, LegState::Asked(_) | LegState::Up);
                 let is_free = has_room && !self.is_paging() && self.is_settled();
-                is_free && no == self.caller.no && waits
+                is_free && no == self.caller.no && waits || self.can_be_succeeded(no)
             }
-            _ => false,
+            _ => self.can_be_succeeded(no),
         }
+    }
+
+    /// True if the leg talks to somebody.
+    pub fn is_side(&self, no: LegNo) -> bool {
+        self.side_of(no).is_some()
     }
 
     /// True if the endpoint of that leg is known there too, under the same name.
@@ -80,19 +86,19 @@ impl Call {
         })
     }
 
-    /// Lets the far side of the transferer go, who stays behind alone and is hung up on. None if they are not joined.
+    /// Lets the far side of the transferer go, who stays behind alone and is hung up on. `asked` is its REFER, if that came in
+    /// this call. None if they are not joined.
     pub fn hand_over(
         &mut self,
         ctx: &mut Context,
         now: Instant,
         by: LegNo,
-        tx: ServerTx,
-        subscription: Option<Subscription>,
+        asked: Option<Asked>,
     ) -> Option<Adopted> {
         let Phase::Bridged { callee } = self.phase else {
             return None;
         };
-        self.accept_refer(ctx, now, by, tx, subscription);
+        self.accept_refer(ctx, now, by, asked);
         self.part(ctx);
         let (facts, far) = if by == self.caller.no {
             (self.facts_of_callee(callee), callee)
@@ -107,9 +113,7 @@ impl Call {
         let leg = self.callees.remove(place);
         let call = self.key;
         self.phase = Phase::Ready;
-        let is_told =
-            subscription.is_some_and(|subscription| self.notify(ctx, now, by, subscription, 200));
-        if is_told {
+        if self.notify_success(ctx, now, by, asked) {
             self.linger(ctx, now);
         } else {
             self.end_by_us(ctx, now, Cause::NORMAL, "transferred");
@@ -123,8 +127,15 @@ impl Call {
         })
     }
 
-    /// Takes a leg of another call in the place of `replaced`, which is hung up on.
-    pub fn adopt(&mut self, ctx: &mut Context, now: Instant, replaced: LegNo, adopted: Adopted) {
+    /// Takes a leg of another call in the place of `replaced`, which is hung up on. `asked` is its REFER, if that came in this
+    /// call.
+    pub fn adopt(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        (replaced, asked): (LegNo, Option<Asked>),
+        adopted: Adopted,
+    ) {
         let Adopted {
             mut leg,
             owner,
@@ -132,23 +143,25 @@ impl Call {
             number,
             name,
         } = adopted;
+        self.accept_refer(ctx, now, replaced, asked);
+        let is_succeeded = self.can_be_succeeded(replaced);
         self.rename(ctx, now, &mut leg, &setup);
         let (call, no) = (self.key, leg.no);
         ctx.servers.hand_over(owner, ServerOwner { call, leg: no });
-        self.part(ctx);
         let is_housed = self.house(ctx, now, &mut leg);
         self.refuse_replaced(ctx, now, replaced);
         if replaced == self.caller.no {
             self.facts.caller = number;
             self.facts.caller_name = name;
-            leg.inherit_monitors(&mut self.caller);
-            let old = std::mem::replace(&mut self.caller, leg);
-            self.callees.push(old);
-        } else {
-            self.callees.push(leg);
-            self.phase = Phase::Bridged { callee: no };
         }
-        self.leave_beside(ctx, now, replaced);
+        if is_succeeded {
+            self.succeed_caller(ctx, leg);
+        } else {
+            self.put_in_place_of(ctx, replaced, leg);
+        }
+        if !self.notify_success(ctx, now, replaced, asked) {
+            self.leave_beside(ctx, now, replaced);
+        }
         tracing::info!(
             call = self.id,
             leg = no.0,
@@ -163,10 +176,28 @@ impl Call {
                 "no RTP port for a transferred leg",
             );
         }
-        self.join(ctx);
-        self.settle(ctx, now, Side::Callee);
-        if let Phase::Dialling(_) = self.phase {
+        if is_succeeded {
+            self.go_on_with_successor(ctx);
+        } else {
+            self.join(ctx);
+            self.settle(ctx, now, Side::Callee);
+        }
+        if let (Phase::Dialling(_), false) = (&self.phase, is_succeeded) {
             self.wait_in_place_of(ctx, now);
+        }
+        self.advance(ctx, now);
+    }
+
+    /// Puts a leg in the place of one that talks to somebody, or waits for one who is called.
+    fn put_in_place_of(&mut self, ctx: &mut Context, replaced: LegNo, mut leg: Leg) {
+        self.part(ctx);
+        if replaced == self.caller.no {
+            leg.inherit_monitors(&mut self.caller);
+            let old = std::mem::replace(&mut self.caller, leg);
+            self.callees.push(old);
+        } else {
+            self.phase = Phase::Bridged { callee: leg.no };
+            self.callees.push(leg);
         }
     }
 

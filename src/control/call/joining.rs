@@ -43,6 +43,7 @@ impl Call {
         let terms = self.remote_terms(&self.caller, is_answered);
         if let Some(media) = self.caller.media_mut() {
             media.tell(ctx, terms);
+            media.resume_playing(ctx);
         }
         self.settle_monitors(ctx);
         let Some(callee) = self.joined() else {
@@ -112,6 +113,7 @@ impl Call {
             self.end_by_us(ctx, now, Cause::NO_CODEC, why);
         } else if media.must_renew() {
             media.renewal_refused();
+            media.resume_playing(ctx);
         }
         true
     }

@@ -31,6 +31,7 @@
 //! | `replace` | INVITE with Replaces: somebody takes a leg's place |
 //! | `pickup` | a call that rings is answered by somebody else |
 //! | `adopt` | a leg that goes from one call to another |
+//! | `succession` | somebody takes the caller's place in an application |
 //! | `challenge`, `unanswered` | digest challenges to our own requests |
 //! | `negotiation` | which codecs, telephone events and comfort noise each side is offered and answered |
 //! | `media`, `agreed` | a leg's port and session descriptions |
@@ -79,14 +80,15 @@ mod reading;
 mod recording;
 mod redirect;
 mod referral;
-mod renewal;
 mod reliable;
+mod renewal;
 mod reoffer;
 pub mod replace;
 mod report;
 mod script;
 mod session;
 mod silence;
+mod succession;
 mod targets;
 #[cfg(test)]
 pub(in crate::control) mod tests;

@@ -6,6 +6,9 @@
 //!    └───────── stop, another play, another port ─────────────────────────────┘
 //! ```
 //!
+//! What a leg was played can be taken from it and given to one that comes in its place (`Kept`, until its peer hears us): the
+//! sound that ran begins again there.
+//!
 //! Tracks follow each other at the worker's word; a loop ends only by [`LegMedia::stop_playing`] or by something else.
 
 use super::media::LegMedia;
@@ -30,11 +33,28 @@ enum State {
     #[default]
     Silent,
     /// The sounds are looked for.
-    Asked { number: u32 },
+    Asked { number: u32, programme: Programme },
     /// They are played.
     Playing {
         play: PlayId,
+        current: Track,
         rest: VecDeque<Track>,
+        missing: usize,
+    },
+    /// They are to be played, when the peer hears us.
+    Kept(Kept),
+}
+
+/// What a leg was played that is no more.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// It was still looked for.
+    Programme(Programme),
+    /// What was left of it.
+    Tracks {
+        /// The first one ran.
+        tracks: VecDeque<Track>,
+        /// How many sounds were not found.
         missing: usize,
     },
 }
@@ -76,19 +96,19 @@ impl LegMedia {
         self.stop_playing(ctx);
         let rate = self.rate();
         let number = self.player.count();
-        let mut sounds = programme.sounds;
+        let mut sounds = programme.sounds.clone();
         sounds.truncate(SOUNDS_MAX);
-        self.player.state = State::Asked { number };
         let question = SoundQuestion {
             asker: Asker {
                 leg: self.leg,
                 number,
             },
             sounds,
-            language: programme.language,
+            language: programme.language.clone(),
             rate,
-            library: programme.library,
+            library: programme.library.clone(),
         };
+        self.player.state = State::Asked { number, programme };
         ctx.outputs.push_back(Output::Sounds(question));
     }
 
@@ -100,6 +120,51 @@ impl LegMedia {
         }
     }
 
+    /// The peer is played nothing any more. With it, what it was played: for [`LegMedia::keep_playing`] of another leg.
+    pub(super) fn take_playing(&mut self, ctx: &mut Context) -> Option<Kept> {
+        match std::mem::take(&mut self.player.state) {
+            State::Silent => None,
+            State::Asked { programme, .. } => Some(Kept::Programme(programme)),
+            State::Playing {
+                current,
+                mut rest,
+                missing,
+                ..
+            } => {
+                let leg = self.leg;
+                ctx.command(self.worker(), Command::StopPlay { leg });
+                rest.push_front(current);
+                let tracks = rest;
+                Some(Kept::Tracks { tracks, missing })
+            }
+            State::Kept(kept) => Some(kept),
+        }
+    }
+
+    /// The peer is to be played what another leg was, by the next [`LegMedia::resume_playing`] that finds it able to hear.
+    pub(super) fn keep_playing(&mut self, kept: Kept) {
+        self.player.state = State::Kept(kept);
+    }
+
+    /// Plays what was kept for the peer, if it knows where we are.
+    pub(super) fn resume_playing(&mut self, ctx: &mut Context) {
+        if !self.is_agreed() || self.is_renewal_due() {
+            return;
+        }
+        match std::mem::take(&mut self.player.state) {
+            State::Kept(Kept::Programme(programme)) => self.play(ctx, programme),
+            State::Kept(Kept::Tracks {
+                mut tracks,
+                missing,
+            }) => {
+                if let Some(first) = tracks.pop_front() {
+                    self.begin(ctx, first, tracks, missing);
+                }
+            }
+            other => self.player.state = other,
+        }
+    }
+
     /// True if something is played, or will be as soon as it is found.
     pub(super) fn is_playing(&self) -> bool {
         !matches!(self.player.state, State::Silent)
@@ -107,8 +172,8 @@ impl LegMedia {
 
     /// Sounds were found, or not.
     pub(super) fn on_sounds(&mut self, ctx: &mut Context, answer: SoundAnswer) -> Played {
-        match self.player.state {
-            State::Asked { number } if number == answer.asker.number => {}
+        match &self.player.state {
+            State::Asked { number, .. } if *number == answer.asker.number => {}
             _ => return Played::GoesOn,
         }
         let mut rest = VecDeque::from(answer.tracks);
@@ -133,6 +198,7 @@ impl LegMedia {
                 play,
                 mut rest,
                 missing,
+                ..
             } if play == id => match rest.pop_front() {
                 Some(next) => {
                     self.begin(ctx, next, rest, missing);
@@ -152,12 +218,13 @@ impl LegMedia {
         let command = Command::Play {
             leg: self.leg,
             play,
-            clip: track.clip,
+            clip: track.clip.clone(),
             mode: track.mode,
         };
         ctx.command(self.worker(), command);
         self.player.state = State::Playing {
             play,
+            current: track,
             rest,
             missing,
         };

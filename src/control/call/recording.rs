@@ -23,7 +23,7 @@ use crate::control::dialplan::{BEEP, MonitorRequest, MonitorSpan, RecordRequest}
 use crate::control::recordings::{Keep, Recorded, RecordingOrder, file_in};
 use crate::control::sounds::{Asker, Sound};
 use crate::link::recording::RECORDINGS_MAX;
-use crate::link::{Channels, Command, Digit, RecordId};
+use crate::link::{Channels, Command, Digit, RecordId, RunningRecording};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -41,22 +41,30 @@ pub(super) struct Taking {
 
 enum State {
     Beeping,
-    Running {
-        number: u32,
-        keep: Keep,
-    },
+    Running(Running),
     /// It is over; the file is completed.
     Completing {
-        number: u32,
+        recording: Running,
         status: &'static str,
     },
+}
+
+/// A recording of a leg.
+#[derive(Clone, Debug)]
+struct Running {
+    /// Which of its leg's.
+    id: RecordId,
+    /// Who has asked for its file: the leg that it began on.
+    asker: Asker,
+    audio: RunningRecording,
+    silence_ms: u32,
+    keep: Keep,
 }
 
 impl Taking {
     /// True if this digit ends it.
     pub(super) fn ends_with(&self, digit: Digit) -> bool {
-        matches!(self.state, State::Running { .. })
-            && self.request.terminators.contains(digit.symbol())
+        matches!(self.state, State::Running(_)) && self.request.terminators.contains(digit.symbol())
     }
 
     /// True before it records.
@@ -66,10 +74,20 @@ impl Taking {
 
     /// The caller hangs up meanwhile.
     pub(super) fn hung_up(&self) {
-        if let State::Running { keep, .. } = &self.state
+        if let State::Running(running) = &self.state
             && self.request.keep
         {
-            keep.keep();
+            running.keep.keep();
+        }
+    }
+
+    /// Whoever speaks on this leg is recorded from now on, in place of who did on the other, into the same file.
+    pub(super) fn go_on_with(&mut self, ctx: &mut Context, leg: &mut LegMedia, from: &LegMedia) {
+        match &mut self.state {
+            State::Beeping => {}
+            State::Running(recording) | State::Completing { recording, .. } => {
+                leg.take_recording(ctx, recording, from);
+            }
         }
     }
 }
@@ -156,10 +174,10 @@ impl Call {
     pub(super) fn take_down(&mut self, ctx: &mut Context, now: Instant, mut taking: Box<Taking>) {
         let silence = taking.request.silence.unwrap_or_default();
         let path = taking.path.clone();
-        let Some((number, keep)) = self.start_recording(ctx, path, Channels::Heard, silence) else {
+        let Some(running) = self.start_recording(ctx, path, Channels::Heard, silence) else {
             return self.set_record_status("ERROR");
         };
-        taking.state = State::Running { number, keep };
+        taking.state = State::Running(running);
         let time = taking.request.time;
         self.attend(ctx, now, Application::Record(taking), time);
     }
@@ -183,11 +201,11 @@ impl Call {
         mut taking: Box<Taking>,
         status: &'static str,
     ) {
-        if let State::Running { number, keep } = &taking.state {
-            keep.keep();
-            let number = *number;
-            self.stop_recording(ctx, RecordId(number));
-            taking.state = State::Completing { number, status };
+        if let State::Running(running) = &taking.state {
+            running.keep.keep();
+            let recording = running.clone();
+            self.stop_recording(ctx, recording.id);
+            taking.state = State::Completing { recording, status };
             self.attend(ctx, now, Application::Record(taking), Some(COMPLETE_MAX));
         }
     }
@@ -211,10 +229,12 @@ impl Call {
         let number = recorded.asker.number;
         let media = self.leg_mut(no).and_then(Leg::media_mut);
         if let Some(media) = media.filter(|media| media.leg == recorded.asker.leg) {
-            media.monitored.retain(|one| one.id != RecordId(number));
+            media
+                .monitored
+                .retain(|one| one.running.id != RecordId(number));
         }
         let is_awaited = match &self.phase {
-            Phase::Attending(attending) => attending.awaits_recording(number),
+            Phase::Attending(attending) => attending.awaits_recording(RecordId(number)),
             _ => false,
         };
         if no == self.caller.no
@@ -230,8 +250,8 @@ impl Call {
         let status = match (taking.state, &path) {
             (State::Completing { status, .. }, Some(_)) => status,
             // Its disk has failed, or it was full: what there is was kept.
-            (State::Running { number, .. }, _) => {
-                self.stop_recording(ctx, RecordId(number));
+            (State::Running(running), _) => {
+                self.stop_recording(ctx, running.id);
                 "ERROR"
             }
             _ => "ERROR",
@@ -277,7 +297,7 @@ impl Call {
         path: PathBuf,
         channels: Channels,
         silence: Duration,
-    ) -> Option<(u32, Keep)> {
+    ) -> Option<Running> {
         let bytes_max = self.recording_max();
         let media = self.caller.media_mut().filter(|media| media.is_agreed())?;
         Some(media.record(ctx, path, (channels, silence), bytes_max))
@@ -307,7 +327,7 @@ impl Leg {
             media.monitor(ctx, monitor, bytes_max);
         }
         for one in over {
-            media.stop_recording(ctx, one.id);
+            media.stop_recording(ctx, one.running.id);
             self.monitors.push(one.monitor.next());
         }
     }
@@ -322,7 +342,7 @@ impl Leg {
         let over = |one: &mut Monitored| is_meant(&one.monitor);
         let over: Vec<Monitored> = media.monitored.extract_if(.., over).collect();
         for one in over {
-            media.stop_recording(ctx, one.id);
+            media.stop_recording(ctx, one.running.id);
         }
     }
 
@@ -330,6 +350,20 @@ impl Leg {
     pub(super) fn inherit_monitors(&mut self, from: &mut Leg) {
         let room = MONITORS_MAX.saturating_sub(self.monitor_count());
         self.monitors.extend(from.monitors.drain(..).take(room));
+    }
+
+    /// In the place of another in an application, it is recorded as that one was and was to be, into the same files, as far as
+    /// there is room.
+    pub(super) fn inherit_recordings(&mut self, ctx: &mut Context, from: &mut Leg) {
+        let room = MONITORS_MAX.saturating_sub(self.monitor_count());
+        if let (Some(own), Some(old)) = (self.media_mut(), from.media_mut()) {
+            let running = std::mem::take(&mut old.monitored);
+            for mut one in running.into_iter().take(room) {
+                own.take_recording(ctx, &mut one.running, old);
+                own.monitored.push(one);
+            }
+        }
+        self.inherit_monitors(from);
     }
 }
 
@@ -341,24 +375,51 @@ impl LegMedia {
         path: PathBuf,
         (channels, silence): (Channels, Duration),
         bytes_max: u64,
-    ) -> (u32, Keep) {
+    ) -> Running {
         let silence_ms = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
         let asker = Asker {
             leg: self.leg,
             number: self.player.count(),
         };
         let (sink, order) = RecordingOrder::new(asker, path, (self.rate(), channels), bytes_max);
-        let keep = order.keep.clone();
+        let running = Running {
+            id: RecordId(asker.number),
+            asker,
+            audio: sink.running(),
+            silence_ms,
+            keep: order.keep.clone(),
+        };
         let leg = self.leg;
         ctx.outputs.push_back(Output::Record(order));
         let record = Command::Record {
             leg,
-            record: RecordId(asker.number),
+            record: running.id,
             sink,
             silence_ms,
         };
         ctx.command(self.worker(), record);
-        (asker.number, keep)
+        running
+    }
+
+    /// A recording of another leg of this worker is one of this leg from now on.
+    fn take_recording(&mut self, ctx: &mut Context, recording: &mut Running, from: &LegMedia) {
+        let (leg, number) = (self.leg, self.player.count());
+        let (old, record) = (recording.id, RecordId(number));
+        if let Some(sink) = recording.audio.sink() {
+            let silence_ms = recording.silence_ms;
+            let record = Command::Record {
+                leg,
+                record,
+                sink,
+                silence_ms,
+            };
+            ctx.command(self.worker(), record);
+        }
+        // Behind that, so that its audio never seems to be over.
+        from.stop_recording(ctx, old);
+        ctx.moved_recordings
+            .insert(recording.asker, Asker { leg, number });
+        recording.id = record;
     }
 
     /// The leg has left its port for another one: what was recorded there goes on in files of their own.
@@ -382,10 +443,9 @@ impl LegMedia {
 
     fn monitor(&mut self, ctx: &mut Context, monitor: Monitor, bytes_max: u64) {
         let terms = (monitor.channels, Duration::ZERO);
-        let (number, keep) = self.record(ctx, monitor.path.clone(), terms, bytes_max);
-        keep.keep();
-        let id = RecordId(number);
-        self.monitored.push(Monitored { id, monitor });
+        let running = self.record(ctx, monitor.path.clone(), terms, bytes_max);
+        running.keep.keep();
+        self.monitored.push(Monitored { running, monitor });
     }
 }
 
@@ -404,7 +464,7 @@ pub(super) struct Monitor {
 /// A MixMonitor that runs on a leg.
 #[derive(Debug)]
 pub(super) struct Monitored {
-    id: RecordId,
+    running: Running,
     monitor: Monitor,
 }
 
@@ -433,17 +493,17 @@ impl super::attending::Attending {
     /// True if a Record runs.
     fn records(&self) -> bool {
         match &self.application {
-            Application::Record(taking) => matches!(taking.state, State::Running { .. }),
+            Application::Record(taking) => matches!(taking.state, State::Running(_)),
             _ => false,
         }
     }
 
     /// True if it waits for this recording.
-    fn awaits_recording(&self, awaited: u32) -> bool {
+    fn awaits_recording(&self, awaited: RecordId) -> bool {
         match &self.application {
-            Application::Record(taking) => match taking.state {
-                State::Running { number, .. } | State::Completing { number, .. } => {
-                    number == awaited
+            Application::Record(taking) => match &taking.state {
+                State::Running(recording) | State::Completing { recording, .. } => {
+                    recording.id == awaited
                 }
                 State::Beeping => false,
             },

@@ -6,7 +6,8 @@
 //!  after    Alice ═══ Carol      200 to Carol, BYE to Bob
 //! ```
 //!
-//! A dialog of a callee that rings is taken over too: see [`super::pickup`]. That of a caller that waits is not, since
+//! A dialog in an application of ours is taken over as well: see [`super::succession`]. So is that of a callee that rings: see
+//! [`super::pickup`]. That of a caller that waits is not, since
 //! it was not begun by us (RFC 3891 §3).
 
 use super::caller::Far;
@@ -71,6 +72,7 @@ impl Call {
             Some(LegState::Up) if early_only => Err(486),
             Some(LegState::Up | LegState::Unacked { .. }) => match self.phase {
                 Phase::Bridged { .. } if self.can_replace(no) => Ok(()),
+                _ if self.can_be_succeeded(no) => Ok(()),
                 Phase::Ending { .. } => Err(603),
                 _ => Err(491),
             },
@@ -91,6 +93,9 @@ impl Call {
         newcomer: Newcomer,
     ) -> Result<(), u16> {
         match place {
+            Place::Dialog(replaced) if self.can_be_succeeded(replaced) => {
+                self.succeed_by_invite(ctx, now, newcomer)
+            }
             Place::Dialog(replaced) => self.replace_leg(ctx, now, replaced, newcomer),
             Place::Ringing => self.pick_up_by_invite(ctx, now, newcomer),
         }

@@ -61,6 +61,15 @@ pub struct Subscription {
     told: u16,
 }
 
+/// A REFER that is accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Its transaction.
+    pub tx: ServerTx,
+    /// The transferer wants to hear how it goes.
+    pub subscription: Option<Subscription>,
+}
+
 /// What the call was, should the transfer fail.
 struct Before {
     callee: LegNo,
@@ -129,6 +138,9 @@ impl Call {
         tx: ServerTx,
         refer: Refer,
     ) {
+        if self.side_of(no).is_none() {
+            return ctx.sip.respond(now, tx, ResponseDraft::new(403));
+        }
         let context = self.transfer_context(no);
         let plan = self.setup.dialplan();
         if !plan.has_extension(&context, &refer.extension) {
@@ -140,22 +152,25 @@ impl Call {
             );
             return ctx.sip.respond(now, tx, ResponseDraft::new(404));
         }
-        self.accept_refer(ctx, now, no, tx, refer.subscription);
+        let asked = Asked {
+            tx,
+            subscription: refer.subscription,
+        };
+        self.accept_refer(ctx, now, no, Some(asked));
         self.send_away(ctx, no, &context, refer);
         self.tell_transferer(ctx, now, 100);
         self.advance(ctx, now);
     }
 
-    /// 202; the NOTIFYs follow.
+    /// 202; the NOTIFYs follow. Nothing without a REFER.
     pub(super) fn accept_refer(
         &mut self,
         ctx: &mut Context,
         now: Instant,
         no: LegNo,
-        tx: ServerTx,
-        subscription: Option<Subscription>,
+        asked: Option<Asked>,
     ) {
-        let Some(leg) = self.leg(no) else {
+        let (Some(leg), Some(Asked { tx, subscription })) = (self.leg(no), asked) else {
             return;
         };
         let response = leg.response(202);
@@ -164,6 +179,19 @@ impl Call {
             None => response.header("Refer-Sub", "false"),
         };
         ctx.sip.respond(now, tx, response);
+    }
+
+    /// 200 as the only news of a transfer that is done with its REFER. False if there was none, nobody wants to hear, or it
+    /// could not be sent.
+    pub(super) fn notify_success(
+        &mut self,
+        ctx: &mut Context,
+        now: Instant,
+        no: LegNo,
+        asked: Option<Asked>,
+    ) -> bool {
+        let subscription = asked.and_then(|asked| asked.subscription);
+        subscription.is_some_and(|subscription| self.notify(ctx, now, no, subscription, 200))
     }
 
     /// # Errors
@@ -185,15 +213,8 @@ impl Call {
         if !self.setup.endpoint(leg.endpoint).allow_transfer {
             return Err(603);
         }
-        let Some(side) = self.side_of(no) else {
-            // It talks to nobody who could be sent anywhere.
-            return Err(403);
-        };
-        let is_up = |leg: &Leg| matches!(leg.state, LegState::Up);
-        let far = self.number_of(side.other());
-        let are_up = is_up(leg) && self.leg(far).is_some_and(is_up);
-        if !are_up || self.transfer.is_some() || !self.is_settled() {
-            return Err(491);
+        if replaces.is_none() || !self.can_be_succeeded(no) {
+            self.may_send_away(no)?;
         }
         let referred_by = headers.get("Referred-By").map(|value| {
             let user = NameAddr::parse(value).and_then(|by| by.uri.user_decoded());
@@ -212,6 +233,25 @@ impl Call {
                 told: 0,
             }),
         })
+    }
+
+    /// Whether this leg may send its far side elsewhere.
+    ///
+    /// # Errors
+    /// The status for the REFER. One in an application talks to nobody who could be sent anywhere, and so does one in a room,
+    /// where Asterisk refuses a blind transfer as well (its channel is in no bridge of two): 403. Either may name another
+    /// dialog of its own whose far side is to take its place.
+    pub fn may_send_away(&self, no: LegNo) -> Result<(), u16> {
+        let side = self.side_of(no).ok_or(403u16)?;
+        let is_up = |no| {
+            let leg = self.leg(no);
+            leg.is_some_and(|leg| matches!(leg.state, LegState::Up))
+        };
+        let are_up = is_up(no) && is_up(self.number_of(side.other()));
+        match are_up && self.transfer.is_none() && self.is_settled() {
+            true => Ok(()),
+            false => Err(491),
+        }
     }
 
     /// No re-INVITE runs in either direction.

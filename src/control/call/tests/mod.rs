@@ -30,6 +30,7 @@ mod reoffer;
 mod replace;
 mod rooms;
 mod session;
+mod succession;
 mod transcoding;
 mod transfer;
 mod update;
