@@ -154,6 +154,8 @@ pub struct Context {
     pub attended: VecDeque<Attended>,
     /// Pickups that dialplans have asked for; at most one a call.
     pub pickups: VecDeque<Pickup>,
+    /// Counts the MixMonitors of all calls: their numbers differ, whichever call a leg has gone to meanwhile.
+    pub monitors_begun: u32,
     /// Who is mixed with whom.
     pub rooms: Rooms,
     /// What the DNS has said.

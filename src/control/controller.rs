@@ -141,6 +141,7 @@ impl Controller {
             moved_recordings: FxHashMap::default(),
             attended: VecDeque::new(),
             pickups: VecDeque::new(),
+            monitors_begun: 0,
             rooms: Rooms::default(),
             names: Names::default(),
             outages: Outages::default(),

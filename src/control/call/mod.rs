@@ -256,8 +256,6 @@ pub struct Call {
     transfer: Option<Transfer>,
     /// Since when the caller talks to a callee.
     talk: Option<Talk>,
-    /// How many MixMonitors there were.
-    monitors_begun: u32,
     /// The room that its caller is in.
     seat: Option<Seat>,
     /// Steps of the dialplan that ran.
@@ -381,7 +379,6 @@ impl Call {
             failure: None,
             transfer: None,
             talk: None,
-            monitors_begun: 0,
             seat: None,
             steps: Vec::new(),
         }

@@ -108,8 +108,8 @@ impl Call {
         }
         let name = path.to_string_lossy().into_owned();
         self.execution.set_variable("MIXMONITOR_FILENAME", name);
-        self.monitors_begun += 1;
-        let number = self.monitors_begun;
+        ctx.monitors_begun = ctx.monitors_begun.wrapping_add(1);
+        let number = ctx.monitors_begun;
         if let Some(variable) = &request.number_to {
             self.execution.set_variable(variable, number.to_string());
         }

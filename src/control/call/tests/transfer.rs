@@ -1,7 +1,7 @@
 //! Transfers: REFER, blind and attended, by either side.
 
 use super::world::*;
-use crate::link::Command;
+use crate::link::{Command, LegId, RecordId};
 use crate::sip::dialog::Dialog;
 use crate::sip::message::{Method, RequestDraft, ResponseDraft};
 use std::time::Duration;
@@ -438,6 +438,48 @@ fn what_is_recorded_of_a_leg_goes_on_when_it_moves_to_another_worker() {
     assert!(new.keep.is_kept());
     assert!(!world.open_legs().contains(&old.asker.leg));
     assert!(world.open_legs().contains(&new.asker.leg));
+    world.request(ALICE, Method::Bye, None);
+    world.run(100 * MS);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn recordings_of_two_calls_that_were_joined_have_numbers_of_their_own() {
+    let consulted =
+        r#""MixMonitor(b.wav,i(B))", "Dial(PJSIP/carol,20,g)", "StopMixMonitor(${B})", "Wait(60)""#;
+    let text = CONFIG
+        .replace("\"100\" = [", "\"100\" = [\"MixMonitor(a.wav,i(A))\", ")
+        .replace(
+            "[context.from-bob.exten]\n",
+            &format!("[context.from-bob.exten]\n\"555\" = [{consulted}]\n"),
+        );
+    let mut world = World::with_config(&text);
+    world.talk("100");
+    let (mut world, first, second) = consulting_in(world, true);
+    world.phones_answer = true;
+    world.phone(BOB).dialog = Some(first);
+    refer(&mut world, BOB, &[("Refer-To", &naming(&second))]);
+    world.run(200 * MS);
+    world.request(CAROL, Method::Bye, None);
+    world.run(200 * MS);
+    // Alice goes on in the dialplan of Bob's call, which ends its own recording.
+    let mut running: Vec<(LegId, RecordId)> = Vec::new();
+    for (_, command) in &world.commands {
+        match command {
+            Command::Record { leg, record, .. } => running.push((*leg, *record)),
+            Command::StopRecord { leg, record } => running.retain(|one| *one != (*leg, *record)),
+            Command::Close { leg } => running.retain(|(of, _)| of != leg),
+            _ => {}
+        }
+    }
+    let goes_on = |file: &str| {
+        let mut orders = world.orders.iter();
+        let order = orders.rfind(|order| order.path.to_string_lossy().starts_with(file));
+        let asker = order.expect("it was begun").asker;
+        running.contains(&(asker.leg, RecordId(asker.number)))
+    };
+    assert!(goes_on("/spool/a"), "hers");
+    assert!(!goes_on("/spool/b"));
     world.request(ALICE, Method::Bye, None);
     world.run(100 * MS);
     world.assert_nothing_left();
