@@ -19,6 +19,13 @@ pub enum AdminRequest {
     Status,
     /// `GET /api/v1/calls`
     Calls,
+    /// `GET /api/v1/calls/ID`
+    Call {
+        /// ID
+        id: String,
+    },
+    /// `GET /api/v1/rooms`
+    Rooms,
     /// `GET /api/v1/endpoints`
     Endpoints,
     /// `GET /api/v1/contacts`

@@ -32,7 +32,11 @@ pub fn router(guard: Guard, control: Control) -> Router {
             "/api/v1/calls",
             get(async |control| ask(control, AdminRequest::Calls).await),
         )
-        .route("/api/v1/calls/{id}", delete(hangup))
+        .route("/api/v1/calls/{id}", get(call).delete(hangup))
+        .route(
+            "/api/v1/rooms",
+            get(async |control| ask(control, AdminRequest::Rooms).await),
+        )
         .route(
             "/api/v1/endpoints",
             get(async |control| ask(control, AdminRequest::Endpoints).await),
@@ -114,6 +118,10 @@ async fn metrics(control: State<Control>, headers: HeaderMap) -> AdminResponse {
     ask(control, AdminRequest::Metrics(Format::negotiate(accept))).await
 }
 
+async fn call(control: State<Control>, Path(id): Path<String>) -> AdminResponse {
+    ask(control, AdminRequest::Call { id }).await
+}
+
 async fn hangup(control: State<Control>, Path(id): Path<String>) -> AdminResponse {
     ask(control, AdminRequest::Hangup { id }).await
 }
@@ -193,6 +201,8 @@ mod tests {
             ("GET", "/readyz", "Readiness"),
             ("GET", "/api/v1/status", "Status"),
             ("GET", "/api/v1/calls", "Calls"),
+            ("GET", "/api/v1/calls/c-17", "Call { id: \\\"c-17\\\" }"),
+            ("GET", "/api/v1/rooms", "Rooms"),
             ("GET", "/api/v1/endpoints", "Endpoints"),
             ("GET", "/api/v1/contacts", "Contacts"),
             ("GET", "/api/v1/registrations", "Registrations"),

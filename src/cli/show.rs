@@ -1,12 +1,14 @@
 //! `ringway show WHAT`.
 
+mod call;
+
 use super::client::segment;
 use super::output::{print, table};
 use super::{Failure, Gateway};
 use crate::admin::rows::DialplanRow;
 use crate::link::query::{
-    BanRow, CallRow, ContactRow, EndpointRow, MediaRow, RegistrationRow, StrangerRow, TransportRow,
-    WorkerRow,
+    BanRow, CallRow, ContactRow, EndpointRow, MediaRow, RegistrationRow, RoomRow, StrangerRow,
+    TransportRow, WorkerRow,
 };
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
@@ -32,6 +34,13 @@ enum What {
     Contacts,
     /// Running calls
     Calls,
+    /// All that is known of one call
+    Call {
+        /// Its id, as `show calls` has it
+        id: String,
+    },
+    /// Who is in which conference or page
+    Rooms,
     /// Our registrations at other registrars
     Registrations,
     /// SIP listeners
@@ -55,6 +64,8 @@ pub fn show(args: &ShowArgs) -> Result<(), Failure> {
         What::Endpoints => args.print("/api/v1/endpoints", ENDPOINTS, endpoint),
         What::Contacts => args.print("/api/v1/contacts", CONTACTS, contact),
         What::Calls => args.print("/api/v1/calls", CALLS, call),
+        What::Call { id } => args.print_call(id),
+        What::Rooms => args.print("/api/v1/rooms", ROOMS, room),
         What::Registrations => args.print("/api/v1/registrations", REGISTRATIONS, registration),
         What::Transports => args.print("/api/v1/transports", TRANSPORTS, transport),
         What::Bans => args.print("/api/v1/bans", BANS, ban),
@@ -71,6 +82,17 @@ pub fn show(args: &ShowArgs) -> Result<(), Failure> {
 }
 
 impl ShowArgs {
+    fn print_call(&self, id: &str) -> Result<(), Failure> {
+        let path = format!("/api/v1/calls/{}", segment(id));
+        if self.json {
+            let detail: Value = self.gateway.get(&path)?;
+            print(&format!("{detail:#}\n"));
+        } else {
+            print(&call::text(self.gateway.get(&path)?));
+        }
+        Ok(())
+    }
+
     fn print<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -205,10 +227,24 @@ fn call(row: CallRow) -> Vec<String> {
         duration(row.age_s),
         row.up_s.map_or_else(|| NONE.into(), duration),
         list(&ports),
-        list(&row.rtp_sources),
+        each(&row.media, |media| media.source.clone()),
         each(&row.media, |media| media.codec.clone()),
         each(&row.media, |media| Some(media.lost_in.to_string())),
         each(&row.media, |media| media.mos.map(|mos| format!("{mos:.1}"))),
+    ]
+}
+
+const ROOMS: &[&str] = &["ROOM", "CALL", "ENDPOINT", "CALLER", "TALKS", "AGE"];
+
+fn room(row: RoomRow) -> Vec<String> {
+    let talks = if row.talks { "yes" } else { "no" };
+    vec![
+        row.room,
+        row.call,
+        row.endpoint,
+        row.caller,
+        talks.into(),
+        duration(row.age_s),
     ]
 }
 
@@ -362,6 +398,7 @@ mod tests {
             media: vec![
                 MediaRow {
                     codec: Some("ulaw".into()),
+                    source: Some("192.0.2.1:4000".into()),
                     lost_in: 3,
                     mos: Some(4.26),
                     ..MediaRow::default()
@@ -380,7 +417,7 @@ mod tests {
             "0:05",
             "-",
             "20000,20002",
-            "-",
+            "192.0.2.1:4000,-",
             "ulaw,-",
             "3,0",
             "4.3,-",

@@ -254,6 +254,7 @@ impl Controller {
             Event::Latched { leg, .. }
             | Event::Stranger { leg, .. }
             | Event::Flooded { leg }
+            | Event::Unusable { leg, .. }
             | Event::Silent { leg }
             | Event::Digit { leg, .. }
             | Event::Played { leg, .. }

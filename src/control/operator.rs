@@ -6,7 +6,7 @@ use super::ports::Gauges;
 use super::setup::Setup;
 use crate::config::Settings;
 use crate::config::settings::Global;
-use crate::link::query::{BanRow, CallRow, EndpointRow, RegistrationRow};
+use crate::link::query::{BanRow, CallDetail, CallRow, EndpointRow, RegistrationRow, RoomRow};
 use crate::metrics::ControlMetrics;
 use crate::sip::Endpoint;
 use std::collections::BTreeMap;
@@ -30,6 +30,25 @@ impl Controller {
         let mut calls: Vec<_> = self.calls.iter().map(|(_, call)| call).collect();
         calls.sort_by_key(|call| call.key().generation);
         calls.into_iter().map(|call| call.row(now)).collect()
+    }
+
+    /// All that is known of the call of that id ([`CallRow::id`]).
+    pub fn call_detail(&self, now: Instant, id: &str) -> Option<CallDetail> {
+        let mut calls = self.calls.iter().map(|(_, call)| call);
+        let call = calls.find(|call| call.id() == id)?;
+        Some(call.detail(now, &self.ctx.rooms))
+    }
+
+    /// Who is in a room, room by room.
+    pub fn rooms(&self, now: Instant) -> Vec<RoomRow> {
+        let mut calls: Vec<_> = self.calls.iter().map(|(_, call)| call).collect();
+        calls.sort_by_key(|call| call.key().generation);
+        let rows = calls.into_iter();
+        let mut rows: Vec<_> = rows
+            .filter_map(|call| call.room_row(now, &self.ctx.rooms))
+            .collect();
+        rows.sort_by_key(|row| row.number);
+        rows
     }
 
     /// Our registrations, in the order of their names.

@@ -79,6 +79,12 @@ impl Rooms {
         Some(self.rooms.get(id)?.worker)
     }
 
+    /// What an operator calls a room: the conference's name, or `page`.
+    pub fn name_of(&self, id: RoomId) -> &str {
+        let name = self.rooms.get(&id).and_then(|room| room.name.as_deref());
+        name.unwrap_or("page")
+    }
+
     /// Comes into the conference of that name, which begins on this worker if there is none.
     ///
     /// # Errors

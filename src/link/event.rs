@@ -34,6 +34,13 @@ pub enum Event {
         /// The leg.
         leg: LegId,
     },
+    /// Most of what the leg's peer sends cannot be used. Told once a cause, until control tells the leg something else of it.
+    Unusable {
+        /// The leg.
+        leg: LegId,
+        /// Why.
+        cause: Unusable,
+    },
     /// No RTP for the remote's `timeout_s`. Told once; control ends the call.
     Silent {
         /// The leg.
@@ -76,6 +83,18 @@ pub enum Event {
     },
 }
 
+/// Why packets that come from the right address are of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// SRTP does not open them: they are sealed by another key, or not at all.
+    Unauthentic {
+        /// Where the last one came from.
+        source: SocketAddr,
+    },
+    /// The last one has this payload type, and it was not agreed.
+    PayloadType(u8),
+}
+
 /// Why a leg's sockets could not be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
@@ -98,6 +117,10 @@ pub struct LegReport {
     pub bytes_out: u64,
     /// Packets from anybody else, dropped.
     pub strangers: u64,
+    /// Packets from an address that may be the peer's that SRTP did not open.
+    pub unauthentic: u64,
+    /// Packets of a payload type that was not agreed.
+    pub not_agreed: u64,
     /// Packets lost on the way to us, by RFC 3550 appendix A.3; negative if duplicates outnumber losses.
     pub lost_in: i64,
     /// Interarrival jitter in microseconds (RFC 3550 §6.4.1), as of the last packet.

@@ -13,7 +13,7 @@ pub mod ring;
 
 pub use clip::{Clip, ClipHandle, PlayId, PlayMode, Rate};
 pub use command::{Carries, Command, Digit, LegCrypto, Listening, PayloadMap, Remote, RoomId};
-pub use event::{Event, LegReport, OpenError};
+pub use event::{Event, LegReport, OpenError, Unusable};
 pub use formats::{FormatList, LegFormats, WireFormat};
 pub use ids::{LegId, PortRange, RtpPort, WorkerId};
 pub use recording::{Channels, RecordId, RecordingSink, RecordingSource, RunningRecording};

@@ -32,11 +32,88 @@ pub struct CallRow {
     pub media: Vec<MediaRow>,
 }
 
+/// One running call and all that is known of it (`show call ID`, `GET /api/v1/calls/ID`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallDetail {
+    /// As in `show calls`.
+    pub call: CallRow,
+    /// What it does, or waits for.
+    pub doing: String,
+    /// The room that its caller is in: a conference's name, or `page`.
+    pub room: Option<String>,
+    /// The steps of the dialplan that ran, the first 32.
+    pub steps: Vec<String>,
+    /// Its legs, the caller's first.
+    pub legs: Vec<LegRow>,
+}
+
+/// One leg of a call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LegRow {
+    /// Its endpoint.
+    pub endpoint: String,
+    /// `caller` or `callee`.
+    pub side: String,
+    /// How its dialog stands: `asked`, `unacked` (its ACK is missing), `calling`, `cancelled`, `up`, `leaving` (our BYE has no answer).
+    pub state: String,
+    /// Where its SIP goes.
+    pub sip: String,
+    /// Its audio, where it has a port.
+    pub media: Option<LegMediaRow>,
+}
+
+/// Where a leg's audio goes and comes from, and what of it cannot be used.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LegMediaRow {
+    /// Our RTP port.
+    pub port: u16,
+    /// Where its SDP wants audio.
+    pub sdp: Option<String>,
+    /// `sendrecv`, `sendonly` (it holds), `recvonly`, `inactive`: what it does.
+    pub direction: String,
+    /// It was agreed to be SRTP.
+    pub encrypted: bool,
+    /// What it may send, as `0 ulaw`.
+    pub formats: Vec<String>,
+    /// The files that MixMonitor records it into.
+    pub recordings: Vec<String>,
+    /// Packets from anybody else, dropped.
+    pub strangers: u64,
+    /// Packets that SRTP did not open.
+    pub unauthentic: u64,
+    /// Packets of a payload type that was not agreed.
+    pub not_agreed: u64,
+    /// How it fares.
+    pub counts: MediaRow,
+}
+
+/// One call in a room (`show rooms`, `GET /api/v1/rooms`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RoomRow {
+    /// The conference's name, or `page`.
+    pub room: String,
+    /// Which of all rooms.
+    pub number: u32,
+    /// The id of the call.
+    pub call: String,
+    /// Its endpoint.
+    pub endpoint: String,
+    /// Its caller.
+    pub caller: String,
+    /// The others hear it.
+    pub talks: bool,
+    /// Seconds since its INVITE.
+    pub age_s: u64,
+}
+
 /// A leg's audio, as of its worker's last report (each 5 s).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MediaRow {
     /// The codec that its peer would rather hear; none before one was agreed.
     pub codec: Option<String>,
+    /// Where its audio comes from, once it has come.
+    #[serde(default)]
+    pub source: Option<String>,
     /// RTP packets from the peer.
     pub packets_in: u64,
     /// RTP packets to it.

@@ -9,7 +9,7 @@
 //! | `Open` | handed back: control answers 503 |
 //! | other commands | kept by the sender up to [`Limits::backlog_max`], then handed back |
 //! | `Close`, `Stop`; `Closed`, `OpenFailed`, `Silent`, `Played`, `Hushed` | kept by the sender: never lost |
-//! | `Latched`, `Stranger`, `Flooded`, `Digit` | kept by the sender up to `backlog_max`, then dropped |
+//! | `Latched`, `Stranger`, `Flooded`, `Unusable`, `Digit` | kept by the sender up to `backlog_max`, then dropped |
 //! | `Report` | dropped |
 //!
 //! What is kept goes out in order before anything newer, so the order of one leg's messages holds. The never-lost ones
@@ -75,6 +75,7 @@ impl Message for Event {
             Event::Latched { .. }
             | Event::Stranger { .. }
             | Event::Flooded { .. }
+            | Event::Unusable { .. }
             | Event::Digit { .. } => AtLimit::KeepOrDrop,
             Event::Report { .. } => AtLimit::Drop,
             Event::OpenFailed { .. }

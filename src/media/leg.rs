@@ -2,6 +2,7 @@
 
 use super::audio::AudioIndex;
 use super::crypto::Crypto;
+use super::events::Events;
 use super::flood::{Change, Flood};
 use super::in_stream::{Counted, InStream};
 use super::latch::{Admission, Latch};
@@ -10,11 +11,10 @@ use super::peer::Peer;
 use super::reports::Reports;
 use super::rtcp_latch::RtcpLatch;
 use super::seam::{Component, DropReason, LegSlot, Nanos, SocketOrder, Verdict};
+use super::unusable::Watch;
 use super::worker::{Halt, Judged};
 use crate::codec::{Codec, Payload};
-use crate::link::{
-    Carries, Digit, Event, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Remote,
-};
+use crate::link::{Carries, Event, LegCrypto, LegFormats, LegId, LegReport, PayloadMap, Remote};
 use crate::rtp::packet::Header;
 use crate::rtp::quality::{self, Coding, Conditions};
 use crate::rtp::rtcp::{ReportedMap, SenderMap, Translation};
@@ -96,6 +96,7 @@ pub(super) struct Leg {
     /// The peer may send to us.
     may_send: bool,
     flood: Flood,
+    watch: Watch,
     stranger_told: bool,
     report_due: Nanos,
     /// Its place in the worker's list of open legs.
@@ -142,6 +143,7 @@ impl Leg {
             latch_untold: false,
             may_send: false,
             flood: Flood::default(),
+            watch: Watch::default(),
             stranger_told: false,
             report_due: Nanos(now.0 + REPORT_INTERVAL.0 + spread),
             place,
@@ -180,6 +182,7 @@ impl Leg {
     /// Takes what the peer may send and what it hears.
     pub(super) fn set_formats(&mut self, formats: LegFormats) {
         self.formats = formats;
+        self.watch.has_formats(&self.counts);
     }
 
     /// Takes the keys of an exchange, or that there are none.
@@ -187,6 +190,7 @@ impl Leg {
         if keys.is_some() {
             self.output.begin_low();
         }
+        self.watch.has_keys(&self.counts);
         match (&mut self.crypto, keys) {
             (Some(crypto), Some(keys)) => crypto.rekey(&keys),
             (None, Some(keys)) => self.crypto = Some(Box::new(Crypto::new(&keys))),
@@ -293,6 +297,33 @@ impl Leg {
         } else {
             self.stranger(source, events)
         }
+    }
+
+    /// Counts a packet on the RTP port that SRTP has not opened, and tells a stranger's: why it is dropped.
+    #[cold]
+    pub(super) fn unopened(
+        &mut self,
+        reason: DropReason,
+        source: SocketAddr,
+        events: &mut Events,
+    ) -> DropReason {
+        if reason == DropReason::Unauthentic && !self.latch.is_unset() {
+            if self.latch.is_peer_ip(Peer::from(source).ip) {
+                self.counts.unauthentic += 1;
+                self.watch.unauthentic(source);
+            } else {
+                self.stranger(source, events);
+            }
+        }
+        reason
+    }
+
+    /// Counts a packet of the peer's with a payload type that was not agreed: why it is dropped.
+    #[cold]
+    pub(super) fn not_agreed(&mut self, payload_type: u8) -> DropReason {
+        self.counts.not_agreed += 1;
+        self.watch.not_agreed(payload_type);
+        DropReason::PayloadType
     }
 
     /// Judges who sent an RTCP packet; `valid` if it is one.
@@ -432,6 +463,9 @@ impl Leg {
                 events.tell(Event::Flooded { leg });
             }
         }
+        self.watch.look(now, &self.counts, |cause| {
+            events.tell(Event::Unusable { leg, cause })
+        });
         self.rewire(now, slot, orders);
         if now >= self.report_due {
             self.report_due = Nanos(now.0 + REPORT_INTERVAL.0);
@@ -522,59 +556,5 @@ impl Leg {
             burst_ratio: quality::burst_ratio(expected, lost, gaps),
             delay_ms: quality::delay_ms(round_trip_ns, self.playout.delay.0, PACKET_NS),
         }))
-    }
-}
-
-/// Events on their way to control.
-pub(super) struct Events {
-    queue: VecDeque<Event>,
-    /// Reports that found it full.
-    pub(super) reports_dropped: u64,
-}
-
-/// Most events that wait, besides the last event of each leg.
-pub(super) const EVENTS_MAX: usize = 1_024;
-
-impl Events {
-    pub(super) fn new() -> Events {
-        Events {
-            queue: VecDeque::with_capacity(EVENTS_MAX),
-            reports_dropped: 0,
-        }
-    }
-
-    /// False if there is no room; the teller keeps it and tries again at a tick.
-    pub(super) fn tell(&mut self, event: Event) -> bool {
-        let room = self.queue.len() < EVENTS_MAX;
-        if room {
-            self.queue.push_back(event);
-        }
-        room
-    }
-
-    /// A digit of a leg's peer has ended, with its milliseconds. One that finds the queue full is lost, as a digit in a
-    /// full exchange is.
-    pub(super) fn tell_digit(&mut self, leg: LegId, (digit, duration_ms): (Digit, u16)) {
-        self.tell(Event::Digit {
-            leg,
-            digit,
-            duration_ms,
-        });
-    }
-
-    /// Dropped and counted if there is no room.
-    fn tell_report(&mut self, event: Event) {
-        if !self.tell(event) {
-            self.reports_dropped += 1;
-        }
-    }
-
-    /// The last event of a leg, which is never lost: one a lease, and only commands bring it, so that this may grow.
-    pub(super) fn tell_last(&mut self, event: Event) {
-        self.queue.push_back(event);
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Event> {
-        self.queue.pop_front()
     }
 }

@@ -5,6 +5,7 @@ mod audio;
 mod clock;
 mod counting;
 mod crypto;
+mod events;
 mod flood;
 mod in_stream;
 mod latch;
@@ -18,6 +19,7 @@ mod rtcp_latch;
 mod seam;
 #[cfg(test)]
 mod testing;
+mod unusable;
 pub mod worker;
 
 pub use seam::{TRANSMIT_LEN_MAX, Transmit};

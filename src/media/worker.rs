@@ -11,8 +11,9 @@
 pub use super::seam::{Component, Counters, DropReason, LegSlot, Nanos, SocketOrder, Verdict};
 
 use super::audio::{Around, Audio};
+use super::events::Events;
 use super::in_stream::Counted;
-use super::leg::{Events, Leg, Role};
+use super::leg::{Leg, Role};
 use super::legs::Legs;
 use super::out_stream::Feed;
 use super::outbox::Outbox;
@@ -268,7 +269,10 @@ impl Worker {
         }
         let packet = match &mut leg.crypto {
             None => packet,
-            Some(crypto) => crypto.opened(Component::Rtp, packet)?,
+            Some(crypto) => match crypto.opened(Component::Rtp, packet) {
+                Ok(opened) => opened,
+                Err(reason) => return Err(leg.unopened(reason, source, &mut self.events).into()),
+            },
         };
         let Ok(mut header) = Header::parse(packet) else {
             return Err(leg.reject(source, &mut self.events).into());
@@ -286,7 +290,7 @@ impl Worker {
         let to = match &leg.role {
             Role::Alone => return Err(DropReason::Unheard.into()),
             Role::Echo if leg.hears_as_said(header.payload_type) => slot,
-            Role::Echo => return Err(DropReason::PayloadType.into()),
+            Role::Echo => return Err(leg.not_agreed(header.payload_type).into()),
             Role::Room => return self.hear(now, slot, counted, header, packet),
             Role::Bridged { to, map } => match map.get(header.payload_type) {
                 Some(mapped) => {

@@ -21,6 +21,8 @@ impl ControlLoop {
             AdminRequest::Readiness => self.readiness(),
             AdminRequest::Status => AdminResponse::ok(self.status(now)),
             AdminRequest::Calls => AdminResponse::ok(self.controller.calls(now)),
+            AdminRequest::Call { id } => self.call(now, &id),
+            AdminRequest::Rooms => AdminResponse::ok(self.controller.rooms(now)),
             AdminRequest::Endpoints => AdminResponse::ok(self.controller.endpoints()),
             AdminRequest::Contacts => AdminResponse::ok(self.controller.contacts(now)),
             AdminRequest::Registrations => AdminResponse::ok(self.controller.registrations(now)),
@@ -47,6 +49,13 @@ impl ControlLoop {
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         AdminResponse::with(status, json!({ "state": self.phase.name() }))
+    }
+
+    fn call(&self, now: Instant, id: &str) -> AdminResponse {
+        match self.controller.call_detail(now, id) {
+            Some(detail) => AdminResponse::ok(detail),
+            None => AdminResponse::error(StatusCode::NOT_FOUND, format!("no call {id}")),
+        }
     }
 
     fn hangup(&mut self, now: Instant, id: &str) -> AdminResponse {

@@ -50,11 +50,11 @@ pub struct LegMedia {
     offered_aim: Option<SocketAddr>,
     /// Where our next description says so.
     aim: Option<SocketAddr>,
-    told: Option<Remote>,
-    told_formats: Option<LegFormats>,
+    pub(super) told: Option<Remote>,
+    pub(super) told_formats: Option<LegFormats>,
     /// Which digits of the peer the worker tells.
     pub(super) told_listening: Listening,
-    told_crypto: Option<LegCrypto>,
+    pub(super) told_crypto: Option<LegCrypto>,
     keys: Keys,
     pub(super) renewal: Renewal,
     /// Where the peer's media comes from, once it has come.

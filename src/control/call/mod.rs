@@ -55,6 +55,7 @@ pub mod cause;
 mod challenge;
 mod channel;
 mod conferring;
+mod detail;
 mod dialling;
 mod digits;
 mod direct;
@@ -94,6 +95,7 @@ mod targets;
 pub(in crate::control) mod tests;
 pub mod transfer;
 mod unanswered;
+mod unusable;
 mod update;
 
 pub(super) use targets::escape_user;
@@ -474,16 +476,9 @@ impl Call {
             }
             Event::Silent { .. } => self.on_silence(ctx, now, no),
             Event::Latched { leg, source } => self.on_latched(no, leg, source),
-            Event::Stranger { leg, source } => {
-                tracing::warn!(call = self.id, port = leg.port.rtp(), %source, "RTP from a stranger is dropped");
-            }
-            Event::Flooded { leg } => {
-                tracing::warn!(
-                    call = self.id,
-                    port = leg.port.rtp(),
-                    "too many RTP packets, or they go round: none passes until they are fewer"
-                );
-            }
+            Event::Stranger { leg, source } => self.on_stranger(no, leg, source),
+            Event::Flooded { leg } => self.on_flood(no, leg),
+            Event::Unusable { leg, cause } => self.on_unusable(no, leg, cause),
             Event::Played { play, .. } => self.on_played(ctx, now, no, play),
             Event::Digit {
                 digit, duration_ms, ..

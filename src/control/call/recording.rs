@@ -468,6 +468,13 @@ pub(super) struct Monitored {
     monitor: Monitor,
 }
 
+impl Monitored {
+    /// Where it goes.
+    pub(super) fn file(&self) -> String {
+        self.monitor.path.display().to_string()
+    }
+}
+
 impl Monitor {
     /// At its next file: `name-2.wav` behind `name.wav`.
     fn next(&self) -> Monitor {

@@ -57,7 +57,7 @@ impl Call {
         }
     }
 
-    fn name_of(&self, endpoint: EndpointId) -> &str {
+    pub(super) fn name_of(&self, endpoint: EndpointId) -> &str {
         &self.setup.endpoint(endpoint).name
     }
 
@@ -103,7 +103,7 @@ impl Call {
     }
 }
 
-fn media_row(media: &LegMedia) -> MediaRow {
+pub(super) fn media_row(media: &LegMedia) -> MediaRow {
     let codecs = media.formats().iter();
     let mut codecs = codecs.filter_map(|format| match format.payload {
         Payload::Codec(codec) => Some(codec.name().to_owned()),
@@ -112,6 +112,7 @@ fn media_row(media: &LegMedia) -> MediaRow {
     let report = &media.reported;
     MediaRow {
         codec: codecs.next(),
+        source: media.latched.map(|source| source.to_string()),
         packets_in: report.packets_in,
         packets_out: report.packets_out,
         lost_in: report.lost_in,
@@ -135,6 +136,8 @@ fn media_text(leg: &Leg) -> String {
                 report.strangers
             );
             let known = [
+                text_if(report.unauthentic, "unauthentic"),
+                text_if(report.not_agreed, "not_agreed"),
                 report.mos.map(|mos| format!(" mos {mos:.1}")),
                 report
                     .round_trip_ms
@@ -148,6 +151,11 @@ fn media_text(leg: &Leg) -> String {
         }
         _ => String::from("none"),
     }
+}
+
+/// A count that is told where it is not 0.
+fn text_if(count: u64, name: &str) -> Option<String> {
+    (count > 0).then(|| format!(" {name} {count}"))
 }
 
 impl Leg {

@@ -34,7 +34,7 @@ use self::recorder::Recorder;
 use self::requests::digit_of;
 use self::room::Room;
 use self::tones::ToneListener;
-use super::leg::Events;
+use super::events::Events;
 use super::legs::Legs;
 use super::outbox::Outbox;
 use super::seam::{Counters, LegSlot, Nanos};

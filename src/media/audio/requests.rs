@@ -9,8 +9,9 @@ use super::{Audio, AudioIndex, AudioLeg, TICK};
 use crate::link::{
     ClipHandle, Digit, Event, Listening, PlayId, PlayMode, RecordId, RecordingSink, RoomId,
 };
+use crate::media::events::Events;
 use crate::media::in_stream::Counted;
-use crate::media::leg::{Events, Playout, Role};
+use crate::media::leg::{Playout, Role};
 use crate::media::legs::Legs;
 use crate::media::seam::{LegSlot, Nanos};
 use crate::rtp::packet::Header;

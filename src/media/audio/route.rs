@@ -7,7 +7,8 @@ use super::own_packet::Origin;
 use super::{Around, Audio, AudioLeg};
 use crate::codec::Rate;
 use crate::link::Event;
-use crate::media::leg::{Events, Leg, Role};
+use crate::media::events::Events;
+use crate::media::leg::{Leg, Role};
 use crate::media::legs::Legs;
 use crate::media::seam::{LegSlot, Nanos};
 

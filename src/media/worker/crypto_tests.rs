@@ -1,6 +1,6 @@
 //! SRTP on one leg, plain RTP on the other.
 
-use crate::link::{Command, Event, LegCrypto};
+use crate::link::{Command, Event, LegCrypto, Unusable};
 use crate::media::testing::{A, B, Bed, Packet, Sent, remote, stream};
 use crate::media::{Component, DropReason};
 use crate::rtp::srtp::{MasterKey, OVERHEAD_MAX, Opener, Sealer, Suite};
@@ -88,6 +88,44 @@ fn what_is_not_sealed_forged_or_said_twice_is_dropped() {
     );
     let again = bed.bytes(A, Component::Rtp, FROM_A, genuine);
     assert_eq!(again.err(), Some(DropReason::Late));
+}
+
+/// Sends for three seconds, under this key; what of it is told to control.
+fn told_of(bed: &mut Bed, from: &str, byte: u8) -> Vec<Event> {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let mut sealer = Sealer::new(&key(suite, byte));
+    let mut packet = stream(u32::from(byte));
+    for _ in 0..150 {
+        let bytes = sealed(&mut sealer, &packet.bytes());
+        let judged = bed.bytes(A, Component::Rtp, from, bytes);
+        assert_eq!(judged.err(), Some(DropReason::Unauthentic));
+        packet = packet.next();
+        bed.pass_ms(20);
+        bed.tick();
+    }
+    let events = bed.events().into_iter();
+    events
+        .filter(|event| matches!(event, Event::Unusable { .. } | Event::Stranger { .. }))
+        .collect()
+}
+
+#[test]
+fn a_call_whose_peer_seals_by_another_key_is_told_once() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let mut bed = half_sealed(keys(suite, 3));
+    let source = FROM_A.parse().expect("an address");
+    let told = Event::Unusable {
+        leg: A,
+        cause: Unusable::Unauthentic { source },
+    };
+    assert_eq!(told_of(&mut bed, FROM_A, 7), [told]);
+    assert_eq!(told_of(&mut bed, FROM_A, 7), []);
+    let crypto = Some(keys(suite, 13));
+    bed.command(Command::SetCrypto { leg: A, crypto });
+    assert_eq!(told_of(&mut bed, FROM_A, 7), [told], "after other keys");
+    let source = "192.0.2.66:4000".parse().expect("an address");
+    let strange = Event::Stranger { leg: A, source };
+    assert_eq!(told_of(&mut bed, "192.0.2.66:4000", 7), [strange]);
 }
 
 #[test]

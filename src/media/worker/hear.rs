@@ -50,7 +50,12 @@ impl Worker {
                 None => Way::Bridge { to: *to },
             },
         };
-        let passes = match leg.formats().receive.payload(header.payload_type) {
+        let payload = leg.formats().receive.payload(header.payload_type);
+        if payload.is_none() && !matches!(way, Way::Relay { .. }) {
+            let leg = self.legs.get_mut(slot).ok_or(DropReason::Unlatched)?;
+            return Err(leg.not_agreed(header.payload_type).into());
+        }
+        let passes = match payload {
             Some(Payload::Codec(codec)) if codec.is_transcoded() => {
                 let used = self.use_of(slot, &way);
                 self.hear_audio(now, slot, counted, &header, (codec, used), packet);

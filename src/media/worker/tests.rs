@@ -1,7 +1,7 @@
 use super::super::testing::*;
 use super::*;
 use crate::codec::Codec;
-use crate::link::{LegFormats, LegReport, Listening};
+use crate::link::{LegFormats, LegReport, Listening, RoomId, Unusable};
 
 const AT_A: &str = "192.0.2.1:4000";
 const AT_B: &str = "198.51.100.1:6000";
@@ -615,4 +615,39 @@ fn what_goes_round_between_ports_of_ours_is_stopped() {
         bed.tick();
     }
     assert_eq!(bed.talk(A, AT_A, &mut packet, 50), 50);
+}
+
+#[test]
+fn a_peer_that_speaks_what_was_not_agreed_is_told_wherever_its_audio_would_go() {
+    let told = Event::Unusable {
+        leg: A,
+        cause: Unusable::PayloadType(8),
+    };
+    let join = Command::Join {
+        leg: A,
+        room: RoomId(1),
+        talks: true,
+        hears: true,
+    };
+    for way in [None, Some(Command::Echo { leg: A }), Some(join)] {
+        let mut bed = Bed::bridged();
+        bed.formats(A, says_and_hears(0, Codec::Ulaw));
+        if let Some(command) = way {
+            bed.command(command);
+        }
+        let mut packet = Packet {
+            payload_type: 8,
+            ..stream(7)
+        };
+        for _ in 0..150 {
+            let judged = bed.packet(A, AT_A, packet);
+            assert_eq!(judged, Err(DropReason::PayloadType));
+            packet = packet.next();
+            bed.pass_ms(20);
+            bed.tick();
+        }
+        let events = bed.events().into_iter();
+        let told_so = events.filter(|event| *event == told);
+        assert_eq!(told_so.count(), 1);
+    }
 }

@@ -478,6 +478,7 @@ impl MediaWorld {
             Event::OpenFailed { .. } => self.violate("a leg could not be opened".to_owned()),
             Event::Stranger { .. }
             | Event::Flooded { .. }
+            | Event::Unusable { .. }
             | Event::Silent { .. }
             | Event::Hushed { .. }
             | Event::Report { .. } => {}

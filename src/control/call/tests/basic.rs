@@ -1,7 +1,7 @@
 //! A call's plain course: ringing, answer, end; and its failures.
 
 use super::world::*;
-use crate::link::{Command, Event as MediaEvent};
+use crate::link::{Command, Event as MediaEvent, LegReport};
 use crate::sip::message::Method;
 use std::time::Duration;
 
@@ -387,5 +387,48 @@ fn a_port_that_cannot_be_opened_is_503() {
     world.run(50 * MS);
     world.answer(BOB, 487, None);
     assert_eq!(world.gateway.ports().quarantined, 2);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn an_operator_sees_what_a_call_waits_for_and_where_its_audio_is_to_come_from() {
+    let mut world = World::new();
+    let offer = sdp("198.51.100.10", 4000, 1, "8 0 101", "sendrecv");
+    world.invite(ALICE, "100", Some(&offer));
+    world.run(100 * MS);
+    let id = world.gateway.calls(world.now)[0].id.clone();
+    assert!(world.gateway.call_detail(world.now, "another").is_none());
+    let states = |world: &World| {
+        let detail = world.gateway.call_detail(world.now, &id).expect("it runs");
+        let legs = detail.legs.iter();
+        let legs: Vec<String> = legs
+            .map(|leg| format!("{} {} {}", leg.side, leg.endpoint, leg.state))
+            .collect();
+        (detail.doing, legs.join(", "))
+    };
+    let waits = "waits for somebody to answer".to_owned();
+    let rings = "caller alice asked, callee bob calling".to_owned();
+    assert_eq!(states(&world), (waits, rings));
+    let answer = sdp("203.0.113.20", 6000, 1, "8 0 101", "sendrecv");
+    world.answer(BOB, 200, Some(&answer));
+    world.run(100 * MS);
+    assert_eq!(states(&world).1, "caller alice unacked, callee bob up");
+    world.ack(ALICE, None);
+    let leg = world.open_legs()[1];
+    let report = LegReport {
+        strangers: 7,
+        ..LegReport::default()
+    };
+    world.media(MediaEvent::Report { leg, report });
+    let detail = world.gateway.call_detail(world.now, &id).expect("it runs");
+    let bobs = detail.legs[1].media.as_ref().expect("a port");
+    assert_eq!(bobs.port, leg.port.rtp());
+    assert_eq!(bobs.sdp.as_deref(), Some("203.0.113.20:6000"));
+    assert_eq!(bobs.counts.source, None, "nothing has come");
+    assert_eq!(bobs.strangers, 7);
+    assert!(bobs.formats.contains(&"8 alaw".to_owned()), "{bobs:?}");
+    assert_eq!(detail.steps.len(), 1);
+    world.phones_answer = true;
+    world.request(ALICE, Method::Bye, None);
     world.assert_nothing_left();
 }

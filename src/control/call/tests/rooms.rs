@@ -98,6 +98,17 @@ fn a_page_calls_all_at_once_and_each_that_answers_hears_the_caller() {
             .map(|row| (row.from_endpoint.as_str(), row.state.as_str()))
             .collect();
         assert_eq!(rows, [("alice", "up"), ("carol", "up"), ("bob", "up")]);
+        let there = world.gateway.rooms(world.now);
+        let there: Vec<_> = there
+            .iter()
+            .map(|row| (&row.room[..], &row.endpoint[..], row.talks))
+            .collect();
+        let expected = [
+            ("page", "alice", true),
+            ("page", "carol", duplex),
+            ("page", "bob", duplex),
+        ];
+        assert_eq!(there, expected);
         world.run(20 * S);
         world.request(ALICE, Method::Bye, None);
         world.run(50 * MS);
