@@ -3,7 +3,7 @@
 use crate::config::{self, Diagnostic, LoadError};
 use crate::control::setup::Setup;
 use crate::runtime::tls::Contexts;
-use crate::runtime::{Reading, config_file, missing_announcements};
+use crate::runtime::{Reading, config_file, missing_announcements, unwritable_recordings};
 use std::path::{Path, PathBuf};
 
 /// Where a configuration comes from.
@@ -50,6 +50,7 @@ impl Source {
         let setup = take(&mut found, Setup::build(loaded.settings));
         if let Some(setup) = &setup {
             found.extend(missing_announcements(setup));
+            found.extend(unwritable_recordings(setup));
         }
         found.sort_by_key(|diagnostic| diagnostic.location);
         let lines = self.lines(&found);

@@ -1,5 +1,6 @@
 //! What callers hear of the gateway's own: announcements, tones and music on hold.
 
+use super::diagnostic::Location;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -31,6 +32,8 @@ pub struct Sounds {
 /// `[recording]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
+    /// Where `[recording]` names the directory, if it does.
+    pub location: Location,
     /// `directory`: every recording is in it. None for `monitor` in the state directory.
     pub directory: Option<PathBuf>,
     /// `max_mib`: the largest file, in MiB; 1 to 4,095, as WAV allows. Default 1,024.

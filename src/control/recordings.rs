@@ -19,6 +19,8 @@ pub const NUMBER_MARK: &str = "%d";
 pub struct RecordingOrder {
     /// Who asks.
     pub asker: Asker,
+    /// The id of the call whose dialplan has asked for it.
+    pub call: String,
     /// The file, with its ending; [`NUMBER_MARK`] may stand in its name.
     pub path: PathBuf,
     /// Its audio.
@@ -63,13 +65,14 @@ impl RecordingOrder {
     /// A recording into this file, and the worker's end of it.
     pub fn new(
         asker: Asker,
-        path: PathBuf,
+        (call, path): (String, PathBuf),
         (rate, channels): (Rate, Channels),
         bytes_max: u64,
     ) -> (RecordingSink, RecordingOrder) {
         let (sink, source) = recording(rate, channels);
         let order = RecordingOrder {
             asker,
+            call,
             path,
             source,
             rate,

@@ -31,6 +31,7 @@ pub mod tls;
 pub mod topology;
 pub mod uring;
 
+pub use recordings::unwritable_recordings;
 pub use reload::Reading;
 pub use sounds::missing_announcements;
 pub use start::{Launch, Listening, StartError};

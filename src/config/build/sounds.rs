@@ -29,6 +29,7 @@ pub(super) fn build(document: &Table, checker: &mut Checker<'_>) -> Sounds {
 pub(super) fn recording(document: &Table, checker: &mut Checker<'_>) -> Recording {
     let fields = only(document, "recording", catalogue::RECORDING, checker);
     Recording {
+        location: fields.location_of("directory"),
         directory: fields.text("directory").map(PathBuf::from),
         max_mib: fields.integer("max_mib").unwrap_or(1024),
     }

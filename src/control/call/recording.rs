@@ -115,6 +115,7 @@ impl Call {
         }
         self.caller.monitors.push(Monitor {
             number,
+            call: self.id.clone(),
             path,
             channels: request.channels,
             span: request.span,
@@ -300,7 +301,8 @@ impl Call {
     ) -> Option<Running> {
         let bytes_max = self.recording_max();
         let media = self.caller.media_mut().filter(|media| media.is_agreed())?;
-        Some(media.record(ctx, path, (channels, silence), bytes_max))
+        let file = (self.id.clone(), path);
+        Some(media.record(ctx, file, (channels, silence), bytes_max))
     }
 }
 
@@ -372,7 +374,7 @@ impl LegMedia {
     fn record(
         &mut self,
         ctx: &mut Context,
-        path: PathBuf,
+        (call, path): (String, PathBuf),
         (channels, silence): (Channels, Duration),
         bytes_max: u64,
     ) -> Running {
@@ -381,7 +383,8 @@ impl LegMedia {
             leg: self.leg,
             number: self.player.count(),
         };
-        let (sink, order) = RecordingOrder::new(asker, path, (self.rate(), channels), bytes_max);
+        let terms = (self.rate(), channels);
+        let (sink, order) = RecordingOrder::new(asker, (call, path), terms, bytes_max);
         let running = Running {
             id: RecordId(asker.number),
             asker,
@@ -443,7 +446,8 @@ impl LegMedia {
 
     fn monitor(&mut self, ctx: &mut Context, monitor: Monitor, bytes_max: u64) {
         let terms = (monitor.channels, Duration::ZERO);
-        let running = self.record(ctx, monitor.path.clone(), terms, bytes_max);
+        let file = (monitor.call.clone(), monitor.path.clone());
+        let running = self.record(ctx, file, terms, bytes_max);
         running.keep.keep();
         self.monitored.push(Monitored { running, monitor });
     }
@@ -452,8 +456,10 @@ impl LegMedia {
 /// A MixMonitor, and the file that it is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Monitor {
-    /// Which it is in its call, from 1.
+    /// Which it is of all.
     number: u32,
+    /// The id of the call whose dialplan began it.
+    call: String,
     path: PathBuf,
     channels: Channels,
     span: MonitorSpan,
@@ -532,6 +538,7 @@ mod tests {
         ] {
             let began = Monitor {
                 number: 1,
+                call: String::from("c"),
                 path: PathBuf::from(first),
                 channels: Channels::Mixed,
                 span: MonitorSpan::Always,

@@ -6,6 +6,7 @@ use crate::link::recording::RecordingBlock;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes before the first sample.
@@ -49,8 +50,14 @@ impl WavFile {
             bytes_max: order.bytes_max.min(u64::from(u32::MAX)),
             pending: Vec::new(),
         };
-        created.write_header()?;
-        Ok(created)
+        match created.write_header() {
+            Ok(()) => Ok(created),
+            Err(error) => {
+                // A full disk takes the name and nothing more. That it keeps the name is no other error.
+                let _ = created.discard();
+                Err(error)
+            }
+        }
     }
 
     /// True if it will have this name.
@@ -93,12 +100,23 @@ impl WavFile {
     }
 
     /// Tells in the header how much there is.
-    pub(super) fn write_header(&mut self) -> io::Result<()> {
+    fn write_header(&mut self) -> io::Result<()> {
         let header = header(self.rate, self.channels, self.written);
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&header)?;
         self.file.seek(SeekFrom::End(0))?;
         Ok(())
+    }
+
+    /// Brings the header up to date, so that a crash loses little.
+    ///
+    /// # Errors
+    /// It cannot be written, or somebody has taken the file away: nobody would ever find what is written into it.
+    pub(super) fn refresh(&mut self) -> io::Result<()> {
+        if self.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::other("the file has been removed"));
+        }
+        self.write_header()
     }
 
     /// Gives the file its name. With it, that name.

@@ -9,6 +9,9 @@
 //! warning and a count; the call goes on.
 
 mod file;
+mod unwritable;
+
+pub use unwritable::unwritable_recordings;
 
 use super::input::Input;
 use crate::control::recordings::{Recorded, RecordingOrder};
@@ -17,7 +20,9 @@ use file::WavFile;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -47,8 +52,13 @@ impl RecordingsHandle {
     /// Who is to hear so.
     pub(super) fn record(&self, order: RecordingOrder) -> Result<(), Recorded> {
         let asker = order.asker;
-        self.queue.try_send(order).map_err(|_| {
-            tracing::error!("the disk of the recordings does not keep up: a call is not recorded");
+        self.queue.try_send(order).map_err(|refused| {
+            let (TrySendError::Full(order) | TrySendError::Disconnected(order)) = refused;
+            let call = order.call;
+            tracing::error!(
+                call,
+                "the disk of the recordings does not keep up: not recorded"
+            );
             self.metrics.recordings.failed();
             Recorded { asker, path: None }
         })
@@ -172,7 +182,8 @@ impl Writer {
                 turns: 0,
             }),
             Err(error) => {
-                tracing::error!(file = %order.path.display(), %error, "not recorded");
+                let file = order.path.display();
+                tracing::error!(call = order.call, %file, %error, "not recorded");
                 self.recordings().failed();
                 answer(Recorded {
                     asker: order.asker,
@@ -194,9 +205,9 @@ impl Writer {
                 return true;
             }
             metrics.recordings.dropped(running.order.source.dropped());
+            let (call, file) = (&running.order.call, running.order.path.display());
             if let Turn::Failed(error) = &turn {
-                let file = running.order.path.display();
-                tracing::error!(%file, %error, "the recording ends here");
+                tracing::error!(call, %file, %error, "the recording ends here");
                 metrics.recordings.failed();
             }
             let path = match running.order.keep.is_kept() {
@@ -204,9 +215,11 @@ impl Writer {
                 false => running.file.discard().map(|()| None),
             };
             let path = path.unwrap_or_else(|error| {
-                let file = running.order.path.display();
-                tracing::error!(%file, %error, "the recording could not be completed");
-                metrics.recordings.failed();
+                // One that has failed is told already.
+                if !matches!(turn, Turn::Failed(_)) {
+                    tracing::error!(call, %file, %error, "the recording could not be completed");
+                    metrics.recordings.failed();
+                }
                 None
             });
             answer(Recorded {
@@ -233,7 +246,7 @@ impl Running {
         let is_due = self.turns >= TURNS_BETWEEN_HEADERS;
         let written = self.file.write();
         let written = match is_due {
-            true => written.and_then(|()| self.file.write_header()),
+            true => written.and_then(|()| self.file.refresh()),
             false => written,
         };
         if is_due {

@@ -16,7 +16,8 @@ fn order(path: PathBuf, channels: Channels, bytes_max: u64) -> (RecordingSink, R
         },
         number: 1,
     };
-    RecordingOrder::new(asker, path, (Rate::Narrow, channels), bytes_max)
+    let file = (String::from("c"), path);
+    RecordingOrder::new(asker, file, (Rate::Narrow, channels), bytes_max)
 }
 
 /// Writes these orders to their end; the answers.
@@ -140,4 +141,40 @@ fn a_recording_that_runs_can_be_read_after_a_crash() {
     sink.push(RecordingBlock::new(0, &[3; 80]));
     assert!(matches!(running.turn(), Turn::GoesOn));
     assert_eq!(read(&root.path().join("a.wav.part")).2, [3; 80]);
+}
+
+#[test]
+fn a_file_that_is_taken_away_is_told_while_it_is_written_and_counted_once() {
+    let root = tempfile::tempdir().expect("a directory");
+    let path = root.path().join("a.wav");
+    let (sink, order) = order(path.clone(), Channels::Heard, 1 << 20);
+    order.keep.keep();
+    let metrics = Arc::new(ControlMetrics::new());
+    let mut writer = Writer {
+        running: Vec::new(),
+        metrics: Arc::clone(&metrics),
+    };
+    let mut answers = Vec::new();
+    writer.begin(order, &mut |recorded| answers.push(recorded));
+    sink.push(RecordingBlock::new(0, &[1; 80]));
+    fs::remove_file(root.path().join("a.wav.part")).expect("it is there");
+    for _ in 0..TURNS_BETWEEN_HEADERS {
+        writer.turn(&mut |recorded| answers.push(recorded));
+    }
+    assert_eq!(answers.len(), 1, "the call goes on, the recording does not");
+    assert_eq!(answers[0].path, None);
+    assert_eq!(metrics.recordings.total_failed(), 1);
+}
+
+#[test]
+fn a_full_disk_keeps_no_empty_file() {
+    // Every write to it finds it full.
+    let root = tempfile::tempdir().expect("a directory");
+    let part = root.path().join("a.wav.part");
+    std::os::unix::fs::symlink("/dev/full", &part).expect("a link");
+    let (_sink, order) = order(root.path().join("a.wav"), Channels::Heard, 1 << 20);
+    let (answers, metrics) = run(vec![order]);
+    assert_eq!(answers[0].path, None);
+    assert_eq!(metrics.recordings.total_failed(), 1);
+    assert!(part.symlink_metadata().is_err(), "it is gone");
 }
