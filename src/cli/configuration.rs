@@ -3,7 +3,9 @@
 use crate::config::{self, Diagnostic, LoadError};
 use crate::control::setup::Setup;
 use crate::runtime::tls::Contexts;
-use crate::runtime::{Reading, config_file, missing_announcements, unwritable_recordings};
+use crate::runtime::{
+    Reading, config_file, missing_announcements, missing_music, unwritable_recordings,
+};
 use std::path::{Path, PathBuf};
 
 /// Where a configuration comes from.
@@ -50,6 +52,7 @@ impl Source {
         let setup = take(&mut found, Setup::build(loaded.settings));
         if let Some(setup) = &setup {
             found.extend(missing_announcements(setup));
+            found.extend(missing_music(setup));
             found.extend(unwritable_recordings(setup));
         }
         found.sort_by_key(|diagnostic| diagnostic.location);

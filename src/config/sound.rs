@@ -43,6 +43,8 @@ pub struct Recording {
 /// `[musiconhold.*]`: what is played to who waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MusicClass {
+    /// Where its section is.
+    pub location: Location,
     /// Where it comes from.
     pub source: MusicSource,
     /// `sort`: in which order its files are played.

@@ -955,6 +955,7 @@ fn sounds_have_the_defaults_of_debian_and_endpoints_take_them_over() {
     );
     assert_eq!(sounds.cache_mib, 128);
     let random = MusicClass {
+        location: sounds.music["default"].location,
         source: MusicSource::Directory("/music".into()),
         sort: MusicSort::Random,
     };

@@ -33,5 +33,5 @@ pub mod uring;
 
 pub use recordings::unwritable_recordings;
 pub use reload::Reading;
-pub use sounds::missing_announcements;
+pub use sounds::{missing_announcements, missing_music};
 pub use start::{Launch, Listening, StartError};

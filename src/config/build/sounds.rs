@@ -49,7 +49,12 @@ fn music(document: &Table, checker: &mut Checker<'_>) -> BTreeMap<String, MusicC
             Some("random" | "randstart") => MusicSort::Random,
             _ => MusicSort::Alphabetical,
         };
-        Some((name, MusicClass { source, sort }))
+        let class = MusicClass {
+            location: fields.location,
+            source,
+            sort,
+        };
+        Some((name, class))
     });
     classes.collect()
 }

@@ -8,6 +8,7 @@
 use super::decode::decode;
 use super::search::{Stamp, announcement, music_in};
 use crate::codec::tone::{Indication, LEVEL_DBM0, RENDER_SECONDS_MAX, Rendered, Tone, country};
+use crate::config::Location;
 use crate::config::settings::{MUSIC_CLASS_DEFAULT, MusicClass, MusicSort, MusicSource, Sounds};
 use crate::control::sounds::{Sound, SoundAnswer, SoundQuestion, Track};
 use crate::link::{Clip, ClipHandle, PlayMode, Rate};
@@ -156,6 +157,7 @@ impl Library {
             Some(class) => class,
             None if name == MUSIC_CLASS_DEFAULT && Path::new(MUSIC_DEFAULT).is_dir() => {
                 stock = MusicClass {
+                    location: Location::default(),
                     source: MusicSource::Directory(PathBuf::from(MUSIC_DEFAULT)),
                     sort: MusicSort::Alphabetical,
                 };
@@ -285,13 +287,13 @@ fn rendered(zone: &str, name: &str, rate: Rate) -> Result<Rendered, String> {
 }
 
 /// The files of a class in their order.
-fn music_files(library: &Sounds, class: &MusicClass, rate: Rate) -> Vec<Stamp> {
+pub(super) fn music_files(library: &Sounds, class: &MusicClass, rate: Rate) -> Vec<Stamp> {
     match &class.source {
         MusicSource::Directory(directory) => music_in(directory, rate),
         MusicSource::Files(names) => names
             .iter()
             .filter_map(|name| {
-                let found = announcement(&library.directory, "", name, rate);
+                let found = announcement(&library.directory, &library.language, name, rate);
                 found.into_iter().next()
             })
             .collect(),
@@ -420,6 +422,7 @@ mod tests {
     fn music_is_one_clip_of_all_files() {
         let directory = tempfile::tempdir().expect("a directory");
         let class = MusicClass {
+            location: Location::default(),
             source: MusicSource::Directory(directory.path().to_owned()),
             sort: MusicSort::Alphabetical,
         };

@@ -1,9 +1,10 @@
-//! Announcements that the dialplan names and that are not there: told when a configuration is read, so that nobody finds
+//! Announcements that the dialplan names, and music, that are not there: told when a configuration is read, so that nobody finds
 //! out by a silent call.
 
+use super::library::music_files;
 use super::search::announcement;
 use crate::config::Diagnostic;
-use crate::config::settings::Sounds;
+use crate::config::settings::{MusicSource, Sounds};
 use crate::control::dialplan::Announcement;
 use crate::control::setup::Setup;
 use crate::link::Rate;
@@ -21,6 +22,24 @@ pub fn missing_announcements(setup: &Setup) -> Vec<Diagnostic> {
         &languages,
         setup.dialplan().announcements(),
     )
+}
+
+/// A warning for each configured music class of which nothing can be played.
+pub fn missing_music(setup: &Setup) -> Vec<Diagnostic> {
+    let sounds = &setup.settings().sounds;
+    let classes = sounds.music.iter();
+    let silent = classes.filter(|(_, class)| music_files(sounds, class, Rate::Narrow).is_empty());
+    silent
+        .map(|(name, class)| {
+            let (key, whence) = match &class.source {
+                MusicSource::Directory(directory) => ("directory", directory.display().to_string()),
+                MusicSource::Files(names) => ("files", names.join(", ")),
+            };
+            let key = format!("musiconhold.{name}.{key}");
+            let message = format!("nothing in {whence} can be played, so this class is silent");
+            Diagnostic::warning(class.location, key, message)
+        })
+        .collect()
 }
 
 fn missing(sounds: &Sounds, languages: &BTreeSet<&str>, named: &[Announcement]) -> Vec<Diagnostic> {
@@ -153,5 +172,34 @@ mod tests {
         );
         assert!(found[1].contains("/no/such"), "{found:?}");
         assert!(warnings(&nowhere, r#""Wait(1)""#).is_empty());
+    }
+
+    #[test]
+    fn a_music_class_without_music_is_told_and_one_of_announcements_is_found_as_those_are() {
+        let root = shelf(&["de/song.wav", "bare.wav", "moh/a.wav", "none/notes.txt"]);
+        let root = root.path().display();
+        let text = format!(
+            "[transport.udp]\nprotocol = \"udp\"\nbind = \"127.0.0.1:5060\"\n\n\
+             [sounds]\ndirectory = \"{root}\"\nlanguage = \"de\"\n\n\
+             [musiconhold.default]\ndirectory = \"{root}/nowhere\"\n\
+             [musiconhold.empty]\ndirectory = \"{root}/none\"\n\
+             [musiconhold.gone]\nfiles = [\"gone\"]\n\
+             [musiconhold.good]\ndirectory = \"{root}/moh\"\n\
+             [musiconhold.spoken]\nfiles = [\"song\", \"bare\"]\n"
+        );
+        let loaded = parse("test", &text, &NoLookup).expect("a good configuration");
+        let (setup, _) = Setup::build(loaded.settings).expect("a good dialplan");
+        let found = missing_music(&setup);
+        let keys: Vec<&str> = found.iter().map(|one| &one.key[..]).collect();
+        let expected = [
+            "musiconhold.default.directory",
+            "musiconhold.empty.directory",
+            "musiconhold.gone.files",
+        ];
+        assert_eq!(keys, expected);
+        assert!(found.iter().all(|one| one.location > Location::default()));
+        let sounds = &setup.settings().sounds;
+        let spoken = music_files(sounds, &sounds.music["spoken"], Rate::Narrow);
+        assert_eq!(spoken.len(), 2, "in its language, and outside any");
     }
 }

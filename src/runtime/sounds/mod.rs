@@ -9,7 +9,7 @@ mod library;
 mod missing;
 mod search;
 
-pub use missing::missing_announcements;
+pub use missing::{missing_announcements, missing_music};
 
 use super::input::Input;
 use crate::control::sounds::{SoundAnswer, SoundQuestion};
