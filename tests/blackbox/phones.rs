@@ -3,6 +3,7 @@
 use crate::baresip::{Phone, Way, tone_share};
 use crate::gateway::{Gateway, Network, Options, PATIENCE, POLL};
 use crate::scenario::{AUDIO, Role, Scenario};
+use serde_json::Value;
 use std::path::Path;
 use std::time::Instant;
 
@@ -122,7 +123,7 @@ fn heard(phone: &Phone, tone_hz: u32, never_hz: u32) {
 /// The same of the end of that call, before which it talked to somebody else: of the half second that was spoken last
 /// (`speak`), the later half.
 #[track_caller]
-fn heard_at_last(phone: &Phone, tone_hz: u32, never_hz: u32) {
+pub fn heard_at_last(phone: &Phone, tone_hz: u32, never_hz: u32) {
     const QUARTER_OF_A_SECOND: usize = 2000;
     let samples = phone.heard();
     let before = samples.len().saturating_sub(QUARTER_OF_A_SECOND);
@@ -504,6 +505,23 @@ fn tag<'a>(message: &'a str, name: &str) -> &'a str {
     value.split(";tag=").nth(1).expect("it has a tag")
 }
 
+/// What a telephone that has made this call transfers somebody to, who is to talk to whom it has called.
+pub fn refers_to(gateway: &Gateway, phone: &Phone, established: &Value) -> String {
+    let id = established["id"].as_str().expect("an id");
+    let answers = phone.received("SIP/2.0 200");
+    let answer = answers
+        .iter()
+        .find(|answer| header(answer, "Call-ID") == id && answer.contains("INVITE"));
+    let answer = answer.expect("the answer of the call");
+    // To whom it is sent, the gateway, the to-tag is its own (RFC 3891 §3).
+    format!(
+        "<sip:asked@{}?Replaces={id}%3Bto-tag%3D{}%3Bfrom-tag%3D{}>",
+        gateway.network.gateway(),
+        tag(answer, "To"),
+        tag(answer, "From")
+    )
+}
+
 #[test]
 fn a_phone_joins_the_two_whom_it_talks_to() {
     let gateway = gateway();
@@ -518,19 +536,7 @@ fn a_phone_joins_the_two_whom_it_talks_to() {
     first.command("dial", "6003");
     third.answer();
     first.expect("CALL_ESTABLISHED");
-    let id = with_second["id"].as_str().expect("an id");
-    let answers = first.received("SIP/2.0 200");
-    let answer = answers
-        .iter()
-        .find(|answer| header(answer, "Call-ID") == id && answer.contains("INVITE"));
-    let answer = answer.expect("the answer of the first call");
-    // To whom it is sent, the gateway, the to-tag is its own (RFC 3891 §3).
-    let replaces = format!(
-        "<sip:6002@{}?Replaces={id}%3Bto-tag%3D{}%3Bfrom-tag%3D{}>",
-        gateway.network.gateway(),
-        tag(answer, "To"),
-        tag(answer, "From")
-    );
+    let replaces = refers_to(&gateway, &first, &with_second);
     first.command("transfer", &replaces);
     first.expect("CALL_CLOSED");
     first.expect("CALL_CLOSED");

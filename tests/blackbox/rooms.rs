@@ -1,8 +1,8 @@
 //! Telephones that are paged, and that meet in a conference: who hears whom, each told by its tone.
 
-use crate::baresip::{Phone, Way, tone_share};
+use crate::baresip::{Phone, Way, tone_seconds, tone_share};
 use crate::gateway::{Gateway, Network};
-use crate::phones::{PHONES, TONES, finish, speak};
+use crate::phones::{PHONES, TONES, finish, heard_at_last, refers_to, speak};
 
 /// Two workers, so that those who meet come from both.
 fn gateway() -> Gateway {
@@ -137,4 +137,61 @@ fn those_who_meet_in_a_conference_hear_all_but_themselves_whatever_worker_they_c
         files() == ["6002-2.wav", "6002.wav", "6003-2.wav", "6003.wav"]
     });
     finish(gateway);
+}
+
+/// The first one talks to the second, and to the third in the conference: in this order, or the conference first. Then it
+/// leaves them to each other.
+fn transfers_to_the_conference(conference_first: bool) {
+    let gateway = gateway();
+    let [mut first, mut second, mut third] = three(&gateway);
+    third.command("dial", "810");
+    third.expect("CALL_ESTABLISHED");
+    let numbers = match conference_first {
+        true => ["810", "6002"],
+        false => ["6002", "810"],
+    };
+    let calls = numbers.map(|number| {
+        first.command("dial", number);
+        if number == "6002" {
+            second.answer();
+        }
+        let call = first.expect("CALL_ESTABLISHED");
+        if number == numbers[0] {
+            first.command("hold", "");
+            let held = |row: &serde_json::Value| row["state"] == "held";
+            gateway.eventually("it is on hold", |gateway| {
+                let rows = gateway.rows("calls");
+                conference_first || rows.as_array().is_some_and(|rows| rows.iter().any(held))
+            });
+        }
+        call
+    });
+    first.command("transfer", &refers_to(&gateway, &first, &calls[0]));
+    first.expect("CALL_CLOSED");
+    first.expect("CALL_CLOSED");
+    gateway.eventually("the second is in the conference", |gateway| {
+        let rows = gateway.rows("calls");
+        let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+        rows.len() == 2 && rows.iter().all(|row| row["rtp_sources"][0].is_string())
+    });
+    speak(&mut [&mut second, &mut third]);
+    third.hang_up();
+    second.hang_up();
+    heard_at_last(&third, TONES[1], TONES[0]);
+    // baresip plays nothing any more once it was on hold.
+    if conference_first {
+        let heard_s = tone_seconds(&second.heard(), TONES[2]);
+        assert!(heard_s > 0.1, "{heard_s} s of the conference");
+    }
+    finish(gateway);
+}
+
+#[test]
+fn who_is_on_hold_and_transferred_to_a_conference_is_heard_there() {
+    transfers_to_the_conference(false);
+}
+
+#[test]
+fn who_is_transferred_to_a_conference_that_is_on_hold_hears_it_and_is_heard() {
+    transfers_to_the_conference(true);
 }
