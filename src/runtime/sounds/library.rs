@@ -20,7 +20,7 @@ use std::sync::Arc;
 const MUSIC_SECONDS_MAX: usize = 1800;
 /// Longest announcement, in seconds: longer ones are cut off.
 const ANNOUNCEMENT_SECONDS_MAX: usize = 1800;
-/// Where Debian's `asterisk-moh-opsource-*` are: the music of the class `default`, if no other is configured.
+/// Where Debian's `asterisk-moh-opsound-*` are: the music of the class `default`, if no other is configured.
 const MUSIC_DEFAULT: &str = "/usr/share/asterisk/moh";
 /// Names that are told once; when there are more, they are told again.
 const TOLD_MAX: usize = 1024;
