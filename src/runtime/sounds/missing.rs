@@ -4,7 +4,7 @@
 use super::library::music_files;
 use super::search::announcement;
 use crate::config::Diagnostic;
-use crate::config::settings::{MusicSource, Sounds};
+use crate::config::settings::{MUSIC_CLASS_DEFAULT, MusicSource, Sounds};
 use crate::control::dialplan::Announcement;
 use crate::control::setup::Setup;
 use crate::link::Rate;
@@ -24,9 +24,20 @@ pub fn missing_announcements(setup: &Setup) -> Vec<Diagnostic> {
     )
 }
 
-/// A warning for each configured music class of which nothing can be played.
+/// A warning for each configured music class of which nothing can be played, and for each endpoint that suggests one that
+/// is not configured.
 pub fn missing_music(setup: &Setup) -> Vec<Diagnostic> {
     let sounds = &setup.settings().sounds;
+    let endpoints = setup.settings().endpoints.iter();
+    let is_known = |class: &str| class == MUSIC_CLASS_DEFAULT || sounds.music.contains_key(class);
+    let unknown = endpoints.filter(|endpoint| !is_known(&endpoint.moh_suggest));
+    let unknown = unknown.map(|endpoint| {
+        let class = &endpoint.moh_suggest;
+        let message =
+            format!("there is no [musiconhold.{class}], so whom it puts on hold hears silence");
+        let key = format!("endpoint.{}.moh_suggest", endpoint.name);
+        Diagnostic::warning(endpoint.location, key, message)
+    });
     let classes = sounds.music.iter();
     let silent = classes.filter(|(_, class)| music_files(sounds, class, Rate::Narrow).is_empty());
     silent
@@ -39,6 +50,7 @@ pub fn missing_music(setup: &Setup) -> Vec<Diagnostic> {
             let message = format!("nothing in {whence} can be played, so this class is silent");
             Diagnostic::warning(class.location, key, message)
         })
+        .chain(unknown)
         .collect()
 }
 
@@ -185,7 +197,10 @@ mod tests {
              [musiconhold.empty]\ndirectory = \"{root}/none\"\n\
              [musiconhold.gone]\nfiles = [\"gone\"]\n\
              [musiconhold.good]\ndirectory = \"{root}/moh\"\n\
-             [musiconhold.spoken]\nfiles = [\"song\", \"bare\"]\n"
+             [musiconhold.spoken]\nfiles = [\"song\", \"bare\"]\n\
+             [endpoint.a]\nmoh_suggest = \"jazz\"\n\
+             [endpoint.b]\nmoh_suggest = \"good\"\n\
+             [context.default.exten]\n1 = [\"Hangup()\"]\n"
         );
         let loaded = parse("test", &text, &NoLookup).expect("a good configuration");
         let (setup, _) = Setup::build(loaded.settings).expect("a good dialplan");
@@ -195,6 +210,7 @@ mod tests {
             "musiconhold.default.directory",
             "musiconhold.empty.directory",
             "musiconhold.gone.files",
+            "endpoint.a.moh_suggest",
         ];
         assert_eq!(keys, expected);
         assert!(found.iter().all(|one| one.location > Location::default()));
