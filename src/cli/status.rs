@@ -34,6 +34,7 @@ fn screen(row: StatusRow) -> String {
          rejected       {}\n\
          rtp pairs      {in_use} in calls, {resting} resting, {total} in all\n\
          rtp dropped    {}\n\
+         recordings     {}\n\
          \n{}",
         row.version,
         row.state,
@@ -47,8 +48,20 @@ fn screen(row: StatusRow) -> String {
         row.transactions,
         counts(&row.rejected),
         counts(&row.rtp_dropped),
+        recordings(row.recordings_lost),
         workers(row.workers),
     )
+}
+
+fn recordings((failed, blocks): (u64, u64)) -> String {
+    match (failed, blocks) {
+        (0, 0) => "none failed".into(),
+        (failed, 0) => format!("{failed} failed"),
+        (failed, blocks) => {
+            let seconds = blocks as f64 / 100.0;
+            format!("{failed} failed, {seconds:.2} s missing since the disk was too slow")
+        }
+    }
 }
 
 /// Those that are not 0.
@@ -83,6 +96,7 @@ mod tests {
             rtp_pairs: (4, 2, 500),
             rejected: vec![("acl".into(), 3), ("auth".into(), 0), ("rate".into(), 1)],
             rtp_dropped: vec![("malformed".into(), 0)],
+            recordings_lost: (3, 250),
             workers: vec![],
             config_loaded_s_ago: 61,
             config_ok: false,
@@ -98,6 +112,7 @@ mod tests {
              rejected       acl 3, rate 1\n\
              rtp pairs      4 in calls, 2 resting, 500 in all\n\
              rtp dropped    none\n\
+             recordings     3 failed, 2.50 s missing since the disk was too slow\n\
              \n\
              WORKER  CORE  PORTS  LEGS  IN  OUT  DROPPED  BUSY  P50  P99  P99.9\n"
         );

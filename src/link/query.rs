@@ -287,6 +287,9 @@ pub struct StatusRow {
     pub rejected: Vec<(String, u64)>,
     /// RTP packets dropped, by reason.
     pub rtp_dropped: Vec<(String, u64)>,
+    /// Recordings that could not be written, or not to their end, and blocks of 10 ms that the disk was too slow for.
+    #[serde(default)]
+    pub recordings_lost: (u64, u64),
     /// The workers.
     pub workers: Vec<WorkerRow>,
     /// When the configuration was last read without error, in seconds since the start.

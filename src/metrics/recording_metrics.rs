@@ -29,6 +29,11 @@ impl RecordingMetrics {
         self.blocks_dropped.inc_by(blocks);
     }
 
+    /// Blocks of 10 ms that were dropped, so far.
+    pub fn total_dropped(&self) -> u64 {
+        self.blocks_dropped.get()
+    }
+
     /// Recordings that could not be written to their end, so far.
     pub fn total_failed(&self) -> u64 {
         self.failed.get()

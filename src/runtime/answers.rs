@@ -127,6 +127,10 @@ impl ControlLoop {
             rtp_dropped: RtpDrop::ALL
                 .map(|reason| (reason.label().into(), dropped(reason)))
                 .into(),
+            recordings_lost: (
+                self.metrics.recordings.total_failed(),
+                self.metrics.recordings.total_dropped(),
+            ),
             workers: self.worker_rows(),
             config_loaded_s_ago: now.duration_since(self.config_loaded).as_secs(),
             config_ok: self.metrics.reload_success(),
