@@ -413,7 +413,8 @@ fn secure_offer_of(
         return Ok(offer);
     }
     let name = &endpoint.name;
-    tracing::info!(source = %path.flow.peer, endpoint = name, ?secrecy, "media is not encrypted as it has to be");
+    let why = secrecy.refusal(endpoint);
+    tracing::info!(source = %path.flow.peer, endpoint = name, why, "488: its media is not encrypted as it has to be, or is so and may not");
     Err(not_acceptable())
 }
 

@@ -342,6 +342,7 @@ impl Call {
         let took = now.saturating_duration_since(leg.began);
         if !answer_stands {
             leg.bye(ctx, now, key, Cause::NO_CODEC);
+            self.tell_refused_answer(no);
             self.callee_over(ctx, now, no, Some(488));
             let failure = Failure::of_response(488, None);
             return self.on_callee_failed(ctx, now, no, Outcome::Response(488), failure);

@@ -76,6 +76,23 @@ impl Secrecy {
         }
     }
 
+    /// Why this endpoint's description is not taken, for the log: what to change, there or here.
+    pub fn refusal(self, endpoint: &Endpoint) -> &'static str {
+        match self {
+            Secrecy::Plain if endpoint.media_encryption.is_none() => {
+                "it offers SRTP alone, and media_encryption is \"no\""
+            }
+            Secrecy::Plain => "it offers SRTP alone, and has told its keys without TLS",
+            Secrecy::Wanted => {
+                "it offers SRTP alone, and no key that can be kept to (a suite that is known, no MKI)"
+            }
+            Secrecy::Demanded => {
+                "it offers no SRTP, or no key that can be kept to (a suite that is known, no MKI)"
+            }
+            Secrecy::Impossible => "its signalling is not on TLS, so that all could read the keys",
+        }
+    }
+
     /// True if something may go unencrypted.
     pub fn takes_plain(self) -> bool {
         matches!(self, Secrecy::Plain | Secrecy::Wanted)

@@ -55,6 +55,24 @@ impl Call {
         }
     }
 
+    /// A callee has answered what cannot be agreed on, and is hung up on.
+    pub(super) fn tell_refused_answer(&self, no: LegNo) {
+        let endpoint = self.leg(no).map(|leg| self.setup.endpoint(leg.endpoint));
+        let why = match endpoint.is_some_and(|endpoint| endpoint.media_encryption.is_some()) {
+            true => {
+                "it is not encrypted as media_encryption asks, or has no codec that was offered"
+            }
+            false => "it has no codec that was offered",
+        };
+        let endpoint = self.endpoint_of(no);
+        tracing::warn!(
+            call = self.id,
+            endpoint,
+            why,
+            "the answer of a callee is refused"
+        );
+    }
+
     fn endpoint_of(&self, no: LegNo) -> Option<&str> {
         Some(self.name_of(self.leg(no)?.endpoint))
     }

@@ -462,3 +462,52 @@ fn audio_goes_on_with_its_keys_behind_a_fax() {
     assert_eq!(keys_of(&world, of_bob), []);
     end(world);
 }
+
+#[test]
+fn the_log_says_why_a_description_is_refused() {
+    const PLAIN_OVER_UDP: &str =
+        "media_encryption = \"sdes\"\nmedia_encryption_optimistic = true\n";
+    let key = [line(1, Suite::AesCm128HmacSha1_80, 1)];
+    for (settings, protocol, keys, why) in [
+        ("", "RTP/SAVP", &key[..], "media_encryption is \\\"no\\\""),
+        (PLAIN_OVER_UDP, "RTP/SAVP", &key, "without TLS"),
+        (OPTIMISTIC, "RTP/SAVP", &[], "no key that can be kept to"),
+        (SDES, "RTP/AVP", &[], "offers no SRTP"),
+        (
+            "media_encryption = \"sdes\"\n",
+            "RTP/SAVP",
+            &key,
+            "not on TLS",
+        ),
+    ] {
+        let text = logged(|| {
+            let mut world = world(settings, "");
+            ring(&mut world, &alice(1, protocol, keys));
+            world.assert_nothing_left();
+        });
+        let line = text.lines().find(|line| line.contains(" 488: "));
+        assert!(line.is_some_and(|line| line.contains(why)), "{why}: {text}");
+    }
+}
+
+#[test]
+fn the_log_says_why_an_answer_is_refused() {
+    for (settings, formats, why) in [
+        (SDES, "8 0 101", "not encrypted as media_encryption asks"),
+        ("", "18", "it has no codec that was offered"),
+    ] {
+        let text = logged(|| {
+            let mut world = world("", settings);
+            ring(&mut world, &alice(1, "RTP/AVP", &[]));
+            world.phones_answer = true;
+            let body = sdp("203.0.113.20", 6000, 1, formats, "sendrecv");
+            world.answer(BOB, 200, Some(&body));
+            world.run(50 * MS);
+            world.assert_nothing_left();
+        });
+        let line = text
+            .lines()
+            .find(|line| line.contains("answer of a callee"));
+        assert!(line.is_some_and(|line| line.contains(why)), "{why}: {text}");
+    }
+}
