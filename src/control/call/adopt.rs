@@ -101,7 +101,7 @@ impl Call {
         self.accept_refer(ctx, now, by, asked);
         self.part(ctx);
         let (facts, far) = if by == self.caller.no {
-            (self.facts_of_callee(callee), callee)
+            (self.facts_of_callee(ctx, callee), callee)
         } else {
             (self.facts.clone(), self.caller.no)
         };

@@ -203,7 +203,7 @@ impl Call {
         }
         let facts = Facts {
             identified: String::from("page"),
-            ..self.facts_of_callee(no)
+            ..self.facts_of_callee(ctx, no)
         };
         let place = self.callees.iter().position(|leg| leg.no == no);
         if let Some(place) = place {

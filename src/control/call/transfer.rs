@@ -286,7 +286,7 @@ impl Call {
             added: self.added.clone(),
         };
         if is_swapped {
-            self.facts = self.facts_of_callee(callee);
+            self.facts = self.facts_of_callee(ctx, callee);
             self.swap_sides(callee);
             self.invite = None;
             self.added = AddedHeaders::default();
@@ -337,8 +337,9 @@ impl Call {
         }
     }
 
-    /// The callee as one who calls: its own name and number, or else the number that it was called by.
-    pub(super) fn facts_of_callee(&self, callee: LegNo) -> Facts {
+    /// The callee as one who calls: its own name and number, or else the number that it was called by. The user part by which a
+    /// telephone has registered is no number: the name of its endpoint stands for that.
+    pub(super) fn facts_of_callee(&self, ctx: &Context, callee: LegNo) -> Facts {
         let mut facts = self.facts.clone();
         let Some(leg) = self.leg(callee) else {
             return facts;
@@ -348,8 +349,12 @@ impl Call {
             let to = NameAddr::parse(dialog.remote())?;
             to.uri.user_decoded()
         });
+        let aors = endpoint.aors.iter();
+        let mut bindings = aors.flat_map(|aor| ctx.registrar.contacts(aor));
+        let is_of_phone = bindings.any(|binding| binding.contact.uri.user_decoded() == dialled);
         let own = endpoint.callerid.clone().unwrap_or_default();
         facts.caller = match own.number.is_empty() {
+            true if is_of_phone => endpoint.name.clone(),
             true => dialled.unwrap_or_default(),
             false => own.number,
         };

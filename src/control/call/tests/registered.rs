@@ -188,3 +188,21 @@ fn a_phone_behind_a_nat_is_called_where_it_registered_from() {
         "INVITE sip:bob@192.168.1.10:5060 SIP/2.0"
     );
 }
+
+#[test]
+fn a_phone_that_is_transferred_calls_by_its_name_and_not_by_what_it_has_registered_as() {
+    let mut world = world();
+    let contact = ("Contact", "<sip:house-0x564f13cfe290@203.0.113.20:5070>");
+    register(&mut world, BOB, "house", &[contact]);
+    call(&mut world, "200");
+    let answer = sdp("203.0.113.20", 6000, 1, "8 0 101", "sendrecv");
+    world.answer(BOB, 200, Some(&answer));
+    world.run(50 * MS);
+    world.ack(ALICE, None);
+    world.run(50 * MS);
+    let target = [("Refer-To", "<sip:204@192.0.2.1>")];
+    world.request_with(ALICE, Method::Refer, None, &target);
+    world.run(50 * MS);
+    let invite = world.last_to(CAROL, "INVITE");
+    assert!(invite.contains("From: <sip:house@192.0.2.1>"), "{invite}");
+}
