@@ -17,7 +17,7 @@ use super::digits::OwnInfo;
 use super::leg::{Leg, LegState, MediaState};
 use super::media::LegMedia;
 use super::transfer::Asked;
-use super::{Call, LEGS_MAX, LegNo, Phase, Side};
+use super::{Call, Facts, LEGS_MAX, LegNo, Phase, Side};
 use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
 use crate::control::replaces::Replaces;
 use crate::control::setup::Setup;
@@ -31,8 +31,7 @@ pub struct Adopted {
     pub(super) owner: ServerOwner,
     /// The settings that its endpoint's number belongs to.
     pub(super) setup: Arc<Setup>,
-    pub(super) number: String,
-    pub(super) name: String,
+    pub(super) facts: Facts,
 }
 
 impl Call {
@@ -122,8 +121,7 @@ impl Call {
             leg,
             owner: ServerOwner { call, leg: far },
             setup: self.setup.clone(),
-            number: facts.caller,
-            name: facts.caller_name,
+            facts,
         })
     }
 
@@ -140,8 +138,7 @@ impl Call {
             mut leg,
             owner,
             setup,
-            number,
-            name,
+            facts,
         } = adopted;
         self.accept_refer(ctx, now, replaced, asked);
         let is_succeeded = self.can_be_succeeded(replaced);
@@ -151,8 +148,7 @@ impl Call {
         let is_housed = self.house(ctx, now, &mut leg);
         self.refuse_replaced(ctx, now, replaced);
         if replaced == self.caller.no {
-            self.facts.caller = number;
-            self.facts.caller_name = name;
+            self.facts.take_caller_of(facts);
         }
         if is_succeeded {
             self.succeed_caller(ctx, leg);

@@ -205,6 +205,16 @@ pub struct Facts {
     pub manner: Manner,
 }
 
+impl Facts {
+    /// Somebody else is the caller: its name and number, and who may learn them.
+    fn take_caller_of(&mut self, newcomer: Facts) {
+        self.caller = newcomer.caller;
+        self.caller_name = newcomer.caller_name;
+        self.presentation = newcomer.presentation;
+        self.ani = newcomer.ani;
+    }
+}
+
 /// How the gateway speaks to a party.
 #[derive(Clone, Debug)]
 pub struct Manner {

@@ -134,8 +134,7 @@ impl Call {
             leg,
             owner: ServerOwner { call, leg: no },
             setup: self.setup.clone(),
-            number: self.facts.caller.clone(),
-            name: self.facts.caller_name.clone(),
+            facts: self.facts.clone(),
         };
         let failure = Failure::of_cause(Cause::NORMAL);
         self.end(

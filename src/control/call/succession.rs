@@ -116,8 +116,7 @@ impl Call {
         leg.note_invite(&newcomer.headers);
         leg.count_begin(ctx, &setup);
         leg.media = MediaState::Open(Box::new(media));
-        self.facts.caller = newcomer.facts.caller;
-        self.facts.caller_name = newcomer.facts.caller_name;
+        self.facts.take_caller_of(newcomer.facts);
         self.succeed_caller(ctx, leg);
         let is_answered = self.answer_caller(ctx, now, None).is_ok();
         self.leave_beside(ctx, now, replaced);

@@ -465,3 +465,21 @@ fn the_silence_of_who_was_replaced_ends_nothing() {
     world.complete(Some("/spool/a.wav"));
     ends_with(world, 17);
 }
+
+#[test]
+fn who_is_called_on_learns_of_whoever_was_transferred_no_more_than_it_may() {
+    let text = config(r#""WaitExten(60)""#, "\"42\" = [\"Dial(PJSIP/carol)\"]")
+        .replace(
+            "[endpoint.alice]\n",
+            "[endpoint.alice]\ncallerid = \"Alice <100>\"\ncallerid_privacy = \"prohib\"\n",
+        )
+        .replace("WaitExten", "Answer()\", \"WaitExten");
+    let (mut world, first, second) = consulting_in(World::with_config(&text), "8 0 101");
+    transfer(&mut world, first, &second);
+    world.press("42");
+    world.run(6_000 * MS);
+    let invite = world.last_to(CAROL, "INVITE");
+    let from = "From: \"Anonymous\" <sip:anonymous@anonymous.invalid>";
+    assert!(invite.contains(from), "{invite}");
+    alice_hangs_up(world);
+}
