@@ -27,6 +27,7 @@ use crate::control::strangers::Strangers;
 use crate::link::{PortRange, WorkerId};
 use crate::metrics::{ControlMetrics, WorkerCollector};
 use crate::sip::{Protocol, TransportId};
+use nix::sys::signal::{SigSet, Signal};
 use prometheus::process_collector::ProcessCollector;
 use rustc_hash::FxHashMap;
 use std::io::{self, Read};
@@ -146,6 +147,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 /// # Errors
 /// Why it does not start.
 pub fn run(launch: Launch, announce: impl FnOnce(&Listening)) -> Result<(), StartError> {
+    refuse_to_die_of_large_files().map_err(system("blocking SIGXFSZ"))?;
     let settings = launch.reading.setup.settings();
     let allowed = topology::allowed_cores().map_err(system("reading the CPU affinity"))?;
     let topology = Topology::plan(&settings.rtp, &allowed)?;
@@ -175,6 +177,14 @@ pub fn run(launch: Launch, announce: impl FnOnce(&Listening)) -> Result<(), Star
         crypto.stop();
     }
     ended
+}
+
+/// A file that has grown to the limit of this process (RLIMIT_FSIZE, LimitFSIZE= of a systemd unit) is an error of that file. Left
+/// alone, the kernel's signal would end the gateway and all its calls. Threads inherit this, so it stands before them.
+fn refuse_to_die_of_large_files() -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGXFSZ);
+    Ok(signals.thread_block()?)
 }
 
 fn build(

@@ -207,6 +207,16 @@ impl Gateway {
             .expect("the binary runs")
     }
 
+    /// No file of its own may grow beyond so many bytes from now on.
+    pub fn limit_files(&self, bytes: u64) {
+        let done = Command::new("prlimit")
+            .arg(format!("--pid={}", self.process.id()))
+            .arg(format!("--fsize={bytes}:{bytes}"))
+            .status()
+            .expect("prlimit runs (Debian: util-linux)");
+        assert!(done.success(), "{done}");
+    }
+
     /// Asks it to end: it takes no more calls.
     pub fn terminate(&self) {
         let id = nix::unistd::Pid::from_raw(self.process.id() as i32);

@@ -331,6 +331,31 @@ fn a_file_that_is_being_written_is_not_written_by_another() {
 }
 
 #[test]
+fn a_file_at_the_limit_of_the_process_ends_and_the_call_goes_on() {
+    let steps = r#""Answer()", "MixMonitor(large.wav)", "Echo()""#;
+    let gateway = answered(Codec::Ulaw, steps);
+    gateway.limit_files(100_001);
+    let caller = Solo::call(&gateway, "100", Side::of(Codec::Ulaw, 20));
+    gateway.eventually("the file is full", |gateway| {
+        gateway.metric("ringway_recordings_failed_total") > 0.0
+    });
+    assert!(
+        gateway.log().contains("File too large"),
+        "{}",
+        gateway.log()
+    );
+    assert_eq!(gateway.rows("status")["recordings_lost"][0], 1);
+    assert_eq!(gateway.rows("calls").as_array().map(Vec::len), Some(1));
+    gateway.hang_up();
+    caller.end();
+    gateway.eventually("every call and port comes home", Gateway::is_empty);
+    let folder = gateway.stop_and_keep_folder();
+    let file = wav(&folder.path().join("monitor/large.wav"));
+    file.assert_whole();
+    assert!(file.seconds() > 5.0, "{:.2} s", file.seconds());
+}
+
+#[test]
 fn sigterm_in_the_middle_of_a_call_leaves_a_whole_file() {
     let says = [CALLER_SAYS, CALLED_SAYS].map(Sound::speech);
     let talks = [

@@ -121,6 +121,8 @@ impl WavFile {
 
     /// Gives the file its name. With it, that name.
     pub(super) fn finish(&mut self) -> io::Result<Option<PathBuf>> {
+        // A disk that is full has taken a part of the last blocks.
+        self.file.set_len(HEADER_BYTES as u64 + self.written)?;
         self.write_header()?;
         fs::rename(partial(&self.path), &self.path)?;
         Ok(Some(self.path.clone()))
