@@ -39,13 +39,25 @@ pub fn text(detail: CallDetail) -> String {
 fn leg_lines(leg: &LegRow) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("leg", format!("{} {}", leg.side, leg.endpoint)),
-        ("sip", format!("{}, {}", leg.sip, leg.state)),
+        ("sip", format!("{}, {}", leg.sip, meaning(&leg.state))),
     ];
     match &leg.media {
         Some(media) => lines.extend(media_lines(media)),
         None => lines.push(("audio", String::from("no port"))),
     }
     lines
+}
+
+/// A state that is no good to stay in says what is waited for.
+fn meaning(state: &str) -> &str {
+    match state {
+        "asked" => "asked: it has no final answer of ours",
+        "unacked" => "unacked: the ACK of our 200 has not come",
+        "calling" => "calling: it has not answered our INVITE",
+        "cancelled" => "cancelled: our CANCEL has no answer",
+        "leaving" => "leaving: our BYE has no answer",
+        other => other,
+    }
 }
 
 fn media_lines(media: &LegMediaRow) -> Vec<(&'static str, String)> {
@@ -151,7 +163,13 @@ mod tests {
             doing: "the two sides talk".into(),
             room: Some("kitchen".into()),
             steps: vec!["in,200,1 Dial(PJSIP/6001)".into()],
-            legs: vec![leg("caller", Some(media)), leg("callee", None)],
+            legs: vec![
+                leg("caller", Some(media)),
+                LegRow {
+                    state: "leaving".into(),
+                    ..leg("callee", None)
+                },
+            ],
         };
         let text = text(detail);
         for line in [
@@ -163,6 +181,7 @@ mod tests {
             "room       kitchen",
             "leg        caller trunk",
             "sip        192.0.2.1:5060, up",
+            "sip        192.0.2.1:5060, leaving: our BYE has no answer",
             "port       20000 SRTP, sendrecv",
             "source     nothing has come yet",
             "formats    0 ulaw, 101 telephone-event",
