@@ -341,11 +341,11 @@ impl Call {
                 if status < 300 {
                     // Its session has changed for somebody who no longer wants it: it is asked back.
                     self.accept_own(ctx, now, &passed, response);
+                    if let (None, Some(media)) = (self.partner(), self.caller.media_mut()) {
+                        media.part();
+                    }
+                    self.settle(ctx, now, passed.to.other());
                 }
-                if let (true, Some(media)) = (self.is_with_us(), self.caller.media_mut()) {
-                    media.part();
-                }
-                self.settle(ctx, now, passed.to.other());
             }
             Exchange::Own { passed } if passed.tx == tx => {
                 ctx.timers.cancel(passed.guard);
