@@ -17,7 +17,8 @@ fn gateway() -> Gateway {
 "801" = ["Page(PJSIP/6001&PJSIP/6002&PJSIP/6003,qb(intercom^s^1(page)),20)", "Hangup()"]
 "802" = ["Page(PJSIP/6002&PJSIP/6003,qd,20)", "Hangup()"]
 "810" = ["ConfBridge(team)", "Hangup()"]
-"811" = ["Answer()", "MixMonitor(${CALLERID(num)}.wav)", "ConfBridge(team)", "Hangup()"]"#,
+"811" = ["Answer()", "MixMonitor(${CALLERID(num)}.wav)", "ConfBridge(team)", "Hangup()"]
+"820" = ["Record(message.wav,0,0,qk)"]"#,
     );
     let configuration = format!(
         "[rtp]\nports = \"20000-20999\"\nworkers = 2\n\n[admin]\nlisten = \"{address}:8088\"\n\n\
@@ -194,4 +195,38 @@ fn who_is_on_hold_and_transferred_to_a_conference_is_heard_there() {
 #[test]
 fn who_is_transferred_to_a_conference_that_is_on_hold_hears_it_and_is_heard() {
     transfers_to_the_conference(true);
+}
+
+#[test]
+fn a_message_has_the_voices_of_the_transferer_and_then_of_whom_it_has_transferred() {
+    let gateway = gateway();
+    let [mut first, mut second, _] = three(&gateway);
+    first.command("dial", "6002");
+    second.answer();
+    let with_second = first.expect("CALL_ESTABLISHED");
+    first.command("dial", "820");
+    first.expect("CALL_ESTABLISHED");
+    speak(&mut [&mut first]);
+    first.command("transfer", &refers_to(&gateway, &first, &with_second));
+    first.expect("CALL_CLOSED");
+    first.expect("CALL_CLOSED");
+    gateway.eventually("the second speaks", |gateway| {
+        let rows = gateway.rows("calls");
+        let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+        rows.len() == 1 && rows[0]["rtp_sources"][0].is_string()
+    });
+    speak(&mut [&mut second]);
+    second.hang_up();
+    let file = gateway.folder.path().join("monitor/message.wav");
+    gateway.eventually("the message is complete", |_| file.exists());
+    let bytes = std::fs::read(&file).expect("it is read");
+    let samples: Vec<i16> = bytes[44..]
+        .chunks_exact(2)
+        .map(|sample| i16::from_le_bytes([sample[0], sample[1]]))
+        .collect();
+    for tone in [TONES[0], TONES[1]] {
+        let heard_s = tone_seconds(&samples, tone);
+        assert!(heard_s > 0.1, "{heard_s} s of {tone} Hz");
+    }
+    finish(gateway);
 }
