@@ -9,7 +9,8 @@
 //!
 //! Our own offers have a key for each suite, the strongest first: `RTP/SAVP`, or with `media_encryption_optimistic` beside
 //! `RTP/AVP`. Later ones have the suite in use alone, with the same key: a session that is described anew is no new key. A
-//! key of ours lives as long as the leg's port (RFC 4568 §7.1.4); the peer may change its own with each exchange.
+//! key of ours lives as long as the leg's port (RFC 4568 §7.1.4); the peer may change its own with each exchange. One that
+//! says our own key is refused: both directions would be sealed alike (RFC 3711 §9.1).
 //!
 //! Keys stand in the SIP message as they are. So where that is not TLS nothing is offered or taken, unless
 //! `media_encryption_over_insecure_signalling` says that the way is safe by itself: a call that has to be encrypted
@@ -164,22 +165,19 @@ impl Keys {
     /// What the peer's answer comes to: keys, or None for plain RTP.
     ///
     /// # Errors
-    /// It is plain where it may not be, or takes nothing that we offered.
+    /// It is plain where it may not be, takes nothing that we offered, or our own key.
     pub fn accept_answer(&self, answer: &Audio) -> Result<Option<LegCrypto>, NotAcceptable> {
-        if let Some((ours, theirs)) = taken(&self.offered, &answer.crypto) {
-            return Ok(Some(LegCrypto {
-                receive: theirs.key,
-                send: ours.key,
-            }));
+        match taken(&self.offered, &answer.crypto) {
+            Some((ours, theirs)) => between(ours, theirs).map(Some),
+            None => self.plain(answer),
         }
-        self.plain(answer)
     }
 
     /// What stands in our answer to the peer's offer, and what both come to: keys, or None for plain RTP. `in_use` is
     /// what was agreed on before.
     ///
     /// # Errors
-    /// It is plain where it may not be, or has no suite of ours.
+    /// It is plain where it may not be, has no suite of ours, or our own key.
     pub fn answer(
         &self,
         offer: &Audio,
@@ -198,10 +196,7 @@ impl Keys {
             tag: theirs.tag,
             key: ours.key,
         };
-        let agreed = LegCrypto {
-            receive: theirs.key,
-            send: ours.key,
-        };
+        let agreed = between(&ours, theirs)?;
         let said = OurKeys {
             lines: vec![line],
             is_optional: false,
@@ -221,6 +216,20 @@ impl Keys {
         let is_it = |ours: &&Crypto| ours.key.suite() == suite;
         self.ours.iter().find(is_it).copied()
     }
+}
+
+/// What two sides with these keys use.
+///
+/// # Errors
+/// The peer's is ours: what one side has sealed would open what the other has.
+fn between(ours: &Crypto, theirs: &Crypto) -> Result<LegCrypto, NotAcceptable> {
+    if theirs.key == ours.key {
+        return Err(NotAcceptable);
+    }
+    Ok(LegCrypto {
+        receive: theirs.key,
+        send: ours.key,
+    })
 }
 
 /// A key for each suite, tagged from 1.
@@ -274,6 +283,10 @@ mod tests {
         assert_eq!(in_use.map(|keys| keys.receive), Some(theirs.key));
         assert_eq!(keys.later_offer(in_use).lines.len(), 1);
         assert_eq!(keys.accept_answer(&answer), Ok(in_use));
+        let our_own = keys.later_offer(in_use).lines[0];
+        assert_eq!(keys.accept_answer(&body(our_own)), Err(NotAcceptable));
+        let reflected = keys.answer(&body(our_own), in_use);
+        assert_eq!(reflected.map(|(_, agreed)| agreed), Err(NotAcceptable));
         let another = body(line(Suite::AeadAes256Gcm, 91));
         assert_eq!(keys.accept_answer(&another), Err(NotAcceptable));
         assert_eq!(keys.later_offer(None).lines, []);
