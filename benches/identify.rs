@@ -7,8 +7,8 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use ringway::config::settings::{Acl, Settings};
 use ringway::config::{NoLookup, parse};
-use ringway::control::acl::AccessControl;
-use ringway::control::identify::Identifier;
+use ringway::control::admission::identify::Identifier;
+use ringway::control::gate::acl::AccessControl;
 use ringway::sip::TransportId;
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -8,16 +8,16 @@
 //!  ┌────▼─────────── control thread ─────────┐      ┌────────────▼─── worker 1..N (pinned) ──┐
 //!  │ runtime::control_loop                   │      │ runtime::media_loop  (io_uring)         │
 //!  │   sip::Endpoint   bytes → transactions  │ link │   media::Worker   packet in → verdict   │
-//!  │   control::identify → acl → dialplan    │─────►│                                         │
+//!  │   control::gate → admission → dialplan  │─────►│                                         │
 //!  │   control::call   the B2BUA             │ Cmd  │     session: latch, relay, echo         │
 //!  │   control::ports  leases port numbers   │◄─────│     audio: decode, play, mix, record    │
 //!  └──────────┬──────────────────────────────┘ Event└─────────────────────────────────────────┘
 //!             │ admin (HTTP: metrics, API)
 //! ```
 //!
-//! **The path of a call.** [`runtime`] reads a datagram; [`control::Controller`] asks the ACL, hands the
-//! bytes to [`sip::Endpoint`], takes its event, identifies the sender, starts a [`control::call`], which
-//! walks the [`control::dialplan`] and dials out. What is to be sent, told to a worker or looked up comes
+//! **The path of a call.** [`runtime`] reads a datagram; [`control::Controller`] asks the [`control::gate`], hands the
+//! bytes to [`sip::Endpoint`], takes its event, identifies the sender ([`control::admission`]), starts a
+//! [`control::call`], which walks the [`control::dialplan`] and dials out. What is to be sent, told to a worker or looked up comes
 //! out of the controller as values, and `runtime` does it.
 //!
 //! **The path of a packet.** A worker's ring completes a receive; [`media::Worker`] judges the packet in

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ringway::config::{self, NoLookup};
 use ringway::control::Leftovers;
 use ringway::control::controller::{Output, Surroundings};
-use ringway::control::names::Answer;
+use ringway::control::locate::names::Answer;
 use ringway::control::{Controller, setup::Setup};
 use ringway::link::{Command, Event, LegId, LegReport, OpenError, PortRange, WorkerId};
 use ringway::sip::resolve::{Question, Records};

@@ -1,24 +1,24 @@
 //! What every part of control shares, handed to a call (or whoever else is concerned) whenever something happens to it.
 
-use super::bans::Bans;
+use super::admission::load::Load;
 use super::call::{CallKey, LegNo};
 use super::controller::{Output, Surroundings};
-use super::domains::Domains;
-use super::load::Load;
+use super::gate::bans::Bans;
 use super::locate::Waiter;
-use super::names::Names;
-use super::outages::Outages;
+use super::locate::domains::Domains;
+use super::locate::names::Names;
+use super::locate::outages::Outages;
+use super::meeting::Attended;
+use super::meeting::pickup::Pickup;
+use super::meeting::rooms::Rooms;
+use super::outside::qualify::{Qualify, QualifyTimer, WatchId};
+use super::outside::register_out::{RegistrationKey, RegistrationTimer, Registrations};
 use super::outside::{Outside, OutsideKey};
 use super::owners::Owners;
-use super::pickup::Pickup;
 use super::ports::Ports;
-use super::qualify::{Qualify, QualifyTimer, WatchId};
-use super::register_out::{RegistrationKey, RegistrationTimer, Registrations};
 use super::registrar::Registrar;
 use super::registrar::binding::BindingId;
-use super::rooms::Rooms;
 use super::sounds::Asker;
-use super::transfer::Attended;
 use crate::link::{Command, LegId, WorkerId};
 use crate::metrics::ControlMetrics;
 use crate::sip::Flow;

@@ -3,29 +3,29 @@
 //! Inputs go into the `handle_*` methods; then [`Controller::poll_output`] is drained and
 //! [`Controller::poll_timeout`] says when [`Controller::handle_timeout`] is due.
 
-use super::bans::Bans;
+use super::admission::identify::Identifier;
+use super::admission::load::Load;
+use super::admission::neighbours;
+use super::admission::refusals::Refusals;
+use super::admission::strangers::Strangers;
 use super::call::{Call, CallKey, LegNo};
 use super::context::{CallClient, ClientOwner, ClientRole, Context, Timer};
-use super::domains::Domains;
+use super::gate::bans::Bans;
 use super::gate::{Offence, Pressure};
-use super::identify::Identifier;
-use super::load::Load;
-use super::names::Names;
-use super::neighbours;
-use super::outages::Outages;
+use super::locate::domains::Domains;
+use super::locate::names::Names;
+use super::locate::outages::Outages;
+use super::locate::path::streams_beside;
+use super::meeting::rooms::Rooms;
 use super::outside::Outside;
+use super::outside::qualify::Qualify;
+use super::outside::register_out::Registrations;
 use super::owners::Owners;
-use super::path::streams_beside;
 use super::ports::Ports;
-use super::qualify::Qualify;
 use super::recordings::RecordingOrder;
-use super::refusals::Refusals;
-use super::register_out::Registrations;
 use super::registrar::Registrar;
-use super::rooms::Rooms;
 use super::setup::Setup;
 use super::sounds::SoundQuestion;
-use super::strangers::Strangers;
 pub use super::surroundings::Surroundings;
 use crate::config::Settings;
 use crate::config::settings::Transport;

@@ -3,55 +3,41 @@
 //! | what comes in, in this order | where |
 //! |---|---|
 //! | everything, one thing at a time; everything that is to be done comes out | [`controller`], [`context`] |
-//! | may this peer be heard at all | `gate`: [`acl`], [`bans`] |
-//! | who is it, and may it | `admission`: [`identify`], [`strangers`], `neighbours`, [`load`] |
-//! | an INVITE becomes a call | [`call`], [`dialplan`], [`ports`]; two calls at once: [`transfer`], [`replaces`], [`pickup`], [`rooms`] |
+//! | may this peer be heard at all | [`gate`] |
+//! | who is it, and may it | [`admission`] |
+//! | an INVITE becomes a call | [`call`], [`dialplan`], [`ports`]; where two calls meet: [`meeting`] |
 //! | a REGISTER becomes a binding | [`registrar`] |
 //!
 //! | what we ask of others | where |
 //! |---|---|
-//! | where requests go | [`locate`] over [`names`] (DNS), [`outages`] (what failed lately), [`domains`] (TLS), [`path`] (our addresses) |
-//! | requests outside of calls, with our [`credentials`] | [`outside`], for [`register_out`] and [`qualify`] |
+//! | where requests go | [`locate`] |
+//! | requests outside of calls | [`outside`] |
+//! | files that are read and written | [`sounds`], [`recordings`] |
+//!
+//! | what operators ask of us | where |
+//! |---|---|
+//! | rows, hang-up, reload, drain, stop | `operator`; [`setup`] and `listening` after a reload |
 
-pub mod acl;
-mod admission;
-pub mod bans;
+pub mod admission;
 pub mod call;
 pub mod context;
 pub mod controller;
-pub mod credentials;
 pub mod dialplan;
-pub mod domains;
 mod extensions;
-mod gate;
-pub mod identify;
+pub mod gate;
 mod leftovers;
 mod listening;
-pub mod load;
 pub mod locate;
-pub mod names;
-mod neighbours;
+pub mod meeting;
 mod operator;
-pub mod outages;
 pub mod outside;
 pub mod owners;
-pub mod path;
-pub mod pickup;
 pub mod ports;
-pub mod qualify;
 pub mod recordings;
-pub mod refusals;
-pub mod register_out;
 pub mod registrar;
-pub mod replaces;
-mod resolving;
-pub mod rooms;
 pub mod setup;
 pub mod sounds;
-pub mod strangers;
 mod surroundings;
-pub mod token_bucket;
-pub mod transfer;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! What operators see and do: rows, hang-up, reload, drain, stop.
 
 use super::controller::{Controller, Service};
-use super::path::streams_beside;
+use super::locate::path::streams_beside;
 use super::ports::Gauges;
 use super::setup::Setup;
 use crate::config::Settings;

@@ -4,9 +4,9 @@
 use super::listening::Arranged;
 use crate::config::settings::{Aor, Endpoint, EndpointId, Transport, TrunkGroup};
 use crate::config::{Diagnostic, Settings};
-use crate::control::acl::AccessControl;
+use crate::control::admission::identify::Identifier;
 use crate::control::dialplan::Dialplan;
-use crate::control::identify::Identifier;
+use crate::control::gate::acl::AccessControl;
 use rustc_hash::FxHashMap;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What the tasks around the sockets tell the control loop, in one bounded queue: who fills it waits, and with it the
 //! kernel's buffer and in the end the peer.
 
-use crate::control::names::Answer;
+use crate::control::locate::names::Answer;
 use crate::control::recordings::Recorded;
 use crate::control::sounds::SoundAnswer;
 use crate::metrics::ConnectionEnd;

@@ -2,7 +2,7 @@
 //! datagram or two, and nothing blocks.
 
 use super::input::Input;
-use crate::control::names::Answer;
+use crate::control::locate::names::Answer;
 use crate::sip::resolve::{Naptr, Question, RECORDS_MAX, Records, Srv};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{

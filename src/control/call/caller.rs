@@ -1,10 +1,10 @@
 //! The caller's leg until it is up: what it is told, and its answer.
 
 use super::cause::{Cause, Failure};
+use super::exchange::reliable::{MayAnswer, Reliable};
 use super::leg::{Asked, Confirmed, LegState, MediaState, Said};
+use super::media::negotiation;
 use super::media::{LegMedia, NotAcceptable, Offered, RemoteTerms};
-use super::negotiation;
-use super::reliable::{MayAnswer, Reliable};
 use super::{Call, Leg, LegNo, Phase, RETRY_AFTER_S, SDP, Side};
 use crate::control::context::{CallTimer, Context, ServerOwner, Timer};
 use crate::control::ports::NoPorts;

@@ -2,10 +2,10 @@
 
 use super::Call;
 use super::exchange::Exchange;
+use super::exchange::reliable::Early;
 use super::leg::{Leg, LegState};
-use super::reliable::Early;
 use crate::control::context::{CallClient, ClientRole, Context};
-use crate::control::credentials::KnownChallenges;
+use crate::control::outside::credentials::KnownChallenges;
 use crate::sip::auth::Asker;
 use crate::sip::dialog::DialogId;
 use crate::sip::endpoint::ClientTx;

@@ -1,8 +1,8 @@
 //! The call as the dialplan's functions see it: CALLERID, CHANNEL, CONFBRIDGE, PJSIP_HEADER.
 
 use super::Facts;
-use super::diversion::Diversion;
-use super::headers::AddedHeaders;
+use super::identity::diversion::Diversion;
+use super::identity::headers::AddedHeaders;
 use crate::config::settings::Presentation;
 use crate::control::dialplan::Channel;
 use crate::sip::message::Headers;

@@ -209,7 +209,13 @@ impl Call {
         } else {
             self.cancel_callee(ctx, now, no, None, Some(503));
             let failure = Failure::of_cause(Cause::CONGESTION);
-            self.on_callee_failed(ctx, now, no, super::branch::Outcome::NotTried, failure);
+            self.on_callee_failed(
+                ctx,
+                now,
+                no,
+                super::dialling::branch::Outcome::NotTried,
+                failure,
+            );
         }
     }
 

@@ -1,18 +1,18 @@
 //! A leg: our dialog with one peer, whichever side began it.
 
+use super::application::recording::Monitor;
 use super::cause::Cause;
 use super::digits::OwnInfo;
+use super::exchange::reliable::{Early, Reliable};
+use super::exchange::session::SessionTimer;
 use super::identity::user_of;
 use super::media::{LegMedia, Offered};
-use super::recording::Monitor;
-use super::reliable::{Early, Reliable};
-use super::session::SessionTimer;
 use super::unanswered::Unanswered;
 use super::{ALLOW, CallKey, Invited, LegNo};
 use crate::config::settings::EndpointId;
 use crate::control::context::{CallClient, ClientOwner, ClientRole, Context, ServerOwner};
-use crate::control::credentials::KnownChallenges;
-use crate::control::path::{Destination, Path};
+use crate::control::locate::path::{Destination, Path};
+use crate::control::outside::credentials::KnownChallenges;
 use crate::control::setup::Setup;
 use crate::link::LegReport;
 use crate::metrics::Direction;
@@ -173,7 +173,7 @@ pub struct Calling {
     /// Something came back.
     pub heard: bool,
     /// The tags of the early dialogs that its provisional responses have made, at most
-    /// [`EARLY_DIALOGS_MAX`](super::reliable::EARLY_DIALOGS_MAX).
+    /// [`EARLY_DIALOGS_MAX`](super::exchange::reliable::EARLY_DIALOGS_MAX).
     pub tags: Vec<String>,
 }
 

@@ -5,105 +5,50 @@
 //! tags or Call-ID appears on the other. What happens reaches the call through the `on_…` methods, always with the
 //! [`Context`] that all calls share.
 //!
-//! | file | concept |
+//! | file, folder | concept |
 //! |---|---|
+//! | `leg` | a dialog with one peer |
 //! | `caller` | the inbound leg until it is up: 180, 183, 200, failure |
-//! | `callee` | an outbound leg until it is up: INVITE, its responses, CANCEL |
-//! | `dialling`, `branch`, `targets` | targets, candidates, failover, time limits |
-//! | `options` | what a Dial's options ask for |
-//! | `reliable` | provisional responses that wait for PRACK, on both sides |
-//! | `redirect` | 302: a callee sends the call elsewhere |
-//! | `party` | who an INVITE says is calling, and whom |
-//! | `identity` | From, Request-URI, P-Asserted-Identity, Diversion … of an outbound leg |
-//! | `diversion` | who forwarded a call: Diversion, History-Info |
-//! | `headers` | headers that the dialplan adds |
-//! | `in_dialog` | BYE, OPTIONS |
-//! | `digits` | INFO; DTMF between sides that have it in different ways |
-//! | `reoffer` | re-INVITE from either side |
-//! | `passing` | what one side asks is asked of the other, or answered from what stands |
-//! | `exchange` | the offer/answer exchange that runs |
-//! | `update` | UPDATE from either side |
-//! | `session` | session timers, each leg by itself |
-//! | `direct` | the two sides send their media to each other |
-//! | `joining`, `renewal` | who hears whom, and our own re-INVITEs |
-//! | `transfer` | REFER: one side sends the other elsewhere |
-//! | `referral` | Transfer: the caller is sent elsewhere itself |
-//! | `replace` | INVITE with Replaces: somebody takes a leg's place |
-//! | `pickup` | a call that rings is answered by somebody else |
-//! | `adopt` | a leg that goes from one call to another |
-//! | `succession` | somebody takes the caller's place in an application |
-//! | `challenge`, `unanswered` | digest challenges to our own requests |
-//! | `negotiation` | which codecs, telephone events and comfort noise each side is offered and answered |
-//! | `media`, `agreed` | a leg's port and session descriptions |
-//! | `ending` | hanging up, and what is left to wait for |
+//! | `dialling` | Dial: targets, failover, time limits; the outbound legs until they are up |
+//! | `identity` | who calls, as a callee is told: From, Request-URI, P-Asserted-Identity, Diversion |
+//! | `media` | a leg's port and session descriptions; codecs and keys |
+//! | `exchange` | offers and answers in a dialog: re-INVITE, UPDATE, PRACK; session timers; who hears whom |
+//! | `transfer` | REFER, Replaces, pickup: legs that go elsewhere |
 //! | `script`, `channel` | the dialplan's actions and functions |
-//! | `audio`, `player` | announcements, tones and music that a leg hears |
-//! | `attending` | the applications that have the caller's audio |
-//! | `pressing`, `reading` | digits that the caller presses for an application |
-//! | `recording` | MixMonitor, Record |
-//! | `conferring`, `paging` | ConfBridge, Page |
+//! | `application` | applications that have the caller's audio: prompts, digits, recordings, conferences, pages |
+//! | `digits` | INFO; DTMF between sides that have it in different ways |
+//! | `in_dialog` | BYE, OPTIONS |
+//! | `challenge`, `unanswered` | our own requests that wait for a response; digest challenges to them |
+//! | `ending` | hanging up, and what is left to wait for |
 //! | `cause` | Q.850, SIP status, DIALSTATUS |
+//! | `report` | what operators see of a call: rows, log, metrics |
 
-mod adopt;
-mod agreed;
-mod attending;
-mod audio;
-mod branch;
-mod callee;
+pub mod application;
 mod caller;
 pub mod cause;
 mod challenge;
 mod channel;
-mod conferring;
-mod detail;
 mod dialling;
 mod digits;
-mod direct;
-pub mod diversion;
-pub mod encryption;
 mod ending;
 mod exchange;
-pub mod headers;
-mod identity;
+pub mod identity;
 mod in_dialog;
-mod joining;
 pub mod leg;
 pub mod media;
-mod negotiation;
-mod options;
-pub mod paging;
-pub mod party;
-mod passing;
-pub mod pickup;
-mod player;
-mod pressing;
-mod reading;
-mod recording;
-mod redirect;
-mod referral;
-mod reliable;
-mod renewal;
-mod reoffer;
-pub mod replace;
 mod report;
 mod script;
-mod session;
-mod silence;
-mod succession;
-mod targets;
 #[cfg(test)]
 pub(in crate::control) mod tests;
 pub mod transfer;
 mod unanswered;
-mod unusable;
-mod update;
 
-pub(super) use targets::escape_user;
+pub(super) use dialling::targets::escape_user;
 
 use crate::config::settings::{Endpoint, EndpointId, Presentation};
 use crate::control::context::{CallTimer, Context};
 use crate::control::dialplan::{Action, Execution};
-use crate::control::path::Path;
+use crate::control::locate::path::Path;
 use crate::control::setup::Setup;
 use crate::link::{Command, Event, LegId, LegReport};
 use crate::sdp::Description;
@@ -111,17 +56,17 @@ use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::ServerTx;
 use crate::sip::message::{Headers, Request};
 use crate::sip::timer::TimerId;
-use attending::Attending;
+use application::Attending;
+use application::conferring::{ConferenceWish, Seat};
 use cause::{Cause, Failure};
-use conferring::{ConferenceWish, Seat};
 use dialling::Dialling;
-use direct::DirectMedia;
-use diversion::Diversion;
 use ending::End;
 use exchange::Exchange;
-use headers::AddedHeaders;
+use exchange::direct::DirectMedia;
+use exchange::reliable::Early;
+use identity::diversion::Diversion;
+use identity::headers::AddedHeaders;
 use leg::{Leg, MediaState};
-use reliable::Early;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;

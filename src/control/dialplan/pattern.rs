@@ -36,7 +36,7 @@ impl Element {
     }
 
     /// Asterisk's order: fewer choices first, then the lower first character, then the set with the lower characters;
-    /// `.` then `!` last. The end of a pattern ([`END_RANK`]) comes after them all.
+    /// `.` then `!` last. The end of a pattern comes after them all.
     pub(super) fn rank(self) -> (u32, u128) {
         match self {
             Element::One(c) => (0x100 | (c as u32 & 0xff), u128::MAX - u128::from(c as u32)),

@@ -1,7 +1,7 @@
 //! Guessers, offices and floods, on the wire.
 
-use crate::control::bans;
 use crate::control::call::tests::world::*;
+use crate::control::gate::bans;
 use crate::metrics::RejectReason;
 use crate::sip::auth::{Answer, Asker, Password, challenges};
 use crate::sip::flow::{Flow, Protocol, TransportId};

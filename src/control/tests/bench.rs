@@ -2,7 +2,7 @@
 
 use crate::control::call::tests::world::World;
 use crate::control::controller::{Controller, Output, Surroundings};
-use crate::control::names::Answer;
+use crate::control::locate::names::Answer;
 use crate::link::PortRange;
 use crate::sip::flow::{Flow, Protocol, Transmit, TransportId};
 use crate::sip::message::{Message, Method, Request, RequestDraft, ResponseDraft};

@@ -1,7 +1,7 @@
 //! Who is let in, and what is answered to the rest.
 
 use super::world::*;
-use crate::control::names;
+use crate::control::locate::names;
 use crate::metrics::RejectReason;
 use crate::sip::auth::{Algorithm, Answer, Asker, Password, challenges};
 use crate::sip::message::{Method, RequestDraft, Response};

@@ -1,7 +1,7 @@
 //! Who a request is taken for, on the wire.
 
 use super::world::*;
-use crate::control::names::Answer;
+use crate::control::locate::names::Answer;
 use crate::metrics::RejectReason;
 use crate::sip::auth::{self, Asker, Password, challenges};
 use crate::sip::message::{Method, RequestDraft};

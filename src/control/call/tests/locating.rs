@@ -1,8 +1,8 @@
 //! Where calls to a host name go: the DNS decides, and what fails is tried last.
 
 use super::world::*;
-use crate::control::names::Answer;
-use crate::control::outages::DEAD_TIME;
+use crate::control::locate::names::Answer;
+use crate::control::locate::outages::DEAD_TIME;
 use crate::sip::resolve::{Question, Records, Srv};
 use std::net::SocketAddr;
 use std::time::Duration;
