@@ -4,6 +4,7 @@ use crate::bench::Bench;
 use crate::ledger::{LegAddresses, MediaResult};
 use crate::netns::{self, Hosts};
 use crate::probes::Probes;
+use crate::processor;
 use crate::report;
 use crate::speech::Codec;
 use crate::wire::{Legs, Link, Look, Wire};
@@ -108,13 +109,13 @@ fn fixed_round(
         let (contender, total) = (&mut contenders[which], &mut totals[which]);
         // Latches and caches first, not counted.
         wire.run(&mut contender.legs, comparison.rate, Duration::from_secs(1));
-        let before = netns::core_busy_s(0)?;
+        let before = processor::core_busy_s(0)?;
         let result = wire.run(
             &mut contender.legs,
             comparison.rate,
             Duration::from_secs(TURN_S),
         );
-        total.0 += netns::core_busy_s(0)? - before;
+        total.0 += processor::core_busy_s(0)? - before;
         total.1 += result.received;
         total.2.push(result);
     }

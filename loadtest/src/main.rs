@@ -16,6 +16,7 @@ mod netns;
 mod packet;
 mod place;
 mod probes;
+mod processor;
 mod report;
 mod rtpengine;
 mod run;

@@ -165,27 +165,3 @@ pub fn inside<T: Send>(
             .unwrap_or_else(|_| bail!("the thread in {namespace} panicked"))
     })
 }
-
-/// Busy seconds of a core since boot (`/proc/stat`): everything but idle, waiting for I/O, and what the machine's host took
-/// for others.
-pub fn core_busy_s(core: usize) -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/stat")?;
-    let name = format!("cpu{core}");
-    let line = stat
-        .lines()
-        .find(|line| line.split(' ').next() == Some(&name))
-        .context("no such core")?;
-    let ticks: Vec<f64> = line
-        .split_ascii_whitespace()
-        .skip(1)
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    // user nice system idle iowait irq softirq steal guest guest_nice; guest is in user already.
-    let busy: f64 = [0, 1, 2, 5, 6]
-        .iter()
-        .filter_map(|place| ticks.get(*place))
-        .sum();
-    // SAFETY: sysconf has no memory to get wrong.
-    let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-    Ok(busy / hertz)
-}

@@ -5,6 +5,7 @@ use crate::ledger::{Ledger, LegAddresses, MediaResult};
 use crate::media::Media;
 use crate::place::Place;
 use crate::probes::Probes;
+use crate::processor;
 use crate::report;
 use crate::sipp::{self, Calls, Signalling, SippResult};
 use crate::speech::{Codec, Speech};
@@ -86,6 +87,8 @@ struct End<L> {
     workers: Vec<WorkerRow>,
     /// CPU seconds of the worker threads, and of the whole process.
     cpu_s: (f64, f64),
+    /// CPU seconds that the machine's host took away meanwhile.
+    stolen_s: f64,
     /// MiB idle and under load.
     memory: (f64, f64),
     leftovers: String,
@@ -113,6 +116,7 @@ fn through<L: Ledger>(
     eprintln!("{} legs are up; {} s of RTP …", legs.len(), test.seconds);
     let mut media = Media::open(&legs, ledger(&legs)?)?;
     let before = (gateway.worker_cpu_s()?, gateway.cpu_s()?);
+    let stolen_before = processor::stolen_s()?;
     let result = media.run(
         PACKETS_PER_CALL * legs.len() as f64 / 2.0,
         Duration::from_secs(test.seconds),
@@ -121,6 +125,7 @@ fn through<L: Ledger>(
         gateway.worker_cpu_s()? - before.0,
         gateway.cpu_s()? - before.1,
     );
+    let stolen_s = processor::stolen_s()? - stolen_before;
     let memory = (memory_before, gateway.memory_mib()?);
     let workers = gateway.workers()?;
     eprintln!("ending the calls …");
@@ -135,6 +140,7 @@ fn through<L: Ledger>(
         sipp,
         workers,
         cpu_s,
+        stolen_s,
         memory,
         leftovers,
     })
@@ -161,6 +167,10 @@ impl<L> End<L> {
             format!("CPU per {treated} packet"),
             ns_per_packet(self.cpu_s.0),
             ns_per_packet(self.cpu_s.1),
+        );
+        println!(
+            "taken by this machine's host    {:.1} s of CPU time while RTP ran",
+            self.stolen_s
         );
         println!(
             "memory                          {:.1} MiB idle, {:.1} MiB under load",
