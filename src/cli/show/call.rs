@@ -6,18 +6,13 @@ use crate::link::query::{CallDetail, LegMediaRow, LegRow};
 /// The whole text.
 pub fn text(detail: CallDetail) -> String {
     let call = &detail.call;
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.into());
     let mut lines = vec![
         ("call", call.id.clone()),
         ("state", format!("{}: {}", call.state, detail.doing)),
         ("from", format!("{} ({})", call.caller, call.from_endpoint)),
         (
             "to",
-            format!(
-                "{} ({})",
-                call.called,
-                call.to_endpoint.as_deref().unwrap_or(NONE)
-            ),
+            format!("{} ({})", call.called, or_none(call.to_endpoint.clone())),
         ),
         ("context", call.context.clone()),
         ("age", duration(call.age_s)),
@@ -61,7 +56,6 @@ fn meaning(state: &str) -> &str {
 }
 
 fn media_lines(media: &LegMediaRow) -> Vec<(&'static str, String)> {
-    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| NONE.into());
     let counts = &media.counts;
     let sealed = if media.encrypted { "SRTP" } else { "RTP" };
     let from = match &counts.source {
@@ -73,7 +67,7 @@ fn media_lines(media: &LegMediaRow) -> Vec<(&'static str, String)> {
             "port",
             format!("{} {sealed}, {}", media.port, media.direction),
         ),
-        ("sdp", or_none(&media.sdp)),
+        ("sdp", or_none(media.sdp.clone())),
         ("source", from),
         ("formats", media.formats.join(", ")),
         (
@@ -83,9 +77,7 @@ fn media_lines(media: &LegMediaRow) -> Vec<(&'static str, String)> {
                 counts.packets_in,
                 counts.lost_in,
                 counts.jitter_ms,
-                counts
-                    .mos
-                    .map_or_else(|| NONE.into(), |mos| format!("{mos:.1}")),
+                or_none(counts.mos.map(|mos| format!("{mos:.1}"))),
             ),
         ),
         (
@@ -93,12 +85,8 @@ fn media_lines(media: &LegMediaRow) -> Vec<(&'static str, String)> {
             format!(
                 "{} packets, {} lost, round trip {}",
                 counts.packets_out,
-                counts
-                    .lost_out
-                    .map_or_else(|| NONE.into(), |lost| lost.to_string()),
-                counts
-                    .round_trip_ms
-                    .map_or_else(|| NONE.into(), |ms| format!("{ms} ms")),
+                or_none(counts.lost_out.map(|lost| lost.to_string())),
+                or_none(counts.round_trip_ms.map(|ms| format!("{ms} ms"))),
             ),
         ),
     ];
@@ -116,6 +104,10 @@ fn media_lines(media: &LegMediaRow) -> Vec<(&'static str, String)> {
             .map(|file| ("recording", file.clone())),
     );
     lines
+}
+
+fn or_none(text: Option<String>) -> String {
+    text.unwrap_or_else(|| NONE.into())
 }
 
 #[cfg(test)]

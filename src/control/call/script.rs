@@ -156,12 +156,17 @@ impl Call {
         if !self.answer_alone_now(ctx, now) {
             return;
         }
+        self.echo_caller(ctx);
+        self.phase = Phase::Echo;
+    }
+
+    /// The caller hears itself.
+    pub(super) fn echo_caller(&mut self, ctx: &mut Context) {
         if let Some(media) = self.caller.media() {
             let echo = Command::Echo { leg: media.leg };
             ctx.command(media.worker(), echo.clone());
             self.bridge = Some(echo);
         }
-        self.phase = Phase::Echo;
     }
 
     /// Busy and Congestion: a failure to a caller that has no answer, else a while of its tone, then the end.

@@ -8,7 +8,6 @@ use crate::control::call::{Call, Phase};
 use crate::control::meeting::rooms::Rooms;
 use crate::link::WireFormat;
 use crate::link::query::{CallDetail, LegMediaRow, LegRow, RoomRow};
-use crate::sdp::Direction;
 use std::time::Instant;
 
 impl Call {
@@ -86,17 +85,11 @@ fn state_name(state: &LegState) -> &'static str {
 }
 
 fn leg_media_row(media: &LegMedia) -> LegMediaRow {
-    let direction = match media.peer_direction() {
-        Direction::SendRecv => "sendrecv",
-        Direction::SendOnly => "sendonly",
-        Direction::RecvOnly => "recvonly",
-        Direction::Inactive => "inactive",
-    };
     let files = media.monitored.iter().map(|one| one.file());
     LegMediaRow {
         port: media.leg.port.rtp(),
         sdp: media.told.map(|remote| remote.rtp.to_string()),
-        direction: direction.to_owned(),
+        direction: media.peer_direction().name().to_owned(),
         encrypted: media.told_crypto.is_some(),
         formats: media.sent_formats(),
         recordings: files.collect(),

@@ -177,9 +177,9 @@ impl Call {
         } else {
             self.join(ctx);
             self.settle(ctx, now, Side::Callee);
-        }
-        if let (Phase::Dialling(_), false) = (&self.phase, is_succeeded) {
-            self.wait_in_place_of(ctx, now);
+            if let Phase::Dialling(_) = self.phase {
+                self.wait_in_place_of(ctx, now);
+            }
         }
         self.advance(ctx, now);
     }

@@ -261,19 +261,9 @@ impl Call {
         if !negotiation::can_join(&usable, &self.caller_formats()) {
             return Err(488);
         }
-        let no = self.next_leg();
         let worker = self.caller.media().map(LegMedia::worker).ok_or(481u16)?;
-        let owner = (self.key, no);
-        let endpoint = self.setup.endpoint(newcomer.invited.endpoint);
-        let peer = (&newcomer.invited.path, endpoint);
-        let media = LegMedia::open(ctx, now, worker, owner, peer);
-        let media = media.map_err(|_| 503u16)?;
-        self.legs_begun += 1;
-        let setup = self.setup.clone();
-        let mut leg = Leg::asked(ctx, now, &setup, owner, newcomer.invited);
-        leg.note_invite(&newcomer.headers);
-        leg.count_begin(ctx, &setup);
-        leg.media = MediaState::Open(Box::new(media));
+        let invited = (newcomer.invited, &newcomer.headers);
+        let leg = self.leg_of_newcomer(ctx, now, worker, invited)?;
         self.answer_for_callees(ctx, now, leg);
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::control::call::{Call, Facts, Invited, LegNo, Phase, Side};
 use crate::control::context::Context;
 use crate::control::meeting::replaces::Replaces;
 use crate::control::setup::Setup;
+use crate::link::WorkerId;
 use crate::sdp::Format;
 use crate::sip::message::Headers;
 use std::time::Instant;
@@ -111,15 +112,15 @@ impl Call {
     ) -> Result<(), u16> {
         let side = self.side_of(replaced).ok_or(481u16)?;
         let partner = self.number_of(side.other());
-        let no = self.next_leg();
-        let media = self.media_for(ctx, now, partner, no, &newcomer.invited)?;
-        self.legs_begun += 1;
+        let usable = self.usable_by(&newcomer.invited);
+        let media = self.leg(partner).and_then(Leg::media).ok_or(491u16)?;
+        if !negotiation::can_join(&usable, media.formats()) {
+            return Err(488);
+        }
+        let (worker, invited) = (media.worker(), newcomer.invited);
+        let leg = self.leg_of_newcomer(ctx, now, worker, (invited, &newcomer.headers))?;
+        let no = leg.no;
         self.part(ctx);
-        let setup = self.setup.clone();
-        let mut leg = Leg::asked(ctx, now, &setup, (self.key, no), newcomer.invited);
-        leg.note_invite(&newcomer.headers);
-        leg.count_begin(ctx, &setup);
-        leg.media = MediaState::Open(Box::new(media));
         let far = self.leg(partner).and_then(Leg::media).map(|media| Far {
             formats: media.formats().to_vec(),
             direction: media.wanted_direction(),
@@ -163,22 +164,26 @@ impl Call {
         }
     }
 
-    /// A port for a newcomer on its partner's worker, if the two can be joined.
-    fn media_for(
-        &self,
+    /// The leg of a newcomer, one more of this call, with a port of that worker.
+    ///
+    /// # Errors
+    /// 503 if no port is free; the call goes on as it was.
+    pub(super) fn leg_of_newcomer(
+        &mut self,
         ctx: &mut Context,
         now: Instant,
-        partner: LegNo,
-        no: LegNo,
-        invited: &Invited,
-    ) -> Result<LegMedia, u16> {
-        let usable = self.usable_by(invited);
-        let media = self.leg(partner).and_then(Leg::media).ok_or(491u16)?;
-        if !negotiation::can_join(&usable, media.formats()) {
-            return Err(488);
-        }
-        let owner = (self.key, no);
-        let peer = (&invited.path, self.setup.endpoint(invited.endpoint));
-        LegMedia::open(ctx, now, media.worker(), owner, peer).map_err(|_| 503)
+        worker: WorkerId,
+        (invited, headers): (Invited, &Headers),
+    ) -> Result<Leg, u16> {
+        let owner = (self.key, self.next_leg());
+        let setup = self.setup.clone();
+        let peer = (&invited.path, setup.endpoint(invited.endpoint));
+        let media = LegMedia::open(ctx, now, worker, owner, peer).map_err(|_| 503u16)?;
+        self.legs_begun += 1;
+        let mut leg = Leg::asked(ctx, now, &setup, owner, invited);
+        leg.note_invite(headers);
+        leg.count_begin(ctx, &setup);
+        leg.media = MediaState::Open(Box::new(media));
+        Ok(leg)
     }
 }

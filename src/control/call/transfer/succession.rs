@@ -22,12 +22,11 @@
 use super::replace::Newcomer;
 use crate::control::call::application::{Application, Attending};
 use crate::control::call::cause::Cause;
-use crate::control::call::leg::{Leg, LegState, MediaState};
+use crate::control::call::leg::{Leg, LegState};
 use crate::control::call::media::LegMedia;
 use crate::control::call::media::negotiation;
 use crate::control::call::{Call, LEGS_MAX, LegNo, Phase};
 use crate::control::context::Context;
-use crate::link::Command;
 use std::time::Instant;
 
 impl Call {
@@ -85,10 +84,8 @@ impl Call {
         if let Some(seat) = self.seat {
             return self.sit_down(ctx, seat);
         }
-        if let (Phase::Echo, Some(media)) = (&self.phase, self.caller.media()) {
-            let echo = Command::Echo { leg: media.leg };
-            ctx.command(media.worker(), echo.clone());
-            self.bridge = Some(echo);
+        if let Phase::Echo = self.phase {
+            self.echo_caller(ctx);
         }
     }
 
@@ -105,17 +102,11 @@ impl Call {
         if !negotiation::has_transcoded(&self.usable_by(&newcomer.invited)) {
             return Err(488);
         }
-        let (replaced, no) = (self.caller.no, self.next_leg());
+        let replaced = self.caller.no;
         let worker = self.caller.media().map(LegMedia::worker).ok_or(491u16)?;
-        let endpoint = self.setup.endpoint(newcomer.invited.endpoint);
-        let peer = (&newcomer.invited.path, endpoint);
-        let media = LegMedia::open(ctx, now, worker, (self.key, no), peer).map_err(|_| 503u16)?;
-        self.legs_begun += 1;
-        let setup = self.setup.clone();
-        let mut leg = Leg::asked(ctx, now, &setup, (self.key, no), newcomer.invited);
-        leg.note_invite(&newcomer.headers);
-        leg.count_begin(ctx, &setup);
-        leg.media = MediaState::Open(Box::new(media));
+        let invited = (newcomer.invited, &newcomer.headers);
+        let leg = self.leg_of_newcomer(ctx, now, worker, invited)?;
+        let no = leg.no;
         self.facts.take_caller_of(newcomer.facts);
         self.succeed_caller(ctx, leg);
         let is_answered = self.answer_caller(ctx, now, None).is_ok();
