@@ -72,7 +72,7 @@ pub(in crate::control::call) struct Programme {
 
 /// What a playing comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::control::call) enum Played {
+pub(super) enum Played {
     /// It goes on; or the word was about another one, long replaced.
     GoesOn,
     /// It is over; so many sounds were not found.
@@ -84,7 +84,7 @@ pub(in crate::control::call) enum Played {
 
 impl Player {
     /// One more number, that nothing else of the leg has.
-    pub(in crate::control::call) fn count(&mut self) -> u32 {
+    pub(super) fn count(&mut self) -> u32 {
         self.number = self.number.wrapping_add(1);
         self.number
     }
@@ -92,7 +92,7 @@ impl Player {
 
 impl LegMedia {
     /// Plays sounds to the peer, in place of what it is played.
-    pub(in crate::control::call) fn play(&mut self, ctx: &mut Context, programme: Programme) {
+    pub(super) fn play(&mut self, ctx: &mut Context, programme: Programme) {
         self.stop_playing(ctx);
         let rate = self.rate();
         let number = self.player.count();
@@ -171,11 +171,7 @@ impl LegMedia {
     }
 
     /// Sounds were found, or not.
-    pub(in crate::control::call) fn on_sounds(
-        &mut self,
-        ctx: &mut Context,
-        answer: SoundAnswer,
-    ) -> Played {
+    pub(super) fn on_sounds(&mut self, ctx: &mut Context, answer: SoundAnswer) -> Played {
         match &self.player.state {
             State::Asked { number, .. } if *number == answer.asker.number => {}
             _ => return Played::GoesOn,
@@ -196,7 +192,7 @@ impl LegMedia {
     }
 
     /// A track is over.
-    pub(in crate::control::call) fn on_played(&mut self, ctx: &mut Context, id: PlayId) -> Played {
+    pub(super) fn on_played(&mut self, ctx: &mut Context, id: PlayId) -> Played {
         match std::mem::take(&mut self.player.state) {
             State::Playing {
                 play,

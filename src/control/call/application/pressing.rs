@@ -19,11 +19,7 @@ const SHORT_PAUSE: Duration = Duration::from_millis(500);
 
 impl Call {
     /// True if this digit ends what is played.
-    pub(in crate::control::call) fn interrupts(
-        &self,
-        request: &BackgroundRequest,
-        digit: Digit,
-    ) -> bool {
+    pub(super) fn interrupts(&self, request: &BackgroundRequest, digit: Digit) -> bool {
         match request.interrupt {
             Interrupt::Any => true,
             Interrupt::Never => false,
@@ -36,7 +32,7 @@ impl Call {
     }
 
     /// One more digit of an extension: it is gone to as soon as no further one could make another.
-    pub(in crate::control::call) fn press(
+    pub(super) fn press(
         &mut self,
         ctx: &mut Context,
         now: Instant,
@@ -54,18 +50,13 @@ impl Call {
         }
     }
 
-    pub(in crate::control::call) fn enter_pressed(&mut self, pressing: &Pressing) {
+    pub(super) fn enter_pressed(&mut self, pressing: &Pressing) {
         let context = pressing.context.as_deref();
         self.execution.enter_pressed(&pressing.digits, context);
     }
 
     /// Sends the next digit of SendDTMF, and waits until it has sounded.
-    pub(in crate::control::call) fn send_digits(
-        &mut self,
-        ctx: &mut Context,
-        now: Instant,
-        mut sending: Sending,
-    ) {
+    pub(super) fn send_digits(&mut self, ctx: &mut Context, now: Instant, mut sending: Sending) {
         let request = &sending.request;
         let Some(next) = request.digits.chars().nth(sending.sent) else {
             self.phase = Phase::Ready;

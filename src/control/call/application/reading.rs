@@ -23,7 +23,7 @@ pub(in crate::control::call) struct Reading {
 }
 
 impl Reading {
-    pub(in crate::control::call) fn new(request: ReadRequest) -> Reading {
+    pub(super) fn new(request: ReadRequest) -> Reading {
         Reading {
             typed: String::new(),
             attempts_left: request.attempts,
@@ -31,23 +31,18 @@ impl Reading {
         }
     }
 
-    pub(in crate::control::call) fn variable(&self) -> &str {
+    pub(super) fn variable(&self) -> &str {
         &self.request.variable
     }
 
-    pub(in crate::control::call) fn typed(&self) -> &str {
+    pub(super) fn typed(&self) -> &str {
         &self.typed
     }
 }
 
 impl Call {
     /// Asks for digits.
-    pub(in crate::control::call) fn read(
-        &mut self,
-        ctx: &mut Context,
-        now: Instant,
-        reading: Reading,
-    ) {
+    pub(super) fn read(&mut self, ctx: &mut Context, now: Instant, reading: Reading) {
         let request = &reading.request;
         let zone = &self.facts.manner.tone_zone;
         let sounds = request.prompts.iter().map(|prompt| match request.tones {

@@ -63,7 +63,7 @@ struct Running {
 
 impl Taking {
     /// True if this digit ends it.
-    pub(in crate::control::call) fn ends_with(&self, digit: Digit) -> bool {
+    pub(super) fn ends_with(&self, digit: Digit) -> bool {
         matches!(self.state, State::Running(_)) && self.request.terminators.contains(digit.symbol())
     }
 
@@ -73,7 +73,7 @@ impl Taking {
     }
 
     /// The caller hangs up meanwhile.
-    pub(in crate::control::call) fn hung_up(&self) {
+    pub(super) fn hung_up(&self) {
         if let State::Running(running) = &self.state
             && self.request.keep
         {
@@ -159,12 +159,7 @@ impl Call {
     }
 
     /// Begins to take what the caller says.
-    pub(in crate::control::call) fn record(
-        &mut self,
-        ctx: &mut Context,
-        now: Instant,
-        request: RecordRequest,
-    ) {
+    pub(super) fn record(&mut self, ctx: &mut Context, now: Instant, request: RecordRequest) {
         let Some(path) = self.recording_path(ctx, &request.file) else {
             return self.set_record_status("ERROR");
         };

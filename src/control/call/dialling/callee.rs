@@ -31,7 +31,7 @@ impl Call {
     ///
     /// # Errors
     /// Why it could not be asked; nothing was sent and nothing is held.
-    pub(in crate::control::call) fn invite(
+    pub(super) fn invite(
         &mut self,
         ctx: &mut Context,
         now: Instant,

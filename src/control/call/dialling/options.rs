@@ -39,7 +39,7 @@ pub(in crate::control::call) struct DialOptions {
 }
 
 impl DialOptions {
-    pub(in crate::control::call) fn of(request: &DialRequest) -> DialOptions {
+    pub(super) fn of(request: &DialRequest) -> DialOptions {
         DialOptions {
             follows: !request.has_option('i'),
             rings_at_once: request.has_option('r') || request.has_option('m'),

@@ -80,7 +80,7 @@ impl Call {
     ///
     /// # Errors
     /// It does not; with the failure if the call would go in circles, without if this is no redirection to follow.
-    pub(in crate::control::call) fn follow(
+    pub(super) fn follow(
         &mut self,
         ctx: &mut Context,
         now: Instant,

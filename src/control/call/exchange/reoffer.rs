@@ -161,7 +161,7 @@ impl Call {
     }
 
     /// Formats of a peer's offer that its endpoint may use.
-    pub(in crate::control::call) fn usable(&self, no: LegNo, offer: &Description) -> Vec<Format> {
+    pub(super) fn usable(&self, no: LegNo, offer: &Description) -> Vec<Format> {
         let (Some(leg), Some(audio)) = (self.leg(no), offer.audio()) else {
             return Vec::new();
         };
@@ -239,7 +239,7 @@ impl Call {
     }
 
     /// Sends a re-INVITE. The error is the status for whoever asked for it.
-    pub(in crate::control::call) fn reinvite(
+    pub(super) fn reinvite(
         &mut self,
         ctx: &mut Context,
         now: Instant,
@@ -255,7 +255,7 @@ impl Call {
     }
 
     /// Makes an offer to one side. The error is the status for whoever asked for it.
-    pub(in crate::control::call) fn ask(
+    pub(super) fn ask(
         &mut self,
         ctx: &mut Context,
         now: Instant,
@@ -517,10 +517,7 @@ impl Call {
 }
 
 /// The offer in a request for this media. None if its body is none that can be used.
-pub(in crate::control::call) fn offer_of(
-    request: &Request,
-    media: Option<&LegMedia>,
-) -> Option<Description> {
+pub(super) fn offer_of(request: &Request, media: Option<&LegMedia>) -> Option<Description> {
     let mut offer = Description::parse(&request.body()).ok()?;
     if let Some(media) = media {
         media.keep_audio_of(&mut offer);

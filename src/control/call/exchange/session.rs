@@ -65,7 +65,7 @@ impl SessionTimer {
     }
 
     /// Takes note of what an INVITE or UPDATE of the peer asks. The Min-SE of a 422 if it asks for too little.
-    pub(in crate::control::call) fn ask(&mut self, headers: &Headers) -> Option<u32> {
+    pub(super) fn ask(&mut self, headers: &Headers) -> Option<u32> {
         let asked = Asked::of(headers);
         let refusal = self.terms.and_then(|terms| asked.refusal(&terms));
         if refusal.is_none() {

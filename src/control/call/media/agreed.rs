@@ -9,23 +9,23 @@ use std::net::SocketAddr;
 
 /// The outcome of the last exchange.
 #[derive(Debug)]
-pub(in crate::control::call) struct Agreed {
+pub(super) struct Agreed {
     /// What the peer described.
-    pub(in crate::control::call) remote: Description,
+    pub(super) remote: Description,
     /// What we offered or answered; of the formats those that are left, with our numbers.
-    pub(in crate::control::call) ours: Offered,
+    pub(super) ours: Offered,
     /// The formats, with the peer's numbers. None of a fax.
-    pub(in crate::control::call) theirs: Vec<Format>,
+    pub(super) theirs: Vec<Format>,
     /// RTCP goes by the port of RTP.
     pub(super) rtcp_mux: bool,
     /// The keys of the audio, also while a fax interrupts it. None for plain RTP.
-    pub(in crate::control::call) crypto: Option<LegCrypto>,
+    pub(super) crypto: Option<LegCrypto>,
     /// Our words. They may have keys in them.
-    pub(in crate::control::call) said: Secret,
+    pub(super) said: Secret,
     /// They were an answer: a 200 repeats what its 183 said.
-    pub(in crate::control::call) is_answer: bool,
+    pub(super) is_answer: bool,
     /// Where they send the peer's media: None for our port.
-    pub(in crate::control::call) aim: Option<SocketAddr>,
+    pub(super) aim: Option<SocketAddr>,
 }
 
 /// What we offer or answer.
@@ -62,7 +62,7 @@ impl Offered {
 
 impl Agreed {
     /// The peer's audio, if it is what was agreed.
-    pub(in crate::control::call) fn audio(&self) -> Option<&Audio> {
+    pub(super) fn audio(&self) -> Option<&Audio> {
         match self.ours {
             Offered::Audio(_) => self.remote.audio(),
             Offered::Fax(_) => None,
@@ -70,7 +70,7 @@ impl Agreed {
     }
 
     /// The peer's fax, if it is what was agreed.
-    pub(in crate::control::call) fn fax(&self) -> Option<&Fax> {
+    pub(super) fn fax(&self) -> Option<&Fax> {
         match self.ours {
             Offered::Audio(_) => None,
             Offered::Fax(_) => self.remote.fax(),
@@ -78,7 +78,7 @@ impl Agreed {
     }
 
     /// Where the peer is: for its media, for its RTCP, and what it sends.
-    pub(in crate::control::call) fn places(&self) -> Option<(SocketAddr, SocketAddr, Carries)> {
+    pub(super) fn places(&self) -> Option<(SocketAddr, SocketAddr, Carries)> {
         if let Some(fax) = self.fax() {
             return Some((fax.address, fax.address, Carries::Datagrams));
         }
@@ -88,7 +88,7 @@ impl Agreed {
     }
 
     /// The formats, with our numbers. None of a fax.
-    pub(in crate::control::call) fn ours(&self) -> &[Format] {
+    pub(super) fn ours(&self) -> &[Format] {
         match &self.ours {
             Offered::Audio(terms) => &terms.formats,
             Offered::Fax(_) => &[],
@@ -111,7 +111,7 @@ impl Agreed {
     }
 
     /// How much audio our own packets to the peer have.
-    pub(in crate::control::call) fn ptime_ms(&self) -> u8 {
+    pub(super) fn ptime_ms(&self) -> u8 {
         self.audio().map_or(PTIME_DEFAULT_MS, packet_time_ms)
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::control::call) enum Renewal {
 }
 
 impl Renewal {
-    pub(in crate::control::call) fn request(&mut self) {
+    pub(super) fn request(&mut self) {
         if !matches!(self, Renewal::Lost) {
             *self = Renewal::Due;
         }

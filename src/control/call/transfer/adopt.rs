@@ -26,12 +26,12 @@ use std::time::Instant;
 
 /// A leg between two calls.
 pub struct Adopted {
-    pub(in crate::control::call) leg: Leg,
+    pub(super) leg: Leg,
     /// Whose it was: the INVITEs of its peer that wait for an ACK go with it.
-    pub(in crate::control::call) owner: ServerOwner,
+    pub(super) owner: ServerOwner,
     /// The settings that its endpoint's number belongs to.
-    pub(in crate::control::call) setup: Arc<Setup>,
-    pub(in crate::control::call) facts: Facts,
+    pub(super) setup: Arc<Setup>,
+    pub(super) facts: Facts,
 }
 
 impl Call {
@@ -243,12 +243,7 @@ impl Call {
 
     /// Makes the leg's media this call's: told by its number here, and on the worker of the others. False if there is
     /// no port for it.
-    pub(in crate::control::call) fn house(
-        &mut self,
-        ctx: &mut Context,
-        now: Instant,
-        leg: &mut Leg,
-    ) -> bool {
+    pub(super) fn house(&mut self, ctx: &mut Context, now: Instant, leg: &mut Leg) -> bool {
         let worker = self.legs().find_map(Leg::media).map(LegMedia::worker);
         let owner = (self.key, leg.no);
         let path = leg.path.clone();
